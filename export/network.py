@@ -1,0 +1,154 @@
+"""The float description of a spiking network: frozen nodes in topological order, no Keras."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+Padding = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right)), in pixels
+NO_PADDING: Padding = ((0, 0), (0, 0))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Node:
+    """One operation.
+
+    name: unique; the Keras layer's name where there is one.
+    inputs: names of the nodes whose values it reads.
+    shape: of its value at one timestep, without the batch axis.
+    temporal: whether the value has a time axis (then every timestep has its own, or the same repeated).
+    """
+
+    name: str
+    inputs: tuple[str, ...] = ()
+    shape: tuple[int, ...]
+    temporal: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Input(Node):
+    """What the user feeds, in the units of the Keras model's input."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Affine(Node):
+    """scale * x + offset, per channel (last axis): arrays of shape () or (channels,)."""
+
+    scale: np.ndarray
+    offset: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Linear(Node):
+    """A kernel and a bias: the base of Conv, DepthwiseConv and Dense. bias: (channels of the output,)."""
+
+    kernel: np.ndarray
+    bias: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Conv(Linear):
+    """2-D convolution over (height, width, channels), zero-padded. kernel: (kh, kw, in, out)."""
+
+    strides: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    padding: Padding = NO_PADDING
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DepthwiseConv(Linear):
+    """Depthwise 2-D convolution, zero-padded. kernel: (kh, kw, in, multiplier); output channel in*multiplier + m."""
+
+    strides: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    padding: Padding = NO_PADDING
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dense(Linear):
+    """Matrix product over the last axis. kernel: (in, units)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pool(Node):
+    """Window over (height, width): the base of MaxPool, AveragePool and SumPool."""
+
+    size: tuple[int, int]
+    strides: tuple[int, int]
+    padding: Padding = NO_PADDING
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MaxPool(Pool):
+    """Maximum over each window; padding never wins."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AveragePool(Pool):
+    """Mean over each window (global pooling: a window as large as the image). Unpadded."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SumPool(Pool):
+    """Sum over each window: what an AveragePool becomes when its divisor is folded away. Unpadded."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reshape(Node):
+    """Same values in row-major order, another shape (Flatten among them)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Repeat(Node):
+    """The same value at every timestep (DirectEncoding)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LIF(Node):
+    """Leaky integrate-and-fire with hard reset; emits amplitude * spike.
+
+    decay in [0, 1]; threshold > 0, same units as its input; signed: spikes in {-1, 0, 1}, otherwise {0, 1}.
+    """
+
+    decay: float
+    threshold: float
+    amplitude: float
+    signed: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TimeAverage(Node):
+    """Mean over timesteps."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TimeSum(Node):
+    """Sum over timesteps: what a TimeAverage becomes when its divisor is folded away."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A spiking network in float64.
+
+    nodes: in topological order, every input before its reader.
+    outputs: names of the nodes whose values leave the network.
+    timesteps: length of the time axis of every temporal value.
+    notes: what a reader of the report should know, one sentence each ("softmax left out").
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+    timesteps: int
+    notes: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Node:
+        return next(node for node in self.nodes if node.name == name)
+
+    def consumers(self, name: str) -> tuple[Node, ...]:
+        """Nodes that read the value of node `name`, in order."""
+        return tuple(node for node in self.nodes if name in node.inputs)
+
+    def with_nodes(self, nodes: tuple[Node, ...]) -> Network:
+        return replace(self, nodes=tuple(nodes))

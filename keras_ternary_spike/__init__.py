@@ -1,0 +1,1 @@
+"""Ternary spiking layers for Keras."""
