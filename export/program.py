@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from .kernels import KERNELS
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +64,47 @@ class Program:
     def run(self, inputs: np.ndarray) -> np.ndarray:
         """Integers in, integers out, as every runtime computes them.
 
-        inputs: int8, `(samples, *input shape without batch)`.
-        Returns: int8, `(samples, *output shape without batch)`.
+        inputs: int8, `(samples, *shape of the input tensor without its batch axis)`.
+        Returns: int8, `(samples, *shape of the output tensor without its batch axis)`.
+        Raises: ValueError if the dtype or the shape differs.
         """
+        name = self.tensors[self.outputs[0]].name
+        return self.trace(inputs, keep=(name,))[name]
 
-    def trace(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """As `run`, for every activation tensor by name."""
+    def trace(self, inputs: np.ndarray, *, keep: Collection[str] | None = None) -> dict[str, np.ndarray]:
+        """As `run`, but every activation tensor by name (or only those named in `keep`)."""
+        check_inputs(self.tensors[self.inputs[0]], inputs)
+        chunks = [self._trace_chunk(chunk, keep) for chunk in chunked(inputs, self.tensors)]
+        return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+
+    def _trace_chunk(self, inputs: np.ndarray, keep: Collection[str] | None) -> dict[str, np.ndarray]:
+        values = {i: tensor.data for i, tensor in enumerate(self.tensors) if tensor.data is not None}
+        values[self.inputs[0]] = inputs
+        last_use = {index: step for step, op in enumerate(self.operators) for index in op.inputs}
+        kept = {}
+        for step, op in enumerate(self.operators):
+            tensors = [self.tensors[i] for i in op.inputs]
+            output = self.tensors[op.output]
+            values[op.output] = KERNELS[op.kind](op, tensors, output, [values[i] for i in op.inputs])
+            if keep is None or output.name in keep:
+                kept[output.name] = values[op.output]
+            for index in op.inputs:
+                if last_use[index] == step:
+                    values.pop(index, None)
+        return kept
+
+
+def check_inputs(tensor: Tensor, inputs: np.ndarray) -> None:
+    """Raises ValueError unless `inputs` are int8 samples of the shape of `tensor`."""
+    if inputs.dtype != np.int8 or inputs.shape[1:] != tuple(tensor.shape[1:]):
+        expected = ("samples", *tensor.shape[1:])
+        raise ValueError(
+            f"`inputs` must be int8 of shape {expected}. Received: {inputs.dtype} of shape {inputs.shape}"
+        )
+
+
+def chunked(inputs: np.ndarray, tensors: tuple[Tensor, ...], budget: int = 2**24) -> list[np.ndarray]:
+    """Splits samples so that the largest activation of a chunk has at most `budget` elements."""
+    largest = max(math.prod(tensor.shape) for tensor in tensors if tensor.data is None)
+    samples = max(1, budget // largest)
+    return [inputs[i : i + samples] for i in range(0, max(len(inputs), 1), samples)]
