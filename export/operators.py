@@ -1,0 +1,127 @@
+"""The builtin operators that a Program may use, and the check that it uses them as a file can hold them.
+
+Reference for versions:
+[op_version.cc](https://github.com/tensorflow/tensorflow/blob/master/tensorflow/lite/tools/versioning/op_version.cc).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .program import Operator, Program, Tensor
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the schema says of one builtin operator.
+
+    version: the lowest that has int8.
+    table: name of its options in the schema, without the suffix "Options".
+    arity: how many inputs it takes; 0 for any number.
+    options: the fields of its options table that a Program states, in snake_case.
+    fuses: whether an activation may be fused into it.
+    """
+
+    version: int
+    table: str
+    arity: int
+    options: tuple[str, ...] = ()
+    fuses: bool = True
+
+
+STRIDES = ("stride_h", "stride_w")
+DILATION = ("dilation_h_factor", "dilation_w_factor")
+KINDS: Mapping[str, Kind] = {
+    "ADD": Kind(2, "Add", 2),
+    "SUB": Kind(2, "Sub", 2),
+    "MUL": Kind(2, "Mul", 2),
+    "CONV_2D": Kind(3, "Conv2D", 3, ("padding", *STRIDES, *DILATION)),
+    "DEPTHWISE_CONV_2D": Kind(3, "DepthwiseConv2D", 3, ("padding", *STRIDES, *DILATION, "depth_multiplier")),
+    "FULLY_CONNECTED": Kind(4, "FullyConnected", 3),
+    "MAX_POOL_2D": Kind(2, "Pool2D", 1, ("padding", *STRIDES, "filter_height", "filter_width")),
+    "RESHAPE": Kind(1, "Reshape", 2, ("new_shape",), fuses=False),
+    "PAD": Kind(2, "Pad", 2, fuses=False),
+    "SLICE": Kind(2, "Slice", 3, fuses=False),
+    "CONCATENATION": Kind(2, "Concatenation", 0, ("axis",)),
+}
+DTYPES = ("int8", "int32", "uint8", "int16", "int64", "float32", "bool")
+ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
+
+
+def check(program: Program) -> None:
+    """Raises ValueError unless operators are known, read what exists and write what nothing else writes."""
+    known = {i for i, tensor in enumerate(program.tensors) if tensor.data is not None} | set(program.inputs)
+    _check_indices(program)
+    for tensor in program.tensors:
+        _check_tensor(tensor)
+    for operator in program.operators:
+        _check_operator(operator, program.tensors)
+        if not known.issuperset(operator.inputs) or operator.output in known:
+            name = program.tensors[operator.output].name
+            raise ValueError(
+                "Operators must come after those whose outputs they read, and write a tensor of their own. "
+                f"Received: {operator.kind} that writes {name!r}"
+            )
+        known.add(operator.output)
+    if not known.issuperset(program.outputs):
+        raise ValueError("Every output of the program must be written by an operator.")
+
+
+def _check_indices(program: Program) -> None:
+    used = [*program.inputs, *program.outputs]
+    for operator in program.operators:
+        used += [*operator.inputs, operator.output]
+    wrong = [index for index in used if not 0 <= index < len(program.tensors)]
+    if wrong:
+        raise ValueError(
+            f"Tensor indices must lie in 0 to {len(program.tensors) - 1}. Received: {wrong[0]}. "
+            "The file is corrupt, or uses optional inputs that are not supported."
+        )
+    names = [tensor.name for tensor in program.tensors]
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"Tensor names must be unique. Received twice: {twice!r}")
+
+
+def _check_tensor(tensor: Tensor) -> None:
+    if tensor.dtype not in DTYPES:
+        raise ValueError(f"Tensor {tensor.name!r} has dtype {tensor.dtype}. Supported: {', '.join(DTYPES)}")
+    if any(size < 1 for size in tensor.shape):
+        raise ValueError(
+            f"Every size must be positive. Received: tensor {tensor.name!r}, shape {tensor.shape}"
+        )
+    data = tensor.data
+    if data is not None and (data.shape != tuple(tensor.shape) or data.dtype.name != tensor.dtype):
+        raise ValueError(
+            f"Constant {tensor.name!r} must be {tensor.dtype} of shape {tensor.shape}. "
+            f"Received: {data.dtype.name} of shape {data.shape}"
+        )
+    if np.ndim(tensor.scale) and np.shape(tensor.scale) != tuple(tensor.shape[tensor.channel_axis :][:1]):
+        raise ValueError(
+            f"Tensor {tensor.name!r} of shape {tensor.shape} must have one scale, or one per entry of axis "
+            f"{tensor.channel_axis}. Received: {np.size(tensor.scale)} scales"
+        )
+
+
+def _check_operator(operator: Operator, tensors: Sequence[Tensor]) -> None:
+    name = tensors[operator.output].name
+    if operator.kind not in KINDS:
+        raise ValueError(
+            f"Operator {operator.kind} (it writes {name!r}) is not supported. Supported: {', '.join(KINDS)}"
+        )
+    kind = KINDS[operator.kind]
+    if (kind.arity and len(operator.inputs) != kind.arity) or not operator.inputs:
+        raise ValueError(
+            f"{operator.kind} must have {kind.arity or 'some'} inputs. "
+            f"Received: {len(operator.inputs)} for {name!r}"
+        )
+    if set(operator.options) != set(kind.options):
+        raise ValueError(
+            f"{operator.kind} must state the options {kind.options}. "
+            f"Received: {tuple(operator.options)} for {name!r}"
+        )
+    if operator.activation not in ACTIVATIONS or (operator.activation != "NONE" and not kind.fuses):
+        raise ValueError(f"{operator.kind} cannot have the activation {operator.activation!r} ({name!r}).")
