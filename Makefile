@@ -1,0 +1,61 @@
+# make demo | test | lint | bench | clean. Each does its whole set-up in .venv and touches nothing else.
+# Another Python: make test PYTHON=python3.12. Arguments for pytest or the demo: make test ARGS="-k spikes".
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
+PROJECT := pyproject.toml setup.py
+RUFF := ruff>=0.17,<0.18
+
+.PHONY: help demo test lint bench clean
+
+help:
+	@echo "make demo   train on digits, export, verify; results in runs/digits (three minutes after the install)"
+	@echo "make test   install and run the tests"
+	@echo "make lint   ruff: rules and format"
+	@echo "make bench  every figure of the README, from benchmarks/"
+	@echo "make clean  remove .venv, build products and caches; runs/ stays"
+
+demo: $(VENV)/.installed-examples
+	$(RUN) examples/train_and_export.py $(ARGS)
+
+test: $(VENV)/.installed-test
+	$(RUN) -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-lint
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+bench: $(VENV)/.installed-test
+	set -e; for file in benchmarks/*.py; do $(RUN) "$$file"; done
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.installed-examples: $(VENV)/.created $(PROJECT)
+	@echo "Installing keras-ternary-spike and TensorFlow into $(VENV): a few minutes the first time."
+	$(PIP) -e ".[tflm,examples]"
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.created $(PROJECT)
+	@echo "Installing keras-ternary-spike, TensorFlow and the test tools into $(VENV): a few minutes the first time."
+	$(PIP) -e ".[test]"
+	@touch $@ $(VENV)/.installed-examples
+
+$(VENV)/.installed-lint: $(VENV)/.created $(PROJECT)
+	$(PIP) "$(RUFF)"
+	@touch $@
+
+$(VENV)/.created:
+	@command -v "$(PYTHON)" >/dev/null || { echo "Python 3.10 to 3.13 is needed. Not found: $(PYTHON)." \
+	    "Install it (Debian: apt-get install python3 python3-venv) or name one: make PYTHON=python3.12"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || { \
+	    echo "Python 3.10 to 3.13 is needed (TensorFlow has no wheels for others)." \
+	    "Found: $$("$(PYTHON)" --version 2>&1). Name another: make PYTHON=python3.12"; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is needed." \
+	    "$(PYTHON) comes without it. Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+	@touch $@
