@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .kernels import KERNELS
+from .arithmetic import KERNELS
 
 
 @dataclass(frozen=True, eq=False)
