@@ -1,1 +1,42 @@
-"""From a trained Keras model to exact int8 TFLite: describe, fold, quantize, verify."""
+"""From a trained Keras model to exact int8 TFLite.
+
+    export_tflite(model) -> bytes      the file
+    fold(model) -> keras.Model         the same network with spikes in {-1, 0, 1}
+    load(tflite_bytes) -> Predictor    runs the file on float samples
+    verify(model, tflite_bytes, samples) -> Report
+
+Names are imported on first use: `load` needs neither Keras nor TensorFlow.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .exporter import export_tflite as export_tflite
+    from .exporter import fold as fold
+    from .predictor import Predictor as Predictor
+    from .predictor import load as load
+    from .program import Program as Program
+    from .report import Report as Report
+    from .verification import verify as verify
+
+_MODULES = {
+    "Predictor": "predictor",
+    "Program": "program",
+    "Report": "report",
+    "export_tflite": "exporter",
+    "fold": "exporter",
+    "load": "predictor",
+    "verify": "verification",
+}
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name: str):
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_MODULES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

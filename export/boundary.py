@@ -1,0 +1,106 @@
+"""Where the program meets the world: inputs, outputs, and the factors and offsets beside them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .builder import Builder
+from .grid import INT8_MAX, INT8_MIN, Grid, float32, input_grid, shifted_input_grid
+from .network import Affine, Input, Network
+from .signal import Context, Signal, emit_reshape, per_timestep
+
+
+def emit_input(context: Context, node: Input) -> Signal:
+    grid = input_grid(*context.input_range)
+    if shift := input_shift(context.network, node):
+        grid, _ = shifted_input_grid(*context.input_range, shift)
+    timesteps = context.network.timesteps
+    shape = (timesteps, *node.shape) if node.temporal else node.shape
+    tensor = context.builder.activation(node.name, shape, grid)
+    context.inputs.append(tensor)
+    return Signal(slices(context.builder, node, tensor, grid, timesteps) if node.temporal else (tensor,), grid)
+
+
+def slices(builder: Builder, node: Input, tensor: int, grid: Grid, timesteps: int) -> tuple[int, ...]:
+    """Cuts `(1, timesteps, rows, ...)` into timesteps along the rows, so that no tensor has five axes."""
+    rows, *rest = node.shape
+    flat = emit_reshape(builder, tensor, f"{node.name}/rows", (timesteps * rows, *rest), grid)
+    if timesteps == 1:
+        return (flat,)
+    size = builder.constant(f"{node.name}/size", np.array([1, rows, *rest], np.int32))
+    return tuple(
+        builder.emit("SLICE", (flat, begin, size), f"{node.name}/frame/{t}", node.shape, grid)
+        for t in range(timesteps)
+        for begin in [builder.constant(f"{node.name}/begin/{t}", np.array([0, t * rows, *[0] * len(rest)], np.int32))]
+    )
+
+
+def input_shift(network: Network, node: Input) -> float:
+    """The offset that an Affine behind the input adds to all channels alike, or 0."""
+    readers = network.consumers(node.name)
+    if len(readers) == 1 and isinstance(readers[0], Affine):
+        return float(readers[0].offset.flat[0] / readers[0].scale.flat[0])
+    return 0.0
+
+
+def emit_affine(context: Context, node: Affine, source: Signal) -> Signal:
+    """After the input: the same integers under another zero point. At the output: under another scale."""
+    builder, scale, offset = context.builder, node.scale, node.offset
+    if np.ptp(scale) or np.ptp(offset):
+        raise ValueError(
+            f"Cannot export layer '{node.name}': a factor per channel needs a layer with weights beside it. "
+            "Add a Dense or Conv2D layer before or after it."
+        )
+    scale, offset = float(np.ravel(scale)[0]), float(np.ravel(offset)[0])
+    if source.grid.counts and offset == 0:
+        return emit_relabel(builder, node, source, scale)
+    if scale == 1 and isinstance(context.network[node.inputs[0]], Input):
+        return emit_shift(context, node, source, offset)
+    raise ValueError(
+        f"Cannot export layer '{node.name}': it is neither at the input nor a plain factor at the output. "
+        "Fold it into a neighbouring Dense or Conv2D layer."
+    )
+
+
+def emit_shift(context: Context, node: Affine, source: Signal, offset: float) -> Signal:
+    _, grid = shifted_input_grid(*context.input_range, offset)
+    if grid == source.grid:
+        return source
+    steps = source.grid.zero_point - grid.zero_point
+    data = np.clip(steps, INT8_MIN, INT8_MAX)
+    name, rank = f"{node.name}/offset", len(node.shape)
+    constant = context.builder.constant(
+        name, np.full([1] * (rank + 1), data, np.int8), grid.scale, zero_point=int(data - steps)
+    )
+
+    def emit(tensor: int, name: str) -> int:
+        return context.builder.emit("ADD", (tensor, constant), name, node.shape, grid)
+
+    return Signal(per_timestep(source, f"{node.name}/shifted", emit), grid)
+
+
+def emit_relabel(builder: Builder, node: Affine, source: Signal, scale: float) -> Signal:
+    """MUL by the constant 1 (or -1) of another scale: the integers pass unchanged."""
+    grid = Grid(float32(abs(scale)), low=source.grid.low, high=source.grid.high)
+    sign = np.full([1] * (len(node.shape) + 1), np.sign(scale), np.int8)
+    constant = builder.constant(f"{node.name}/factor", sign, grid.scale)
+
+    def emit(tensor: int, name: str) -> int:
+        return builder.emit("MUL", (tensor, constant), name, node.shape, grid)
+
+    return Signal(per_timestep(source, f"{node.name}/scaled", emit), grid)
+
+
+def emit_output(context: Context, name: str) -> int:
+    """The tensor that leaves the program; timesteps are stacked on axis 1."""
+    node, signal, builder = context.network[name], context.signals[name], context.builder
+    if not node.temporal:
+        return signal.tensors[0]
+    frames = tuple(
+        emit_reshape(builder, tensor, f"{name}/frame/{t}", (1, *node.shape), signal.grid)
+        for t, tensor in enumerate(signal.tensors)
+    )
+    if len(frames) == 1:
+        return frames[0]
+    shape = (len(frames), *node.shape)
+    return builder.emit("CONCATENATION", frames, f"{name}/sequence", shape, signal.grid, options={"axis": 1})

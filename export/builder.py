@@ -1,0 +1,73 @@
+"""Collects tensors and operators of a program; an operator asked for twice is emitted once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from .grid import Grid
+from .program import Operator, Program, Tensor
+
+
+class Builder:
+    """Grows a Program. Tensors are referred to by index.
+
+    Emitting the same operator on the same tensors again returns the first result: whatever is constant
+    over time is computed once without anybody asking for it.
+    """
+
+    def __init__(self):
+        self.tensors: list[Tensor] = []
+        self.operators: list[Operator] = []
+        self._known: dict[tuple, int] = {}
+        self._constants: dict[str, int] = {}
+        self._uses: dict[str, int] = {}
+
+    def activation(self, name: str, shape: tuple[int, ...], grid: Grid) -> int:
+        """A new int8 tensor that an operator (or the caller of the program) fills."""
+        return self._add(Tensor(self._unique(name), (1, *shape), np.float32(grid.scale), grid.zero_point))
+
+    def constant(self, name: str, data: np.ndarray, scale=1.0, *, zero_point: int = 0, channel_axis: int = 0) -> int:
+        """A tensor with data; the same name stands for the same constant."""
+        if name not in self._constants:
+            scale = np.asarray(scale, np.float32)
+            tensor = Tensor(name, data.shape, scale, zero_point, data.dtype.name, channel_axis, data)
+            self._constants[name] = self._add(tensor)
+        return self._constants[name]
+
+    def emit(
+        self,
+        kind: str,
+        inputs: tuple[int, ...],
+        name: str,
+        shape: tuple[int, ...],
+        grid: Grid,
+        *,
+        activation: str = "NONE",
+        options: Mapping[str, object] | None = None,
+    ) -> int:
+        """Appends an operator and returns the index of its output, a new tensor of `grid`."""
+        options = dict(options or {})
+        key = (kind, inputs, activation, grid, tuple(sorted(options.items())))
+        if key not in self._known:
+            output = self.activation(name, shape, grid)
+            self.operators.append(Operator(kind, inputs, output, activation, options))
+            self._known[key] = output
+        return self._known[key]
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        """Shape without the batch axis."""
+        return self.tensors[index].shape[1:]
+
+    def program(self, name: str, inputs: tuple[int, ...], outputs: tuple[int, ...], metadata=None) -> Program:
+        return Program(name, tuple(self.tensors), tuple(self.operators), inputs, outputs, metadata or {})
+
+    def _add(self, tensor: Tensor) -> int:
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+    def _unique(self, name: str) -> str:
+        count = self._uses.get(name, 0)
+        self._uses[name] = count + 1
+        return name if count == 0 else f"{name}#{count}"

@@ -1,0 +1,49 @@
+"""The two functions users call on a Keras model: `export_tflite` and `fold`."""
+
+from __future__ import annotations
+
+import keras
+
+from . import flatbuffer
+from .assemble import assemble
+from .describe import describe
+from .folding import fold_network
+from .quantize import quantize
+
+
+def export_tflite(model: keras.Model, *, input_range: tuple[float, float] = (0.0, 1.0)) -> bytes:
+    """Rewrites a trained spiking model as an exact int8 TFLite file.
+
+    Batch normalization, amplitudes and thresholds are folded into the kernels; every spike tensor is int8 with
+    scale 1.0 and zero point 0, its values literally -1, 0 and 1. The timesteps are unrolled, what is constant over
+    time is computed once, and every operator is a TFLite builtin. The same model gives the same bytes.
+
+    Args:
+        model: Built Keras model, a chain from one input to one output. Batch size and dtype do not matter.
+        input_range: `(low, high)` of the samples in the units of the model's input: `(0, 255)` where the model
+            starts with `Rescaling(1/255)`. Values beyond saturate. Default: `(0.0, 1.0)`.
+
+    Returns:
+        The file's bytes. A final softmax is left out: the file emits logits.
+
+    Raises:
+        ValueError: naming the layer, the rule and the way out, if the model cannot be exported exactly.
+
+    Example:
+        >>> Path("model.tflite").write_bytes(export_tflite(model))
+    """
+    return flatbuffer.write(quantize(fold_network(describe(model)), input_range=input_range))
+
+
+def fold(model: keras.Model) -> keras.Model:
+    """The re-parameterization of Ternary Spike as a Keras model: same outputs, spikes in {-1, 0, 1}.
+
+    Batch normalization, amplitudes and thresholds move into the kernels beside them; averages of spikes become
+    sums. Spiking layers keep their names.
+
+    Raises:
+        ValueError: as `export_tflite`.
+
+    Reference: [Guo et al., 2024](https://arxiv.org/abs/2312.06372), eq. 15 to 17.
+    """
+    return assemble(fold_network(describe(model)))

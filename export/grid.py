@@ -1,0 +1,99 @@
+"""The int8 grids of a program and the rules that keep every value on them away from ties."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+INT8_MIN, INT8_MAX = -128, 127
+MAX_DENOMINATOR = 63  # the largest for which all operand pairs were compared on every runtime
+# XNNPACK's ADD wants each input's step between 2^-10 and 2^8 times the output's.
+SMALLEST_ADD_RATIO = 2.0**-10
+
+
+@dataclass(frozen=True)
+class Grid:
+    """real = scale * (integer - zero_point), with low <= integer - zero_point <= high.
+
+    scale: a float that float32 represents.
+    """
+
+    scale: float
+    zero_point: int = 0
+    low: int = INT8_MIN
+    high: int = INT8_MAX
+
+    @property
+    def counts(self) -> bool:
+        """Whether the values are spikes or sums of spikes: plain integers."""
+        return self.scale == 1.0 and self.zero_point == 0
+
+    @property
+    def bound(self) -> int:
+        return max(-self.low, self.high)
+
+
+@dataclass(frozen=True)
+class MembraneGrid:
+    """The grid of a neuron's currents and membranes, in units of 2 * threshold.
+
+    decay: n/d with d odd, so that decay * state + current is a multiple of 1/d and never a tie.
+    half: the threshold lies at half + 1/2 steps, midway between two integers.
+    """
+
+    decay: Fraction
+    half: int
+
+    @property
+    def step(self) -> float:
+        return float32(1 / (2 * self.half + 1))
+
+
+def float32(value: float) -> float:
+    """The nearest number that float32 represents: what the file stores as a scale."""
+    return float(np.float32(value))
+
+
+def snap_decay(decay: float) -> Fraction:
+    """The fraction nearest to `decay` with an odd denominator of at most 63."""
+    candidates = (Fraction(round(decay * d), d) for d in range(1, MAX_DENOMINATOR + 1, 2))
+    return min(candidates, key=lambda fraction: (abs(float(fraction) - decay), fraction.denominator))
+
+
+def membrane_grid(decay: float, timesteps: int) -> MembraneGrid:
+    """The finest grid on which saturation changes no spike of a signed neuron.
+
+    The strongest current, 127 steps, beats the most contrary state: 127 - decay * half >= half + 1/2.
+    A single timestep carries no state, which leaves the whole range to the current.
+    """
+    fraction = snap_decay(decay) if timesteps > 1 else Fraction(0)
+    return MembraneGrid(fraction, math.floor(Fraction(253, 2) / (1 + fraction)))
+
+
+def input_grid(low: float, high: float) -> Grid:
+    """The finest int8 grid over [low, high] that represents 0 exactly, as zero padding needs."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = (high - low) / (INT8_MAX - INT8_MIN)
+    zero_point = round(INT8_MIN - low / scale)
+    # Nudging zero onto an integer may leave one end outside: widen the step until both are in.
+    below = -low / (zero_point - INT8_MIN) if zero_point > INT8_MIN else 0.0
+    above = high / (INT8_MAX - zero_point) if zero_point < INT8_MAX else 0.0
+    return Grid(float32(max(below, above)), zero_point, INT8_MIN - zero_point, INT8_MAX - zero_point)
+
+
+def shifted_input_grid(low: float, high: float, offset: float) -> tuple[Grid, Grid]:
+    """Grids of x and of x + offset on which the same int8 integer stands for both.
+
+    Both represent 0, so offset is a whole number of steps and zero padding is exact on either.
+    """
+    low, high = min(low, 0.0, -offset), max(high, 0.0, -offset)
+    for steps in range(INT8_MAX - INT8_MIN, 0, -1):
+        scale = float32(abs(offset) / steps)
+        zero_point = math.ceil(INT8_MIN - low / scale)
+        if zero_point + high / scale <= INT8_MAX:
+            shifted = zero_point - int(math.copysign(steps, offset))
+            return tuple(Grid(scale, z, INT8_MIN - z, INT8_MAX - z) for z in (zero_point, shifted))
+    return input_grid(low, high), input_grid(low, high)  # the offset is far below one step

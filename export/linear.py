@@ -1,0 +1,133 @@
+"""Convolutions and matrix products as builtin operators with integer weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from .arithmetic import same_padding
+from .builder import Builder
+from .grid import Grid
+from .network import NO_PADDING, Conv, Dense, DepthwiseConv, Linear
+from .weights import Weights, quantize_weights
+
+
+def emit_linear(builder: Builder, node: Linear, tensor: int, name: str, *, source: Grid, target: Grid) -> int:
+    """Emits one Conv, DepthwiseConv or Dense from `tensor` (on `source`) to a new tensor on `target`."""
+    if isinstance(node, Dense):
+        if len(node.shape) != 1:
+            return emit_linear(builder, pointwise(node), tensor, name, source=source, target=target)
+        return _emit_dense(builder, node, tensor, name, source, target)
+    if isinstance(node, DepthwiseConv):
+        if node.kernel.shape[3] != 1 and node.kernel.shape[2] != 1:
+            return emit_linear(builder, block_diagonal(node), tensor, name, source=source, target=target)
+        return _emit_depthwise(builder, node, tensor, name, source, target)
+    return _emit_conv(builder, node, tensor, name, source, target)
+
+
+def pointwise(node: Dense) -> Conv:
+    """A Dense over the channels of an image is a 1 x 1 convolution."""
+    if len(node.shape) != 3:
+        raise ValueError(
+            f"Cannot export layer '{node.name}': Dense takes vectors or (height, width, channels) images. "
+            f"Received: output shape {node.shape}. Add a Flatten before it."
+        )
+    return Conv(
+        name=node.name,
+        inputs=node.inputs,
+        shape=node.shape,
+        temporal=node.temporal,
+        kernel=node.kernel[None, None],
+        bias=node.bias,
+    )
+
+
+def block_diagonal(node: DepthwiseConv) -> Conv:
+    """A full convolution for depth multipliers above 1, which Ethos-U's depthwise convolution does not take."""
+    height, width, channels, depth = node.kernel.shape
+    kernel = np.zeros((height, width, channels, channels, depth))
+    diagonal = np.arange(channels)
+    kernel[:, :, diagonal, diagonal] = node.kernel
+    return Conv(
+        name=node.name,
+        inputs=node.inputs,
+        shape=node.shape,
+        temporal=node.temporal,
+        bias=node.bias,
+        kernel=kernel.reshape(height, width, channels, channels * depth),
+        strides=node.strides,
+        dilation=node.dilation,
+        padding=node.padding,
+    )
+
+
+def _emit_dense(builder: Builder, node: Dense, tensor: int, name: str, source: Grid, target: Grid) -> int:
+    weights = quantize_weights(node.name, node.kernel, node.bias, source=source, target=target, per_channel=False)
+    operands = _operands(builder, node.name, tensor, weights.kernel.T, weights, source, channel_axis=0)
+    return builder.emit("FULLY_CONNECTED", operands, name, node.shape, target)
+
+
+def _emit_conv(builder: Builder, node: Conv, tensor: int, name: str, source: Grid, target: Grid) -> int:
+    weights = quantize_weights(node.name, node.kernel, node.bias, source=source, target=target, per_channel=True)
+    tensor, options = _window_options(builder, node, tensor, source)
+    operands = _operands(builder, node.name, tensor, weights.kernel.transpose(3, 0, 1, 2), weights, source, 0)
+    return builder.emit("CONV_2D", operands, name, node.shape, target, options=options)
+
+
+def _emit_depthwise(builder: Builder, node: DepthwiseConv, tensor: int, name: str, source: Grid, target: Grid) -> int:
+    height, width, channels, depth = node.kernel.shape
+    kernel = node.kernel.reshape(height, width, channels * depth)
+    weights = quantize_weights(node.name, kernel, node.bias, source=source, target=target, per_channel=True)
+    tensor, options = _window_options(builder, node, tensor, source)
+    operands = _operands(builder, node.name, tensor, weights.kernel[None], weights, source, channel_axis=3)
+    options = {**options, "depth_multiplier": depth}
+    return builder.emit("DEPTHWISE_CONV_2D", operands, name, node.shape, target, options=options)
+
+
+def _operands(
+    builder: Builder,
+    layer: str,
+    tensor: int,
+    kernel: np.ndarray,
+    weights: Weights,
+    source: Grid,
+    channel_axis: int,
+) -> tuple[int, int, int]:
+    """Input, kernel and bias. One scale where all channels share it: the smallest file."""
+    scale = weights.scale if np.ptp(weights.scale) else weights.scale[0]
+    kernel = builder.constant(f"{layer}/kernel", np.ascontiguousarray(kernel), scale, channel_axis=channel_axis)
+    bias = builder.constant(f"{layer}/bias", weights.bias, scale * np.float32(source.scale))
+    return tensor, kernel, bias
+
+
+def _window_options(builder: Builder, node: Conv | DepthwiseConv, tensor: int, source: Grid) -> tuple[int, dict]:
+    """The (possibly explicitly padded) input and the options of its windows."""
+    padding = "VALID"
+    if node.padding != NO_PADDING and node.padding == _same(builder, node, tensor):
+        padding = "SAME"
+    elif node.padding != NO_PADDING:
+        tensor = _emit_pad(builder, node, tensor, source)
+    return tensor, {
+        "stride_h": node.strides[0],
+        "stride_w": node.strides[1],
+        "dilation_h_factor": node.dilation[0],
+        "dilation_w_factor": node.dilation[1],
+        "padding": padding,
+    }
+
+
+def _same(builder: Builder, node: Conv | DepthwiseConv, tensor: int) -> tuple[tuple[int, int], ...]:
+    sizes = builder.shape(tensor)[:2]
+    axes = zip(sizes, node.kernel.shape[:2], node.strides, node.dilation, strict=True)
+    return tuple(same_padding(*axis) for axis in axes)
+
+
+def _emit_pad(builder: Builder, node: Conv | DepthwiseConv, tensor: int, source: Grid) -> int:
+    (top, bottom), (left, right) = node.padding
+    height, width, channels = builder.shape(tensor)
+    shape = (height + top + bottom, width + left + right, channels)
+    pads = builder.constant(f"{node.name}/pads", np.array([(0, 0), *node.padding, (0, 0)], np.int32))
+    grid = replace(source, low=min(source.low, 0), high=max(source.high, 0))
+    name = f"{builder.tensors[tensor].name}/padded"
+    return builder.emit("PAD", (tensor, pads), name, shape, grid)

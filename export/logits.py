@@ -1,0 +1,61 @@
+"""Grids of values that no neuron bounds: the network's outputs, and values between two linear layers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .builder import Builder
+from .grid import INT8_MAX, Grid, float32
+from .linear import emit_linear
+from .network import Linear
+from .probe import probe_inputs
+
+MARGIN = 1.5  # real images reach further than synthetic ones
+PROBE_VALUES = 2**27  # activations to compute on synthetic inputs, at most
+PROBE_SAMPLES = 64
+
+
+def worst_case_grid(node: Linear, source: Grid) -> Grid:
+    """Holds every value that `node` can compute from any input on `source`."""
+    kernel = np.abs(node.kernel).reshape(-1, len(node.bias)) if node.kernel.ndim != 4 else _fan_in(node)
+    worst = kernel.sum(axis=0) * source.bound * source.scale + np.abs(node.bias)
+    return Grid(float32(max(worst.max(), np.finfo(np.float32).tiny) / INT8_MAX))
+
+
+def _fan_in(node: Linear) -> np.ndarray:
+    """|kernel| as (inputs per output, channels), for convolutions and depthwise convolutions alike."""
+    height, width, *rest = node.kernel.shape
+    shape = (-1, len(node.bias)) if rest[1] == len(node.bias) else (height * width, len(node.bias))
+    return np.abs(node.kernel).reshape(shape)
+
+
+def logit_grid(node: Linear, samples: np.ndarray, source: Grid) -> Grid:
+    """Holds 1.5 times the largest output over `samples`, but no more than can occur.
+
+    samples: int8 inputs of `node`, `(samples, *shape)`.
+    """
+    grid = worst_case_grid(node, source)
+    for _ in range(2):  # the second look is at the resolution that the first one found
+        reached = _largest_output(node, samples, source, grid) * grid.scale
+        grid = Grid(float32(min(grid.scale, MARGIN * (reached + grid.scale) / INT8_MAX)))
+    return grid
+
+
+def _largest_output(node: Linear, samples: np.ndarray, source: Grid, grid: Grid) -> int:
+    builder = Builder()
+    tensor = builder.activation("samples", samples.shape[1:], source)
+    output = emit_linear(builder, node, tensor, "outputs", source=source, target=grid)
+    values = builder.program("probe", (tensor,), (output,)).run(samples)
+    return int(np.abs(values.astype(np.int32)).max())
+
+
+def probe(builder: Builder, image: int, tensors: tuple[int, ...]) -> np.ndarray:
+    """Values of `tensors` on synthetic inputs, all timesteps stacked: int8 `(samples, *shape)`."""
+    work = sum(int(np.prod(tensor.shape)) for tensor in builder.tensors if tensor.data is None)
+    samples = int(np.clip(PROBE_VALUES // work, 4, PROBE_SAMPLES))
+    inputs = probe_inputs(builder.shape(image), samples)
+    if image in tensors:
+        return inputs
+    names = {builder.tensors[index].name for index in tensors}
+    values = builder.program("probe", (image,), tensors).trace(inputs, keep=names)
+    return np.concatenate([values[name] for name in sorted(names)])

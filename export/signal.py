@@ -1,0 +1,52 @@
+"""What the emitters of single layers share: the value of a node in the program, and what they may look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .builder import Builder
+from .grid import Grid, membrane_grid
+from .network import LIF, Network
+
+
+@dataclass(frozen=True)
+class Signal:
+    """The value of a node in the program: one tensor, or one per timestep, all on one grid."""
+
+    tensors: tuple[int, ...]
+    grid: Grid
+
+
+@dataclass(frozen=True)
+class Context:
+    """What emitting a node may look at."""
+
+    network: Network
+    builder: Builder
+    input_range: tuple[float, float]
+    signals: dict[str, Signal] = field(default_factory=dict)
+    inputs: list[int] = field(default_factory=list)
+
+
+def neuron_grid(context: Context, node: LIF):
+    return membrane_grid(node.decay, context.network.timesteps)
+
+
+def per_timestep(signal: Signal, name: str, emit: Callable[[int, str], int]) -> tuple[int, ...]:
+    """Applies `emit(tensor, name)` at every timestep, or once where all timesteps are the same."""
+    if len(set(signal.tensors)) == 1:
+        return (emit(signal.tensors[0], name),) * len(signal.tensors)
+    return tuple(emit(tensor, f"{name}/{t}") for t, tensor in enumerate(signal.tensors))
+
+
+def emit_reshape(builder: Builder, tensor: int, name: str, shape: tuple[int, ...], grid: Grid) -> int:
+    """RESHAPE to `(1, *shape)`; the same tensor where nothing changes."""
+    if builder.shape(tensor) == tuple(shape):
+        return tensor
+    new_shape = (1, *(int(size) for size in shape))
+    label = "x".join(map(str, new_shape))
+    constant = builder.constant(f"shape/{label}", np.array(new_shape, np.int32))
+    return builder.emit("RESHAPE", (tensor, constant), name, shape, grid, options={"new_shape": new_shape})

@@ -1,0 +1,80 @@
+"""Layers without weights: pooling, reshaping, repeating and summing over time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .grid import INT8_MAX, Grid
+from .network import MaxPool, Repeat, Reshape, SumPool, TimeSum
+from .signal import Context, Signal, emit_reshape, per_timestep
+
+
+def emit_max_pool(context: Context, node: MaxPool, source: Signal) -> Signal:
+    options = {
+        "filter_height": node.size[0],
+        "filter_width": node.size[1],
+        "stride_h": node.strides[0],
+        "stride_w": node.strides[1],
+        "padding": "SAME" if np.any(node.padding) else "VALID",
+    }
+
+    def emit(tensor: int, name: str) -> int:
+        return context.builder.emit("MAX_POOL_2D", (tensor,), name, node.shape, source.grid, options=options)
+
+    return Signal(per_timestep(source, f"{node.name}/max", emit), source.grid)
+
+
+def emit_sum_pool(context: Context, node: SumPool, source: Signal) -> Signal:
+    """A depthwise convolution with ones; exact while the largest sum fits into int8."""
+    builder, area, channels = context.builder, node.size[0] * node.size[1], node.shape[-1]
+    if not source.grid.counts or source.grid.bound * area > INT8_MAX:
+        raise ValueError(
+            f"Cannot export layer '{node.name}': the sum over its {node.size} window may reach "
+            f"{source.grid.bound * area}, beyond int8's {INT8_MAX}. Use a smaller window, or a stride instead."
+        )
+    grid = Grid(1.0, low=source.grid.low * area, high=source.grid.high * area)
+    ones = builder.constant(f"{node.name}/ones", np.ones((1, *node.size, channels), np.int8), 1.0, channel_axis=3)
+    bias = builder.constant(f"zeros/{channels}", np.zeros(channels, np.int32), 1.0)
+    options = {
+        "stride_h": node.strides[0],
+        "stride_w": node.strides[1],
+        "dilation_h_factor": 1,
+        "dilation_w_factor": 1,
+        "depth_multiplier": 1,
+        "padding": "SAME" if np.any(node.padding) else "VALID",
+    }
+
+    def emit(tensor: int, name: str) -> int:
+        return builder.emit("DEPTHWISE_CONV_2D", (tensor, ones, bias), name, node.shape, grid, options=options)
+
+    return Signal(per_timestep(source, f"{node.name}/sum", emit), grid)
+
+
+def emit_reshape_node(context: Context, node: Reshape, source: Signal) -> Signal:
+    def emit(tensor: int, name: str) -> int:
+        return emit_reshape(context.builder, tensor, name, node.shape, source.grid)
+
+    return Signal(per_timestep(source, f"{node.name}/reshaped", emit), source.grid)
+
+
+def emit_repeat(context: Context, node: Repeat, source: Signal) -> Signal:
+    return Signal(source.tensors * context.network.timesteps, source.grid)
+
+
+def emit_time_sum(context: Context, node: TimeSum, source: Signal) -> Signal:
+    """A chain of ADD with all scales 1: integer sums."""
+    total, grid = source.tensors[0], source.grid
+    for t, tensor in enumerate(source.tensors[1:], start=1):
+        grid = Grid(1.0, low=grid.low + source.grid.low, high=grid.high + source.grid.high)
+        check_time_sum(node, source.grid, grid)
+        total = context.builder.emit("ADD", (total, tensor), f"{node.name}/sum/{t}", node.shape, grid)
+    return Signal((total,), grid)
+
+
+def check_time_sum(node: TimeSum, source: Grid, total: Grid) -> None:
+    if not source.counts or total.bound > INT8_MAX:
+        raise ValueError(
+            f"Cannot export layer '{node.name}': a sum over timesteps must be of spikes or of sums of spikes up to "
+            f"{INT8_MAX}. Received: values up to {total.bound} in steps of {source.scale:.4g}. "
+            "Place TimeAverage directly after a spiking layer."
+        )
