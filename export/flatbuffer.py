@@ -134,19 +134,34 @@ def _unpack_tensor(tensor: schema.TensorT, buffers: Sequence[schema.BufferT]) ->
     dtype = next((name for name, code in TENSOR_TYPES.items() if code == tensor.type), None)
     if dtype is None:
         raise ValueError(f"Tensor {name!r} has type number {tensor.type}. Supported: {', '.join(DTYPES)}")
-    quantization = tensor.quantization or schema.QuantizationParametersT()
-    scale = np.asarray([1.0] if quantization.scale is None else quantization.scale, np.float32)
-    zero_points = set(_integers(quantization.zeroPoint)) or {0}
-    if len(zero_points) != 1:
-        raise ValueError(f"Tensor {name!r} must have one zero point. Received: {sorted(zero_points)}")
+    scale, zero_point, axis = _unpack_quantization(name, dtype, tensor.quantization)
     return Tensor(
         name=name,
         shape=shape,
-        scale=scale.reshape(()) if scale.size == 1 else scale,
-        zero_point=zero_points.pop(),
+        scale=scale,
+        zero_point=zero_point,
         dtype=dtype,
-        channel_axis=quantization.quantizedDimension,
+        channel_axis=axis,
         data=_constant(name, shape, dtype, tensor.buffer, buffers),
+    )
+
+
+def _unpack_quantization(
+    name: str, dtype: str, quantization: schema.QuantizationParametersT | None
+) -> tuple[np.ndarray, int, int]:
+    """(scale, zero_point, channel_axis); scale 1.0 where a tensor that is not int8 has none."""
+    quantization = quantization or schema.QuantizationParametersT()
+    scale = np.float32([] if quantization.scale is None else quantization.scale).reshape(-1)
+    zero_points = _integers(quantization.zeroPoint) if scale.size else ()
+    if dtype == "int8" and not scale.size:
+        raise ValueError(f"Tensor {name!r} is int8 and must have a scale.")
+    if len(zero_points) != scale.size or len(set(zero_points)) > 1:
+        raise ValueError(f"Tensor {name!r} must have one zero point for its {scale.size} scales.")
+    scale = scale.reshape(()) if scale.size == 1 else scale
+    return (
+        scale if scale.size else np.array(1, np.float32),
+        sum(set(zero_points)),
+        quantization.quantizedDimension,
     )
 
 
@@ -258,7 +273,7 @@ def _unpack_metadata(model: schema.ModelT) -> Mapping[str, object]:
         if _text(entry.name) == METADATA_KEY:
             if not 0 <= entry.buffer < len(model.buffers) or model.buffers[entry.buffer].data is None:
                 raise ValueError(f"Metadata {METADATA_KEY!r} refers to no buffer. The file is corrupt.")
-            return json.loads(model.buffers[entry.buffer].data.tobytes())
+            return _from_json(model.buffers[entry.buffer].data.tobytes())
     return {}
 
 
@@ -293,6 +308,13 @@ def _to_json(metadata: Mapping[str, object]) -> bytes:
     return json.dumps(metadata, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
+def _from_json(data: bytes) -> Mapping[str, object]:
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise ValueError(f"Metadata {METADATA_KEY!r} is not JSON ({error}). The file is corrupt.") from error
+
+
 def _little_endian(data: np.ndarray) -> bytes:
     return data.astype(data.dtype.newbyteorder("<")).tobytes()
 
@@ -311,4 +333,7 @@ def _list(values: Sequence | None) -> Sequence:
 
 
 def _text(value: bytes | None) -> str:
-    return (value or b"").decode()
+    try:
+        return (value or b"").decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"Names must be UTF-8. Received: {value[:40]!r}. The file is corrupt.") from error

@@ -47,6 +47,7 @@ KINDS: Mapping[str, Kind] = {
     "SLICE": Kind(2, "Slice", 3, fuses=False),
     "CONCATENATION": Kind(2, "Concatenation", 0, ("axis",)),
 }
+SCALE_MIN, SCALE_MAX = 2.0**-62, 2.0**30  # what the runtimes can turn into a multiplier
 DTYPES = ("int8", "int32", "uint8", "int16", "int64", "float32", "bool")
 ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
 
@@ -98,6 +99,11 @@ def _check_tensor(tensor: Tensor) -> None:
         raise ValueError(
             f"Constant {tensor.name!r} must be {tensor.dtype} of shape {tensor.shape}. "
             f"Received: {data.dtype.name} of shape {data.shape}"
+        )
+    if not np.all((tensor.scale > SCALE_MIN) & (tensor.scale < SCALE_MAX)):
+        raise ValueError(
+            f"Scales must lie between {SCALE_MIN:g} and {SCALE_MAX:g}. "
+            f"Received: {np.min(tensor.scale)} to {np.max(tensor.scale)} for tensor {tensor.name!r}"
         )
     if np.ndim(tensor.scale) and np.shape(tensor.scale) != tuple(tensor.shape[tensor.channel_axis :][:1]):
         raise ValueError(

@@ -1,0 +1,183 @@
+"""The runtimes that can be installed from PyPI, behind one interface: a file and int8 samples in, int8 out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from . import flatbuffer
+from .program import Program, check_inputs
+
+Outputs = dict[str, np.ndarray]  # by tensor name, in the order of the file, each `(samples, *shape)`
+
+WARM_UP = 10  # invocations before the clock starts
+ARENA_SLACK = 1 << 16  # bytes, for what TFLite Micro allocates once per model
+ARENA_PER_RECORD = 1 << 10  # bytes, well above what it keeps per tensor or operator
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """One implementation of the builtin operators.
+
+    name: as in reports.
+    run: (tflite_bytes, samples) -> Outputs; samples: int8, `(samples, *input shape without batch)`.
+    """
+
+    name: str
+    run: Callable[[bytes, np.ndarray], Outputs]
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds per sample: the median and the quartiles of `invocations`."""
+
+    median_ms: float
+    low_ms: float
+    high_ms: float
+    invocations: int
+
+
+def expose(tflite_bytes: bytes) -> bytes:
+    """The same file with every activation that an operator writes as an output, in order of execution."""
+    program = flatbuffer.read(tflite_bytes)
+    return flatbuffer.write(replace(program, outputs=tuple(operator.output for operator in program.operators)))
+
+
+def litert(tflite_bytes: bytes, *, resolver: OpResolverType = OpResolverType.AUTO) -> Interpreter:
+    """A LiteRT interpreter on one thread, ready to invoke. AUTO is the XNNPACK delegate.
+
+    Raises: ValueError if the runtime refuses the file.
+    """
+    try:
+        interpreter = Interpreter(model_content=tflite_bytes, num_threads=1, experimental_op_resolver_type=resolver)
+        interpreter.allocate_tensors()
+    except RuntimeError as error:
+        raise ValueError(f"LiteRT refuses the file: {error}") from error
+    return interpreter
+
+
+def run_litert(tflite_bytes: bytes, samples: np.ndarray, resolver: OpResolverType) -> Outputs:
+    """Runs the file on LiteRT with the kernels of `resolver`, sample by sample."""
+    program = _program_for(tflite_bytes, samples)
+    interpreter = litert(tflite_bytes, resolver=resolver)
+    feed = interpreter.get_input_details()[0]["index"]
+    fetch = [detail["index"] for detail in interpreter.get_output_details()]
+    outputs = _empty_outputs(program, len(samples))
+    for i, sample in enumerate(samples):
+        interpreter.set_tensor(feed, sample[None])
+        interpreter.invoke()
+        for index, values in zip(fetch, outputs.values(), strict=True):
+            values[i] = interpreter.get_tensor(index)[0]
+    return outputs
+
+
+def run_tflm(tflite_bytes: bytes, samples: np.ndarray) -> Outputs:
+    """Runs the file on TFLite Micro, sample by sample.
+
+    Raises: ImportError, naming the extra to install, if `tflite-micro` is missing.
+    """
+    program = _program_for(tflite_bytes, samples)
+    interpreter = _tflm(tflite_bytes, program)
+    outputs = _empty_outputs(program, len(samples))
+    for i, sample in enumerate(samples):
+        interpreter.set_input(sample[None], 0)
+        interpreter.invoke()
+        for index, values in enumerate(outputs.values()):
+            values[i] = interpreter.get_output(index)[0]
+    return outputs
+
+
+def arena_bytes(tflite_bytes: bytes) -> int:
+    """Bytes of the tensor arena that TFLite Micro uses for this file, from its recording allocator."""
+    program = flatbuffer.read(tflite_bytes)
+    interpreter = _tflm(tflite_bytes, program)
+    interpreter.set_input(np.zeros(program.tensors[program.inputs[0]].shape, np.int8), 0)
+    interpreter.invoke()
+    with _captured_stderr() as lines:
+        interpreter.print_allocations()
+    total = re.search(r"Arena allocation total (\d+) bytes", "".join(lines))
+    if total is None:
+        raise ValueError("TFLite Micro printed no arena size: this release of tflite-micro is not supported.")
+    return int(total.group(1))
+
+
+def latency(tflite_bytes: bytes, sample: np.ndarray, *, invocations: int = 200) -> Latency:
+    """Time of one sample on XNNPACK, one thread. sample: int8, the shape of the input without batch."""
+    interpreter = litert(tflite_bytes)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], sample[None])
+    for _ in range(WARM_UP):
+        interpreter.invoke()
+    times = [_milliseconds(interpreter.invoke) for _ in range(invocations)]
+    low, median, high = np.percentile(times, [25, 50, 75])
+    return Latency(float(median), float(low), float(high), invocations)
+
+
+RUNTIMES: Mapping[str, Runtime] = {
+    runtime.name: runtime
+    for runtime in (
+        Runtime("reference", lambda f, x: run_litert(f, x, OpResolverType.BUILTIN_REF)),
+        Runtime("optimized", lambda f, x: run_litert(f, x, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)),
+        Runtime("xnnpack", lambda f, x: run_litert(f, x, OpResolverType.AUTO)),
+        Runtime("tflm", run_tflm),
+    )
+}
+
+
+def _program_for(tflite_bytes: bytes, samples: np.ndarray) -> Program:
+    program = flatbuffer.read(tflite_bytes)
+    check_inputs(program.tensors[program.inputs[0]], samples)
+    return program
+
+
+def _empty_outputs(program: Program, samples: int) -> Outputs:
+    tensors = [program.tensors[index] for index in program.outputs]
+    return {tensor.name: np.empty((samples, *tensor.shape[1:]), tensor.dtype) for tensor in tensors}
+
+
+def _tflm(tflite_bytes: bytes, program: Program):
+    """A TFLite Micro interpreter with an arena that holds every tensor at once (pages unused cost nothing)."""
+    try:
+        from tflite_micro.python.tflite_micro import runtime
+    except ImportError as error:
+        raise ImportError(
+            "TFLite Micro is not installed. Install it with: pip install 'keras-ternary-spike[tflm]'"
+        ) from error
+    elements = sum(int(np.prod(tensor.shape)) * np.dtype(tensor.dtype).itemsize for tensor in program.tensors)
+    records = len(program.tensors) + len(program.operators)
+    arena = 2 * elements + ARENA_PER_RECORD * records + ARENA_SLACK
+    try:
+        return runtime.Interpreter.from_bytes(tflite_bytes, arena_size=arena)
+    except RuntimeError as error:
+        raise ValueError(f"TFLite Micro refuses the file: {error}") from error
+
+
+@contextlib.contextmanager
+def _captured_stderr() -> Iterator[list[str]]:
+    """What native code writes to the process's standard error meanwhile, filled in on leaving."""
+    lines: list[str] = []
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile("w+", errors="replace") as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield lines
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            file.seek(0)
+            lines.extend(file)
+
+
+def _milliseconds(function: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    function()
+    return 1e3 * (time.perf_counter() - start)
