@@ -1,0 +1,149 @@
+"""Folding: the network again, with bare spikes, one threshold and as few multiplications as there can be.
+
+Exact in real arithmetic. `PASSES` is the order; docs/folding.md has the equations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from .affines import absorb_affines, drop_identities, line_of, relabel_inputs, sink_affines, split_affines
+from .expose import THRESHOLD, expose_amplitudes, expose_averages, expose_thresholds
+from .graph import affine_after, fresh_name, insert_before, nodes_of, only_reader, substitute
+from .linearity import diagonal
+from .network import LIF, Affine, AveragePool, Input, Linear, MaxPool, Network, Node, TimeAverage
+from .reorder import pool_currents_in_kernels, repeat_late, sum_time_early
+
+
+def fold_network(network: Network) -> Network:
+    """The network with all factors folded: same outputs, spikes in {-1, 0, 1} or {0, 1}.
+
+    In the result every LIF has threshold 1/2 and amplitude 1 and a Linear before it, sums stand for averages, and an
+    Affine is found only at an output or directly behind an Input, there with scale 1 (an offset that zero padding
+    forbids to fold).
+
+    Raises:
+        ValueError: if a factor or an offset cannot be folded. Names the layer and the way out.
+    """
+    for apply in PASSES:
+        network = apply(network)
+    return network
+
+
+def carry_signs(network: Network) -> Network:
+    """Negative factors between a MaxPool and a signed neuron go through the neuron: spike(-x) = -spike(x)."""
+    for affine in nodes_of(network, Affine):
+        lif = only_reader(network, affine.name)
+        if isinstance(lif, LIF) and lif.signed and np.any(affine.scale < 0) and _has_linear_above(network, affine):
+            network = _sign_behind(network, affine, lif)
+    return network
+
+
+def add_diagonals(network: Network) -> Network:
+    """A neuron that no Linear feeds gets one: the Affine in front of it, or the identity, as a diagonal kernel."""
+    for lif in nodes_of(network, LIF):
+        if not _has_linear_above(network, lif):
+            network = _with_diagonal(network, lif)
+    return network
+
+
+def check_folded(network: Network) -> Network:
+    """The network itself if it is what `fold_network` promises.
+
+    Raises:
+        ValueError: naming the node that breaks the promise, and the way out.
+    """
+    for node in network.nodes:
+        if isinstance(node, AveragePool | TimeAverage):
+            raise ValueError(f"A folded network has sums only. Received: {type(node).__name__} {node.name!r}.")
+        if isinstance(node, LIF):
+            _check_neuron(network, node)
+        if isinstance(node, Affine) and not _may_stay(network, node):
+            raise ValueError(_why_stuck(network, node))
+    return network
+
+
+PASSES: tuple[Callable[[Network], Network], ...] = (
+    expose_thresholds,
+    expose_amplitudes,
+    expose_averages,
+    sum_time_early,
+    repeat_late,
+    split_affines,
+    absorb_affines,
+    sink_affines,
+    carry_signs,
+    absorb_affines,
+    sink_affines,
+    pool_currents_in_kernels,
+    relabel_inputs,
+    add_diagonals,
+    repeat_late,
+    drop_identities,
+    check_folded,
+)
+
+
+def _sign_behind(network: Network, affine: Affine, lif: LIF) -> Network:
+    sign = np.where(affine.scale < 0, -1.0, 1.0)
+    positive = replace(affine, scale=np.abs(affine.scale), offset=sign * affine.offset)
+    network = affine_after(substitute(network, affine.name, positive), lif, "sign", sign, 0.0)
+    note = f"Some channels of {lif.name!r} spike with the opposite sign: their factor behind MaxPooling2D is negative."
+    return replace(network, notes=(*network.notes, note))
+
+
+def _with_diagonal(network: Network, lif: LIF) -> Network:
+    source, line = network[lif.inputs[0]], (np.ones(()), np.zeros(()))
+    if isinstance(source, Affine) and only_reader(network, source.name) is lif:
+        network, line, source = substitute(network, source.name), line_of(source), network[source.inputs[0]]
+    name = fresh_name(network, f"{lif.name}_current")
+    return insert_before(network, lif.name, diagonal(name, source, line))
+
+
+def _above(network: Network, node: Node) -> Iterator[Node]:
+    """What lies above `node`, up to and with the next Linear, neuron or Input on each way."""
+    for name in node.inputs:
+        yield (source := network[name])
+        if not isinstance(source, Linear | LIF):
+            yield from _above(network, source)
+
+
+def _has_linear_above(network: Network, node: Node) -> bool:
+    return any(isinstance(source, Linear) for source in _above(network, node))
+
+
+def _check_neuron(network: Network, lif: LIF) -> None:
+    if (lif.threshold, lif.amplitude) != (THRESHOLD, 1):
+        raise ValueError(
+            f"A folded neuron has threshold 0.5 and amplitude 1. Received: {lif.name!r} with "
+            f"threshold={lif.threshold:g}, amplitude={lif.amplitude:g}."
+        )
+    if not _has_linear_above(network, lif):
+        raise ValueError(f"A folded neuron has a Linear node above it. Received: {lif.name!r} without one.")
+
+
+def _may_stay(network: Network, affine: Affine) -> bool:
+    at_output = affine.name in network.outputs and not network.consumers(affine.name)
+    return at_output or (isinstance(network[affine.inputs[0]], Input) and bool(np.all(affine.scale == 1)))
+
+
+def _why_stuck(network: Network, affine: Affine) -> str:
+    source, reader = network[affine.inputs[0]], network.consumers(affine.name)[0]
+    received = f"Received: {affine.name!r} between {source.name!r} and {reader.name!r}."
+    if isinstance(reader, Linear):
+        return (
+            "An offset in front of a zero-padded convolution cannot be folded, for the padding would need it too. "
+            f'{received} Put BatchNormalization behind the convolution, or use padding="valid".'
+        )
+    if np.any(affine.scale < 0) and any(isinstance(node, MaxPool) for node in (reader, *_above(network, affine))):
+        return (
+            "A negative factor per channel cannot pass a maximum. "
+            f"{received} Put BatchNormalization before MaxPooling2D, directly behind the convolution."
+        )
+    return (
+        "Only a factor next to a convolution or Dense layer can be folded. "
+        f"{received} Put BatchNormalization directly behind a Conv2D, DepthwiseConv2D or Dense layer."
+    )
