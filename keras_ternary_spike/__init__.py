@@ -1,1 +1,63 @@
-"""Ternary spiking layers for Keras."""
+"""Ternary spiking layers for Keras.
+
+Importing this package imports neither Keras nor TensorFlow: names resolve on first use. Where Keras is
+loaded already, they are imported at once, so that `keras.saving.load_model` finds the registered classes.
+"""
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .cell import BinaryLIFCell as BinaryLIFCell
+    from .cell import TernaryLIFCell as TernaryLIFCell
+    from .layer import BinaryLIF as BinaryLIF
+    from .layer import TernaryLIF as TernaryLIF
+    from .surrogate import ATan as ATan
+    from .surrogate import FastSigmoid as FastSigmoid
+    from .surrogate import Rectangular as Rectangular
+    from .surrogate import Sigmoid as Sigmoid
+    from .surrogate import Triangular as Triangular
+    from .timesteps import DirectEncoding as DirectEncoding
+    from .timesteps import PerTimestep as PerTimestep
+    from .timesteps import TimeAverage as TimeAverage
+
+__version__ = "0.1.0"
+
+_MODULES = {
+    "TernaryLIF": "layer",
+    "BinaryLIF": "layer",
+    "TernaryLIFCell": "cell",
+    "BinaryLIFCell": "cell",
+    "DirectEncoding": "timesteps",
+    "PerTimestep": "timesteps",
+    "TimeAverage": "timesteps",
+    "Rectangular": "surrogate",
+    "Triangular": "surrogate",
+    "ATan": "surrogate",
+    "Sigmoid": "surrogate",
+    "FastSigmoid": "surrogate",
+}
+
+__all__ = ["__version__", *_MODULES]
+
+
+def _resolve() -> None:
+    """Import all of them: a model to be loaded may hold any."""
+    for name, module in _MODULES.items():
+        globals()[name] = getattr(importlib.import_module(f".{module}", __name__), name)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    _resolve()
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+if "keras" in sys.modules:
+    _resolve()

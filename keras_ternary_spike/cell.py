@@ -1,0 +1,151 @@
+"""Spiking neurons as Keras RNN cells: one timestep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import constraints, initializers, ops, regularizers
+
+from . import surrogate as surrogates
+from .dynamics import DECAY, THRESHOLD, Dynamics, check_decay, lif_step
+
+
+class LIFCell(keras.layers.Layer):
+    """What TernaryLIFCell and BinaryLIFCell share; `levels` is where they differ."""
+
+    levels: str
+
+    def __init__(
+        self,
+        decay: float = DECAY,
+        threshold: float = THRESHOLD,
+        trainable_amplitude: bool = True,
+        surrogate: surrogates.Surrogate | str | dict | None = "rectangular",
+        reset: str = "zero",
+        detach_reset: bool = False,
+        amplitude_initializer: Any = "ones",
+        amplitude_regularizer: Any = None,
+        amplitude_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.decay = check_decay(decay)
+        self.dynamics = Dynamics(
+            threshold=float(threshold),
+            levels=self.levels,
+            reset=reset,
+            detach_reset=detach_reset,
+            surrogate=surrogates.get(surrogate),
+        )
+        self.trainable_amplitude = trainable_amplitude
+        self.amplitude_initializer = initializers.get(amplitude_initializer)
+        self.amplitude_regularizer = regularizers.get(amplitude_regularizer)
+        self.amplitude_constraint = constraints.get(amplitude_constraint)
+        self.features: tuple[int | None, ...] = (1,)
+
+    @property
+    def threshold(self) -> float:
+        return self.dynamics.threshold
+
+    @property
+    def compute_dtype(self) -> str:
+        """float32 under float16 and bfloat16 policies: a rounded membrane crosses the threshold elsewhere."""
+        return keras.backend.result_type(super().compute_dtype, "float32")
+
+    @property
+    def output_size(self) -> int | tuple[int | None, ...]:
+        """Features: an integer for vectors, a tuple for higher ranks. Known once built (1 before)."""
+        return self.features[0] if len(self.features) == 1 else self.features
+
+    @property
+    def state_size(self) -> list[int | tuple[int | None, ...]]:
+        """One state, the carried membrane, of the size of the output."""
+        return [self.output_size]
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.features = tuple(input_shape[1:])
+        self.amplitude = self.add_weight(
+            name="amplitude",
+            shape=(),
+            initializer=self.amplitude_initializer,
+            regularizer=self.amplitude_regularizer,
+            constraint=self.amplitude_constraint,
+            trainable=self.trainable_amplitude,
+        )
+
+    def call(self, inputs: Any, states: Any, training: bool | None = None) -> tuple[Any, list[Any]]:
+        output, state = lif_step(inputs, states[0], amplitude=self.amplitude, decay=self.decay, dynamics=self.dynamics)
+        return output, [state]
+
+    def get_initial_state(self, batch_size: Any = None) -> list[Any]:
+        """Zeros, `[(batch_size, *features)]`.
+
+        Raises:
+            ValueError: before `build`, or where a feature axis has no fixed size.
+        """
+        if not self.built or None in self.features:
+            raise ValueError(
+                f"The initial state of '{self.name}' needs a fixed size of every feature axis: build the cell "
+                f"on one, or pass `initial_state`. Received: built={self.built}, features={self.features}"
+            )
+        return [ops.zeros((batch_size, *self.features), dtype=self.compute_dtype)]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "decay": self.decay,
+            "threshold": self.threshold,
+            "trainable_amplitude": self.trainable_amplitude,
+            "surrogate": keras.saving.serialize_keras_object(self.dynamics.surrogate),
+            "reset": self.dynamics.reset,
+            "detach_reset": self.dynamics.detach_reset,
+            "amplitude_initializer": initializers.serialize(self.amplitude_initializer),
+            "amplitude_regularizer": regularizers.serialize(self.amplitude_regularizer),
+            "amplitude_constraint": constraints.serialize(self.amplitude_constraint),
+        }
+
+
+@keras.saving.register_keras_serializable(package=surrogates.PACKAGE)
+class TernaryLIFCell(LIFCell):
+    """One timestep of the leaky integrate-and-fire neuron with spikes in {-1, 0, +1}.
+
+        membrane[t] = decay * membrane[t-1] * (1 - |spike[t-1]|) + current[t]
+        spike[t]    = +1 if membrane[t] >= threshold, -1 if membrane[t] <= -threshold, else 0
+        output[t]   = amplitude * spike[t]
+
+    For features of any rank; `keras.layers.RNN(TernaryLIFCell())` works on vectors, and `TernaryLIF` is the
+    faster layer for sequences of any shape. Reference: [Guo et al., 2024](https://arxiv.org/abs/2312.06372)
+
+    Args:
+        decay: Float in [0, 1]. Share of the membrane kept per timestep (the paper's tau). Default: 0.25.
+        threshold: Float > 0, in units of the membrane. Equality fires. Default: 0.5.
+        trainable_amplitude: Boolean. Whether `amplitude`, a scalar weight, is trained. Default: True.
+        surrogate: a `Surrogate`, its name, or None for `Rectangular()`, the paper's. Default: "rectangular".
+        reset: "zero" (a spike clears the membrane) or "subtract" (it takes the threshold off). Default: "zero".
+        detach_reset: Boolean. Whether the gradient ignores the reset's dependence on the membrane.
+        amplitude_initializer, amplitude_regularizer, amplitude_constraint: as for any Keras weight.
+            Default: "ones", None, None.
+
+    Call arguments:
+        inputs: current, `(batch, *features)`.
+        states: `[state]` with state `(batch, *features)`: the membrane after the reset, before the decay.
+
+    Returns:
+        `(output, [state])`, both `(batch, *features)`, in float32 under half-precision policies.
+
+    Raises:
+        ValueError: decay outside [0, 1], threshold not positive, unknown reset or surrogate.
+    """
+
+    levels = "ternary"
+
+
+@keras.saving.register_keras_serializable(package=surrogates.PACKAGE)
+class BinaryLIFCell(LIFCell):
+    """As `TernaryLIFCell`, with spikes in {0, 1}: spike[t] = 1 if membrane[t] >= threshold, else 0.
+
+    The baseline of the paper's comparison. Arguments, shapes and errors are those of `TernaryLIFCell`.
+    """
+
+    levels = "binary"

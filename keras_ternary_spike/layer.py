@@ -1,0 +1,159 @@
+"""Spiking neurons as Keras layers: whole sequences, `(batch, timesteps, *features)`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from .cell import BinaryLIFCell, LIFCell, TernaryLIFCell
+from .dynamics import DECAY, THRESHOLD, lif_sequence
+from .surrogate import PACKAGE, Surrogate
+
+
+class LIF(keras.layers.RNN):
+    """What TernaryLIF and BinaryLIF share; `cell_class` is where they differ."""
+
+    cell_class: type[LIFCell]
+
+    def __init__(
+        self,
+        decay: float = DECAY,
+        threshold: float = THRESHOLD,
+        trainable_amplitude: bool = True,
+        surrogate: Surrogate | str | dict | None = "rectangular",
+        reset: str = "zero",
+        detach_reset: bool = False,
+        amplitude_initializer: Any = "ones",
+        amplitude_regularizer: Any = None,
+        amplitude_constraint: Any = None,
+        return_sequences: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        cell = self.cell_class(
+            decay=decay,
+            threshold=threshold,
+            trainable_amplitude=trainable_amplitude,
+            surrogate=surrogate,
+            reset=reset,
+            detach_reset=detach_reset,
+            amplitude_initializer=amplitude_initializer,
+            amplitude_regularizer=amplitude_regularizer,
+            amplitude_constraint=amplitude_constraint,
+            dtype=kwargs.get("dtype"),
+            name="cell",
+        )
+        super().__init__(cell, return_sequences=return_sequences, **kwargs)
+
+    @property
+    def decay(self) -> float:
+        return self.cell.decay
+
+    @property
+    def threshold(self) -> float:
+        return self.cell.threshold
+
+    @property
+    def amplitude(self) -> keras.Variable:
+        return self.cell.amplitude
+
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+        if len(sequences_shape) < 3:
+            raise ValueError(
+                f"{type(self).__name__} takes sequences of shape (batch, timesteps, *features) with at least "
+                f"one feature axis. Received: shape {tuple(sequences_shape)}"
+            )
+        super().build(sequences_shape, initial_state_shape)
+
+    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
+        if initial_state is None and not self.stateful:
+            # Taken from the sequence rather than from the cell: a feature axis may have no fixed size.
+            initial_state = [ops.zeros_like(sequences[:, 0])]
+        return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+
+    def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
+        """The sequence in one function; step by step, as Keras does it, only where there is a mask."""
+        if mask is not None:
+            return super().inner_loop(sequences, initial_state, mask, training)
+        outputs, state = lif_sequence(
+            ops.flip(sequences, axis=1) if self.go_backwards else sequences,
+            keras.tree.flatten(initial_state)[0],
+            amplitude=self.amplitude,
+            decay=self.decay,
+            dynamics=self.cell.dynamics,
+        )
+        return outputs[:, -1], outputs, [state]
+
+    def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
+        state_shape = (sequences_shape[0], *sequences_shape[2:])
+        output_shape = tuple(sequences_shape) if self.return_sequences else state_shape
+        return (output_shape, state_shape) if self.return_state else output_shape
+
+    def get_config(self) -> dict[str, Any]:
+        config = {**self.cell.get_config(), **super().get_config()}
+        del config["cell"]
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict | None = None) -> LIF:
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class TernaryLIF(LIF):
+    """Leaky integrate-and-fire neurons with spikes in {-1, 0, +1}, over a sequence.
+
+        membrane[t] = decay * membrane[t-1] * (1 - |spike[t-1]|) + current[t]
+        spike[t]    = +1 if membrane[t] >= threshold, -1 if membrane[t] <= -threshold, else 0
+        output[t]   = amplitude * spike[t]
+
+    The defaults, threshold=0.5 and decay=0.25, are what the paper's released code does, in the paper's
+    definition: the code sets V_th = 1 and fires at |membrane| >= V_th / 2, equality included.
+    Reference: [Guo et al., 2024](https://arxiv.org/abs/2312.06372)
+
+    Args:
+        decay: Float in [0, 1]. Share of the membrane kept per timestep (the paper's tau). Default: 0.25.
+        threshold: Float > 0, in units of the membrane. Equality fires. Default: 0.5.
+        trainable_amplitude: Boolean. Whether `amplitude`, a scalar weight, is trained. Default: True.
+        surrogate: a `Surrogate`, its name, or None for `Rectangular()`, the paper's. Default: "rectangular".
+        reset: "zero" (a spike clears the membrane) or "subtract" (it takes the threshold off). Default: "zero".
+        detach_reset: Boolean. Whether the gradient ignores the reset's dependence on the membrane.
+        amplitude_initializer, amplitude_regularizer, amplitude_constraint: as for any Keras weight.
+            Default: "ones", None, None.
+        return_sequences: Boolean. Every timestep, or the last one only. Default: True.
+        **kwargs: return_state, go_backwards, stateful, unroll and zero_output_for_mask as in
+            `keras.layers.RNN` (unroll matters to masked sequences only); name, dtype, trainable.
+
+    Call arguments:
+        sequences: current, `(batch, timesteps, *features)`.
+        initial_state: `(batch, *features)`, the membrane after the reset, before the decay. Default: zeros.
+        mask: Boolean, `(batch, timesteps)`. A masked timestep leaves the state as it is.
+        training: unused; there for Keras.
+
+    Output shape:
+        `(batch, timesteps, *features)`, or `(batch, *features)` with return_sequences=False; with return_state
+        also the last state, `(batch, *features)`. Under float16 and bfloat16 policies the membrane is float32
+        within the call, and rounded where it enters or leaves it.
+
+    Raises:
+        ValueError: decay outside [0, 1], threshold not positive, unknown reset or surrogate, inputs without
+            a feature axis.
+
+    Example:
+
+    >>> TernaryLIF()(np.ones((1, 4, 3), "float32")).shape
+    TensorShape([1, 4, 3])
+    """
+
+    cell_class = TernaryLIFCell
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class BinaryLIF(LIF):
+    """As `TernaryLIF`, with spikes in {0, 1}: spike[t] = 1 if membrane[t] >= threshold, else 0.
+
+    The baseline of the paper's comparison. Arguments, shapes and errors are those of `TernaryLIF`.
+    """
+
+    cell_class = BinaryLIFCell
