@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
 import sys
@@ -19,7 +20,7 @@ from .program import Program, check_inputs
 
 Outputs = dict[str, np.ndarray]  # by tensor name, in the order of the file, each `(samples, *shape)`
 
-WARM_UP = 10  # invocations before the clock starts
+WARM_UP, LEAST_INVOCATIONS, LATENCY_SECONDS = 5, 20, 2.0  # before the clock starts; at least; at most
 ARENA_SLACK = 1 << 16  # bytes, for what TFLite Micro allocates once per model
 ARENA_PER_RECORD = 1 << 10  # bytes, well above what it keeps per tensor or operator
 
@@ -116,9 +117,13 @@ def latency(tflite_bytes: bytes, sample: np.ndarray, *, invocations: int = 200) 
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], sample[None])
     for _ in range(WARM_UP):
         interpreter.invoke()
-    times = [_milliseconds(interpreter.invoke) for _ in range(invocations)]
+    start, times = time.perf_counter(), []
+    while len(times) < LEAST_INVOCATIONS or (
+        len(times) < invocations and time.perf_counter() - start < LATENCY_SECONDS
+    ):
+        times.append(_milliseconds(interpreter.invoke))
     low, median, high = np.percentile(times, [25, 50, 75])
-    return Latency(float(median), float(low), float(high), invocations)
+    return Latency(float(median), float(low), float(high), len(times))
 
 
 RUNTIMES: Mapping[str, Runtime] = {
@@ -130,6 +135,12 @@ RUNTIMES: Mapping[str, Runtime] = {
         Runtime("tflm", run_tflm),
     )
 }
+
+
+def installed() -> dict[str, Runtime]:
+    """RUNTIMES without TFLite Micro where `tflite-micro` is not installed."""
+    missing = {"tflm"} if importlib.util.find_spec("tflite_micro") is None else set()
+    return {name: runtime for name, runtime in RUNTIMES.items() if name not in missing}
 
 
 def _program_for(tflite_bytes: bytes, samples: np.ndarray) -> Program:
