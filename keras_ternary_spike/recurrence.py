@@ -87,11 +87,11 @@ def _backward_looped(dynamics, membranes, state, amplitude, decay, grad_outputs,
     direct = ops.concatenate([direct[:, :-1], last], axis=1)
 
     def retreat(grad_membrane, step):
-        direct_now, factor = step
-        grad_membrane = direct_now + factor * grad_membrane
+        grad_membrane = step[0] + step[1] * grad_membrane
         return grad_membrane, grad_membrane
 
-    steps = (ops.moveaxis(direct, 1, 0), ops.moveaxis(decay * carry_slope, 1, 0))
+    # One tensor, (timesteps, 2, batch, *features): Keras 3.15 cannot scan two of unknown length on TensorFlow.
+    steps = ops.moveaxis(ops.stack([direct, decay * carry_slope]), 2, 0)
     first, grad_current = ops.scan(retreat, ops.zeros_like(state), steps, reverse=True)
     grad_current = ops.moveaxis(grad_current, 0, 1)
     states = dynamics.carry(membranes, spikes)[:, :-1]
