@@ -96,8 +96,8 @@ class Report:
             counts = (one.values, one.differing, one.output_values, one.output_differing)
             rows.append((name, *(f"{count:,}" for count in counts)))
         first = [f"  first in {one.first_tensor} ({name})" for name, one in self.runtimes.items() if one.first_tensor]
-        between = ", ".join(f"{pair} {count:,}" for pair, count in self.pairs.items())
-        return [*aligned(rows), *first, f"between two runtimes: {between}"]
+        unequal = [f"{pair} differ in {count:,} values" for pair, count in self.pairs.items() if count]
+        return [*aligned(rows), *first, f"between two runtimes: {listed(unequal) if unequal else 'all equal'}"]
 
     def _facts(self) -> list[str]:
         facts = [

@@ -1,0 +1,163 @@
+"""The command line: `keras-ternary-spike model.keras -o model.tflite`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command. Returns the exit code: 0, or 1 after one line "error: ..." (2, from argparse, for usage)."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    named = arguments[:1] and arguments[0] in COMMANDS
+    command, rest = (arguments[0], arguments[1:]) if named else (DEFAULT_COMMAND, arguments)
+    try:
+        COMMANDS[command](rest)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def export(arguments: Sequence[str]) -> None:
+    """Exports a .keras file, verifies it if asked to, and writes the .tflite file last."""
+    options = export_parser().parse_args(arguments)
+    check_output(options.output, options.model)
+    from . import export_tflite  # and with it TensorFlow and our registered layers
+
+    for module in options.modules:
+        import_module(module)
+    model = load_model(options.model)
+    tflite_bytes = export_tflite(model, input_range=tuple(options.input_range))
+    if options.verify is not None:
+        verify_or_fail(model, tflite_bytes, load_samples(options.verify))
+    write_atomically(options.output, tflite_bytes)
+    print(f"{options.output}: {len(tflite_bytes):,} bytes")
+
+
+def export_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="keras-ternary-spike", description="Export a trained spiking Keras model as an exact int8 TFLite file."
+    )
+    parser.add_argument("model", type=Path, help="the Keras model, a .keras file")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the .tflite file to write")
+    parser.add_argument(
+        "--input-range",
+        type=float,
+        nargs=2,
+        default=(0.0, 1.0),
+        metavar=("LOW", "HIGH"),
+        help="range of the samples in the units of the model's input (default: 0 1)",
+    )
+    parser.add_argument(
+        "--verify",
+        type=Path,
+        metavar="SAMPLES.npz",
+        help="run the file on these samples on every runtime, print the report, and write only an exact file",
+    )
+    parser.add_argument(
+        "--import",
+        dest="modules",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import a module that registers your own Keras classes, before loading (may be repeated)",
+    )
+    return parser
+
+
+def import_module(name: str) -> None:
+    """Imports the user's module, from the current directory too."""
+    sys.path.insert(0, os.getcwd())
+    try:
+        importlib.import_module(name)
+    finally:
+        sys.path.remove(os.getcwd())
+
+
+def load_model(path: Path) -> keras.Model:
+    """Loads a .keras file. Raises: ValueError or OSError, naming the file and the way out."""
+    import keras
+
+    with open(path, "rb"):
+        pass  # the system's own words for a file that cannot be opened
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is not a whole .keras file. Write it with model.save('model.keras').")
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (TypeError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        reason = str(error).split("\n")[0]
+        raise ValueError(
+            f"Cannot load {path}: {reason} If the model has classes of your own, register them with "
+            "keras.saving.register_keras_serializable and name their module with --import MODULE. "
+            "Otherwise the file is damaged: save it again."
+        ) from error
+
+
+def load_samples(path: Path) -> np.ndarray:
+    """The array named "samples" of an .npz file, or its only one."""
+    import numpy as np
+
+    with open(path, "rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise ValueError(f"{path} is not an .npz file. Write it with numpy.savez(path, samples=array).")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            names = list(arrays)
+            if "samples" not in names and len(names) != 1:
+                raise ValueError(f"one array must be named 'samples'. Received: {', '.join(names) or 'no array'}.")
+            return arrays["samples" if "samples" in names else names[0]]
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"Cannot read samples from {path}: {error}") from error
+
+
+def verify_or_fail(model: keras.Model, tflite_bytes: bytes, samples: np.ndarray) -> None:
+    """Prints the report. Raises: ValueError if the runtimes disagree."""
+    from . import verify
+
+    report = verify(model, tflite_bytes, samples)
+    print(report)
+    if not report.exact:
+        raise ValueError("The runtimes do not agree on this file, so it was not written. The report shows where.")
+
+
+def check_output(output: Path, model: Path) -> None:
+    """Raises, before any work is done, if `output` cannot be a file of its own."""
+    if not output.parent.is_dir():
+        raise ValueError(f"The folder of the output must exist. Received: {output}")
+    if output.exists() and not output.is_file():
+        raise ValueError(f"The output must be a file. Received: {output}")
+    if output.exists() and model.exists() and output.samefile(model):
+        raise ValueError(f"The output must not be the model itself. Received: {output}")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all: a neighbour first, which then takes the name."""
+    path = path.resolve()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+DEFAULT_COMMAND = "export"
+COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {"export": export}
+
+if __name__ == "__main__":
+    sys.exit(main())
