@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import tempfile
@@ -16,6 +17,9 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
+from datasets import Dataset
+
+KERAS, OURS = "Keras float32", "this package int8"
 CALIBRATION_SAMPLES = 200
 ROUNDS = 40
 BLOCK_SECONDS = 0.01  # each round times one block of calls that takes about this long
@@ -59,6 +63,45 @@ def predict(tflite_bytes: bytes, images: np.ndarray) -> np.ndarray:
     return scale * (outputs.astype("float32") - zero_point) if scale else outputs
 
 
+def compare(model: keras.Model, tflite_bytes: bytes, data: Dataset) -> dict[str, dict[str, float]]:
+    """One row for Keras, the stock converter's two files and ours: accuracy, agreement, latency_ms, bytes.
+
+    accuracy: share of the test images with the right class; agreement: with the class Keras finds.
+    latency_ms: median for one image, on one thread but for Keras.
+    bytes: of the file; for Keras, of its float32 weights.
+    """
+    images, labels = data.test_images, data.test_labels
+    files = {
+        "stock TFLite float32": convert_float32(model),
+        "stock TFLite int8": convert_int8(model, data.train_images),
+        OURS: tflite_bytes,
+    }
+    found = {KERAS: model.predict(images, verbose=0).argmax(-1)}
+    found |= {name: predict(content, images).argmax(-1) for name, content in files.items()}
+    milliseconds = time_calls({KERAS: keras_call(model, images[0])} | file_calls(files, images[0]))
+    sizes = {KERAS: 4 * model.count_params()} | {name: len(content) for name, content in files.items()}
+    return {
+        name: {
+            "accuracy": float(np.mean(classes == labels)),
+            "agreement": float(np.mean(classes == found[KERAS])),
+            "latency_ms": latency(milliseconds[name]).median,
+            "bytes": sizes[name],
+        }
+        for name, classes in found.items()
+    }
+
+
+def table(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """The rows of `compare` as text."""
+    lines = [f"{'':22}{'accuracy':>10}{'as Keras':>10}{'latency':>13}{'size':>14}"]
+    for name, row in rows.items():
+        lines.append(
+            f"{name:22}{row['accuracy']:10.2%}{row['agreement']:10.2%}"
+            f"{row['latency_ms']:10.3f} ms{row['bytes']:8,d} bytes"
+        )
+    return "\n".join(lines)
+
+
 def quantized(images: np.ndarray, detail: Mapping) -> np.ndarray:
     """Images in the type of a file's input; `detail` is one of `get_input_details()`."""
     scale, zero_point = detail["quantization"]
@@ -76,21 +119,28 @@ def interpreter_of(tflite_bytes: bytes) -> Interpreter:
     return interpreter
 
 
-def time_files(
-    files: Mapping[str, bytes], image: np.ndarray, *, rounds: int = ROUNDS
-) -> dict[str, np.ndarray]:
-    """Times one image on every file, in turns. Returns: milliseconds a call, `(rounds,)` for each file."""
+def file_calls(files: Mapping[str, bytes], image: np.ndarray) -> dict[str, Callable[[], object]]:
+    """For each file, a function that runs it on one image."""
     calls = {}
     for name, tflite_bytes in files.items():
         interpreter = interpreter_of(tflite_bytes)
         source = interpreter.get_input_details()[0]
         interpreter.set_tensor(source["index"], quantized(image[None], source))
         calls[name] = interpreter.invoke
-    return time_calls(calls, rounds=rounds)
+    return calls
+
+
+def keras_call(model: keras.Model, image: np.ndarray) -> Callable[[], object]:
+    """A function that runs a model on one image, traced as `predict` does."""
+    images = tf.constant(image[None])
+    return functools.partial(tf.function(model), images, training=False)
 
 
 def time_calls(calls: Mapping[str, Callable[[], object]], *, rounds: int = ROUNDS) -> dict[str, np.ndarray]:
-    """As `time_files`, for functions: a slow moment of the machine then falls on all of them."""
+    """Times functions in turns, so that a slow moment of the machine falls on all of them.
+
+    Returns: milliseconds a call, `(rounds,)` for each function.
+    """
     repeats = {name: max(1, int(BLOCK_SECONDS / _seconds(call, 3))) for name, call in calls.items()}
     times = {name: np.zeros(rounds) for name in calls}
     for turn in range(rounds):
@@ -100,37 +150,37 @@ def time_calls(calls: Mapping[str, Callable[[], object]], *, rounds: int = ROUND
 
 
 def latency(milliseconds: np.ndarray) -> Latency:
-    """Median and quartiles of what `time_files` measured; also good for ratios of two of its arrays."""
+    """Median and quartiles of what `time_calls` measured, or of the ratios of two of its arrays."""
     low, median, high = np.percentile(milliseconds, (25, 50, 75))
     return Latency(float(median), float(low), float(high))
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps what native code writes to stderr off the screen, unless the block raises."""
+    """Keeps what the block prints, native code included, off the screen; shows it if the block raises."""
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as log, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         os.dup2(log.fileno(), 2)
-        failed = True
         try:
-            yield
-            failed = False
+            with contextlib.redirect_stdout(sys.stderr):
+                yield
+        except BaseException:
+            sys.stderr.flush()
+            log.seek(0)
+            os.write(saved, log.read())
+            raise
         finally:
             sys.stderr.flush()
             os.dup2(saved, 2)
             os.close(saved)
-            if failed:
-                log.seek(0)
-                sys.stderr.write(log.read().decode(errors="replace"))
 
 
 def _converter(model: keras.Model) -> tf.lite.TFLiteConverter:
-    signature = tf.TensorSpec((1, *model.input_shape[1:]), "float32")
-    function = tf.function(lambda images: model(images, training=False)).get_concrete_function(signature)
+    images = keras.Input(batch_shape=(1, *model.input_shape[1:]))
     with quiet():
-        return tf.lite.TFLiteConverter.from_concrete_functions([function], model)
+        return tf.lite.TFLiteConverter.from_keras_model(keras.Model(images, model(images)))
 
 
 def _convert(converter: tf.lite.TFLiteConverter) -> bytes:

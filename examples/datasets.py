@@ -97,7 +97,7 @@ def load_idx(name: str, data_dir: str | Path) -> Dataset:
     for images, labels in ((train_images, train_labels), (test_images, test_labels)):
         if len(images) != len(labels):
             raise ValueError(
-                f"Images and labels must be equally many. Received: {len(images)}, {len(labels)} in {data_dir}"
+                f"Images and labels must be equally many. Received: {len(images)} and {len(labels)}"
             )
     return Dataset(
         name, _unit(train_images)[..., None], train_labels, _unit(test_images)[..., None], test_labels
