@@ -37,6 +37,8 @@ def expose_amplitudes(network: Network) -> Network:
                 )
             network = affine_before(network, network[lif.name], "sign", -1.0, 0.0)
             amplitude = -amplitude
+            note = f"All channels of {lif.name!r} spike with the opposite sign: its amplitude is negative."
+            network = replace(network, notes=(*network.notes, note))
         if amplitude != 1:
             network = affine_after(network, network[lif.name], "amplitude", amplitude, 0.0)
     return network

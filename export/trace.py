@@ -1,0 +1,103 @@
+"""Which layer of a Keras model reads which: the model as a list of calls, wrappers and nested models unpacked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from keras_ternary_spike import PerTimestep
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One use of one layer.
+
+    layer: the Keras layer; an InputLayer for each input of the model.
+    sources: indices of the calls whose values it reads.
+    per_timestep: whether PerTimestep (or TimeDistributed) applies it to every timestep on its own.
+    """
+
+    layer: Any
+    sources: tuple[int, ...] = ()
+    per_timestep: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """All calls of a model, every source before its reader, and the indices of those that give its outputs."""
+
+    calls: tuple[Call, ...]
+    outputs: tuple[int, ...]
+
+    def readers(self, index: int) -> tuple[int, ...]:
+        return tuple(reader for reader, call in enumerate(self.calls) if index in call.sources)
+
+
+def trace(model: keras.Model) -> Trace:
+    """The calls of a Sequential or functional model. The model and its layers stay as they are.
+
+    Raises:
+        ValueError: if `model` is not a Keras model, is a subclassed one, or was never built.
+    """
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"`model` must be a Keras model. Received: {model!r} (of type {type(model).__name__})")
+    if not model.built or not getattr(model, "inputs", None):
+        raise ValueError(
+            f"`model` must be a built Sequential or functional model. Received: {model.name!r} "
+            f"({type(model).__name__}). Give it an input: keras.Input(shape) first, or keras.Model(inputs, outputs)."
+        )
+    calls = [Call(keras.layers.InputLayer(batch_shape=x.shape, name=x.name)) for x in model.inputs]
+    outputs = _enter(model, tuple(range(len(calls))), False, calls)
+    return Trace(tuple(calls), outputs)
+
+
+def _enter(layer: Any, sources: tuple[int, ...], per_timestep: bool, calls: list[Call]) -> tuple[int, ...]:
+    """Append the calls of `layer` on `sources`; returns the indices of its outputs."""
+    if isinstance(layer, PerTimestep | keras.layers.TimeDistributed):
+        return _enter(layer.layer, sources, True, calls)
+    if isinstance(layer, keras.Sequential):
+        for inner in layer.layers:
+            sources = _enter(inner, sources, per_timestep, calls)
+        return sources
+    if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
+        return _enter_functional(layer, sources, per_timestep, calls)
+    calls.append(Call(layer, sources, per_timestep))
+    return (len(calls) - 1,)
+
+
+def _enter_functional(
+    model: keras.Model, sources: tuple[int, ...], per_timestep: bool, calls: list[Call]
+) -> tuple[int, ...]:
+    """Walk the graph with stand-ins for its layers, so that no layer of the user's learns of another call."""
+    inputs = [keras.Input(batch_shape=x.shape, dtype=x.dtype) for x in model.inputs]
+    values = {id(tensor): index for tensor, index in zip(inputs, sources, strict=True)}
+
+    def record(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        tensors = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
+        indices = _enter(layer, tuple(values[id(x)] for x in tensors), per_timestep, calls)
+        results = _StandIn(layer.compute_output_spec(*args, **kwargs))(*tensors)
+        values.update((id(x), indices[0]) for x in keras.tree.flatten(results))
+        return results
+
+    # A fresh Model of the same graph: cloning a compiled one would compile the clone.
+    bare = keras.Model(model.inputs, model.outputs)
+    clone = keras.models.clone_model(
+        bare, input_tensors=inputs, clone_function=lambda layer: layer, call_function=record
+    )
+    return tuple(values[id(x)] for x in clone.outputs)
+
+
+class _StandIn(keras.layers.Layer):
+    """Values of the shapes given, whatever it reads."""
+
+    def __init__(self, spec: Any) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def call(self, *tensors: Any) -> Any:
+        return self.spec
+
+    def compute_output_spec(self, *tensors: Any) -> Any:
+        return keras.tree.map_structure(lambda x: keras.KerasTensor(x.shape, dtype=x.dtype), self.spec)
