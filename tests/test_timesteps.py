@@ -105,6 +105,12 @@ def test_mask_travels_from_masking_to_the_average(rng):
     np.testing.assert_allclose(model(inputs), np.mean(dense(inputs[:, :2]), axis=1), atol=1e-6)
 
 
+def test_no_mask_outlives_the_time_axis():
+    mask = np.ones((2, 4), bool)
+    assert TimeAverage().compute_mask(None, mask) is None
+    assert PerTimestep(keras.layers.Dense(2)).compute_mask(None, mask) is mask
+
+
 def test_per_timestep_needs_a_feature_axis():
     with pytest.raises(ValueError, match=r"\(batch, timesteps, \*features\).*Received: shape \(2, 4\)"):
         PerTimestep(keras.layers.Dense(2))(np.zeros((2, 4), "float32"))
