@@ -141,6 +141,8 @@ class Tally:
                 "The model and the file must have outputs of the same shape. Received: "
                 f"{predictions.shape} of the model, {outputs.shape} of the file"
             )
+        if outputs.shape[-1] == 1:
+            return  # a single output is no class
         same = outputs.argmax(axis=-1) == predictions.argmax(axis=-1)
         self.same_class += int(same.sum())
         self.classified += same.size
