@@ -58,9 +58,9 @@ def break_runtime(monkeypatch, name, tensor):
     monkeypatch.setattr(runtimes, "RUNTIMES", broken)
 
 
-def changed_tensor(tflite_bytes, name, **changes):
+def changed_tensor(tflite_bytes, tensor_name, **changes):
     program = read(tflite_bytes)
-    tensors = tuple(replace(t, **changes) if t.name == name else t for t in program.tensors)
+    tensors = tuple(replace(t, **changes) if t.name == tensor_name else t for t in program.tensors)
     return write(replace(program, tensors=tensors))
 
 
