@@ -219,3 +219,16 @@ def test_a_link_to_the_output_stays_a_link(tmp_path):
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "target").read_bytes() == b"new"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "target"]
+
+
+def test_the_old_file_keeps_its_name_until_the_new_one_takes_it(tmp_path, monkeypatch):
+    def refuse(source, target):
+        assert source.read_bytes() == b"new"  # complete, beside the old file
+        assert target.read_bytes() == b"old"
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "file").write_bytes(b"old")
+    monkeypatch.setattr(command_line.os, "replace", refuse)
+    with pytest.raises(PermissionError):
+        write_atomically(tmp_path / "file", b"new")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
