@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+
 from keras_ternary_spike.export.flatbuffer import read, write
 from keras_ternary_spike.export.program import Operator, Program, Tensor
 

@@ -27,7 +27,7 @@ def model():
             PerTimestep(layers.Dense(8, kernel_initializer="he_normal")),
             TernaryLIF(name="second"),
             PerTimestep(layers.Dense(3)),
-            TimeAverage(),
+            TimeAverage(name="average"),
             layers.Softmax(),
         ],
         name="two_layers",
@@ -60,6 +60,7 @@ def break_runtime(monkeypatch, name, tensor):
 
 def changed_tensor(tflite_bytes, tensor_name, **changes):
     program = read(tflite_bytes)
+    assert tensor_name in {tensor.name for tensor in program.tensors}
     tensors = tuple(replace(t, **changes) if t.name == tensor_name else t for t in program.tensors)
     return write(replace(program, tensors=tensors))
 
@@ -146,7 +147,7 @@ def test_a_spike_tensor_that_is_not_literal_is_named(changes, tflite_bytes, samp
 
 def test_a_spike_tensor_with_other_values_is_named(tflite_bytes, samples):
     # A sum over two timesteps has scale 1, as spikes have, and reaches -2 and 2.
-    report = verify(None, changed_tensor(tflite_bytes, "time_average/sum/1", name="sum/spike/0"), samples)
+    report = verify(None, changed_tensor(tflite_bytes, "average/sum/1", name="sum/spike/0"), samples)
     assert report.improper_spikes == ("sum/spike/0",)
 
 
