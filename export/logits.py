@@ -10,7 +10,7 @@ from .linear import emit_linear
 from .network import Linear
 from .probe import probe_inputs
 
-MARGIN = 1.5  # real images reach further than synthetic ones
+MARGIN = 2.0  # real images reach further than synthetic ones
 PROBE_VALUES = 2**27  # activations to compute on synthetic inputs, at most
 PROBE_SAMPLES = 64
 
@@ -30,7 +30,7 @@ def _fan_in(node: Linear) -> np.ndarray:
 
 
 def logit_grid(node: Linear, samples: np.ndarray, source: Grid) -> Grid:
-    """Holds 1.5 times the largest output over `samples`, but no more than can occur.
+    """Holds twice the largest output over `samples`, but no more than can occur.
 
     samples: int8 inputs of `node`, `(samples, *shape)`.
     """

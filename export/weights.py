@@ -1,22 +1,29 @@
 """Integer kernels and biases that make a linear operator exact on every runtime.
 
-The multiplier from accumulator to output is always 2**-shift:
-shift <= 0: nothing is rounded, any integers will do.
-shift >= 3: kernel integers are multiples of 4 and biases are 2 modulo 4, so the accumulator is 2 modulo 4:
-    halving it first (as the reference kernels do) is exact, and what follows is never a tie.
+The reference kernels round the accumulator twice where the multiplier is below 1/2: to a grid of 2**-p output
+steps, 2**p * multiplier in [1/2, 1), then to whole steps. XNNPACK rounds once. Two kinds of multiplier leave no
+accumulator for which that makes a difference:
+
+    n / 63, n >= 32     any integers. One rounding only, and an integer times n / 63 is never a tie.
+    1 / (2 q), q odd    even kernels and biases. The output is a multiple of 1 / q, so at least 1 / (2 q) away from
+                        a tie: more than 2**-(p + 1), by which the first rounding may move it.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 from .grid import INT8_MAX, Grid
 
-EXACT_SHIFTS = range(-7, 1)
-# XNNPACK scales accumulators in float32: beyond 16 an accumulator that matters would not fit its 24 bits.
-ROUNDED_SHIFTS = range(3, 17)
+DENOMINATOR = 63
+LARGEST_MULTIPLIER = 128  # XNNPACK wants multipliers below 256
+LARGEST_Q = 2047
+# What the distance to a tie must exceed the first rounding by: float32 scales move a value of 128 by 3e-5.
+SAFE_MARGIN = 2.0**-13
 ACCUMULATOR_MAX = 2**31 - 1
 
 
@@ -29,24 +36,32 @@ class Weights:
     scale: np.ndarray
 
 
-def granularity(shift: int) -> int:
-    """Kernel integers are multiples of this."""
-    return 4 if shift in ROUNDED_SHIFTS else 1
+def is_safe(q: int) -> bool:
+    """Whether two roundings of accumulator / (2 q) equal one, with a margin for the precision of scales."""
+    first_rounding = 2.0 ** -math.ceil(math.log2(q)) / 2
+    return 1 / (2 * q) - first_rounding >= SAFE_MARGIN
 
 
-def largest(shift: int) -> int:
-    """The largest kernel integer."""
-    return INT8_MAX // granularity(shift) * granularity(shift)
+HALF_STEPS = np.array([q for q in range(3, LARGEST_Q + 1, 2) if is_safe(q)])
 
 
-def choose_shift(magnitude: float) -> int | None:
-    """The finest shift whose kernel integers hold `magnitude`, the largest |kernel| in output steps per input step."""
-    fitting = [
-        shift
-        for shift in (*EXACT_SHIFTS, *ROUNDED_SHIFTS)
-        if np.rint(magnitude * 2.0**shift / granularity(shift)) * granularity(shift) <= largest(shift)
-    ]
-    return max(fitting, default=None)
+def granularity(multiplier: Fraction) -> int:
+    """Kernel integers and biases are multiples of this."""
+    return 1 if 2 * multiplier >= 1 else 2
+
+
+def choose_multiplier(magnitude: float) -> Fraction | None:
+    """The multiplier with the finest kernel step that holds `magnitude`.
+
+    magnitude: the largest |kernel| of a channel, in output steps per input step.
+    Returns: None if no kernel integer within int8 is that large.
+    """
+    even = INT8_MAX // 2
+    fitting = HALF_STEPS[np.rint(magnitude * HALF_STEPS) <= even]
+    if fitting.size:
+        return Fraction(1, 2 * int(fitting[-1]))
+    numerator = max(DENOMINATOR // 2 + 1, math.floor(magnitude * DENOMINATOR / (INT8_MAX + 0.5)) + 1)
+    return Fraction(numerator, DENOMINATOR) if numerator <= LARGEST_MULTIPLIER * DENOMINATOR else None
 
 
 def quantize_weights(
@@ -68,36 +83,37 @@ def quantize_weights(
     magnitudes = np.abs(ratio).reshape(-1, ratio.shape[-1]).max(axis=0)
     if not per_channel:
         magnitudes = np.full_like(magnitudes, magnitudes.max())
-    shifts = np.array([checked_shift(layer, magnitude) for magnitude in magnitudes])
-    step = np.array([granularity(shift) for shift in shifts])
-    integers = np.rint(ratio * 2.0**shifts / step) * step
-    biases = quantize_bias(bias / target.scale * 2.0**shifts, step, reach(integers, source, shifts))
+    chosen = [checked_multiplier(layer, magnitude) for magnitude in magnitudes]
+    step = np.array([granularity(multiplier) for multiplier in chosen])
+    multiplier = np.array([float(multiplier) for multiplier in chosen])
+    integers = np.rint(ratio / multiplier / step) * step
+    biases = quantize_bias(bias / target.scale / multiplier, step, reach(integers, source, multiplier))
     check_accumulator(layer, integers, biases, source)
-    scale = (2.0**-shifts * target.scale / source.scale).astype(np.float32)
+    scale = (multiplier * target.scale / source.scale).astype(np.float32)
     return Weights(integers.astype(np.int8), biases.astype(np.int32), scale)
 
 
-def checked_shift(layer: str, magnitude: float) -> int:
-    shift = choose_shift(magnitude)
-    if shift is None:
-        needed, limit = magnitude * 2.0 ** EXACT_SHIFTS[0], largest(EXACT_SHIFTS[0])
+def checked_multiplier(layer: str, magnitude: float) -> Fraction:
+    multiplier = choose_multiplier(magnitude)
+    if multiplier is None:
+        needed = magnitude / LARGEST_MULTIPLIER
         raise ValueError(
-            f"Cannot export layer '{layer}': its largest kernel integer would be {needed:.0f}, beyond int8's {limit} "
-            f"by a factor of {needed / limit:.3g}. Train with weight decay, or clip the folded kernel "
+            f"Cannot export layer '{layer}': its largest kernel integer would be {needed:.0f}, beyond int8's "
+            f"{INT8_MAX} by a factor of {needed / INT8_MAX:.3g}. Train with weight decay, or clip the folded kernel "
             "(a batch-norm variance near 0 is the usual cause)."
         )
-    return shift
+    return multiplier
 
 
 def quantize_bias(bias: np.ndarray, step: np.ndarray, limit: np.ndarray) -> np.ndarray:
-    """Biases in accumulator steps; 2 modulo 4 where kernel integers are multiples of 4."""
+    """Biases in accumulator steps, multiples of `step`."""
     bias = np.clip(bias, -limit, limit)  # whatever lies beyond saturates the output all the same
-    return np.where(step == 4, np.floor(bias / 4) * 4 + 2, np.rint(bias))
+    return np.rint(bias / step) * step
 
 
-def reach(kernel: np.ndarray, source: Grid, shifts: np.ndarray) -> np.ndarray:
+def reach(kernel: np.ndarray, source: Grid, multiplier: np.ndarray) -> np.ndarray:
     """Per channel: a bias of this size saturates the output whatever the input."""
-    return np.abs(kernel).reshape(-1, kernel.shape[-1]).sum(axis=0) * source.bound + 2.0 ** (8 + shifts)
+    return np.abs(kernel).reshape(-1, kernel.shape[-1]).sum(axis=0) * source.bound + 256 / multiplier
 
 
 def check_accumulator(layer: str, kernel: np.ndarray, bias: np.ndarray, source: Grid) -> None:
