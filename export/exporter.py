@@ -7,7 +7,7 @@ import keras
 from . import flatbuffer
 from .assemble import assemble
 from .describe import describe
-from .fold import fold_network
+from .folding import fold_network
 from .quantize import quantize
 
 

@@ -98,9 +98,7 @@ def check_inputs(tensor: Tensor, inputs: np.ndarray) -> None:
     """Raises ValueError unless `inputs` are int8 samples of the shape of `tensor`."""
     if inputs.dtype != np.int8 or inputs.shape[1:] != tuple(tensor.shape[1:]):
         expected = ("samples", *tensor.shape[1:])
-        raise ValueError(
-            f"`inputs` must be int8 of shape {expected}. Received: {inputs.dtype} of shape {inputs.shape}"
-        )
+        raise ValueError(f"`inputs` must be int8 of shape {expected}. Received: {inputs.dtype} of shape {inputs.shape}")
 
 
 def chunked(inputs: np.ndarray, tensors: tuple[Tensor, ...], budget: int = 2**24) -> list[np.ndarray]:

@@ -1,12 +1,14 @@
 """Ternary spiking layers for Keras.
 
-Importing this package imports neither Keras nor TensorFlow: names resolve on first use. Where Keras is
-loaded already, they are imported at once, so that `keras.saving.load_model` finds the registered classes.
+Importing this package imports neither Keras nor TensorFlow: names resolve on first use. As soon as Keras is
+imported, before or after this package, all of them are, so that `keras.saving.load_model` finds the classes.
 """
 
 import importlib
-import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+import wrapt
 
 if TYPE_CHECKING:
     from .cell import BinaryLIFCell as BinaryLIFCell
@@ -59,5 +61,6 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-if "keras" in sys.modules:
+@wrapt.when_imported("keras")
+def _register(keras: ModuleType) -> None:
     _resolve()

@@ -11,7 +11,7 @@ from keras import layers
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export.assemble import assemble
 from keras_ternary_spike.export.describe import describe
-from keras_ternary_spike.export.fold import fold_network
+from keras_ternary_spike.export.folding import fold_network
 from keras_ternary_spike.export.network import (
     NO_PADDING,
     Affine,

@@ -8,7 +8,7 @@ from keras import layers
 from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export.assemble import assemble
 from keras_ternary_spike.export.describe import describe
-from keras_ternary_spike.export.fold import check_folded, fold_network
+from keras_ternary_spike.export.folding import check_folded, fold_network
 from keras_ternary_spike.export.network import (
     LIF,
     Affine,
