@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import keras
@@ -80,7 +81,9 @@ def _input(calls: Trace, index: int) -> Input:
             f"Every size of the input must be known. Received: shape {tuple(layer.batch_shape)} of {layer.name!r}. "
             f"Build the model on keras.Input with fixed sizes."
         )
-    return Input(name=layer.name, shape=shape, temporal=temporal)
+    # Keras counts the inputs it names itself, and again when a file is loaded: the same model, another name.
+    name = "input" if re.fullmatch(r"(input_layer|keras_tensor)(_\d+)?", layer.name) else layer.name
+    return Input(name=name, shape=shape, temporal=temporal)
 
 
 def _is_temporal(calls: Trace, index: int) -> bool:
