@@ -7,6 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 PROJECT := pyproject.toml setup.py
+BENCHMARKS := $(filter-out benchmarks/setting.py,$(wildcard benchmarks/*.py))
 RUFF := ruff>=0.17,<0.18
 
 .PHONY: help demo test lint bench clean
@@ -29,7 +30,7 @@ lint: $(VENV)/.installed-lint
 	$(RUN) -m ruff format --check .
 
 bench: $(VENV)/.installed-test
-	set -e; for file in benchmarks/*.py; do $(RUN) "$$file"; done
+	set -e; for file in $(BENCHMARKS); do $(RUN) "$$file"; done
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

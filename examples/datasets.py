@@ -74,9 +74,7 @@ def load_tfds(name: str, data_dir: str | Path | None = None) -> Dataset:
     import tensorflow_datasets as tfds
 
     try:
-        splits = tfds.load(
-            name, split=["train", "test"], data_dir=data_dir, batch_size=-1, as_supervised=True
-        )
+        splits = tfds.load(name, split=["train", "test"], data_dir=data_dir, batch_size=-1, as_supervised=True)
     except OSError as error:
         raise OSError(
             f"tensorflow-datasets could not read or download {name!r}: {error}. Give a folder that holds it "
@@ -96,12 +94,8 @@ def load_idx(name: str, data_dir: str | Path) -> Dataset:
     train_images, train_labels, test_images, test_labels = arrays
     for images, labels in ((train_images, train_labels), (test_images, test_labels)):
         if len(images) != len(labels):
-            raise ValueError(
-                f"Images and labels must be equally many. Received: {len(images)} and {len(labels)}"
-            )
-    return Dataset(
-        name, _unit(train_images)[..., None], train_labels, _unit(test_images)[..., None], test_labels
-    )
+            raise ValueError(f"Images and labels must be equally many. Received: {len(images)} and {len(labels)}")
+    return Dataset(name, _unit(train_images)[..., None], train_labels, _unit(test_images)[..., None], test_labels)
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -112,21 +106,15 @@ def read_idx(path: Path) -> np.ndarray:
     """
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != IDX_UINT8:
-        raise ValueError(
-            f"An IDX file of bytes begins with 00 00 08. Received: {content[:3].hex(' ')} in {path}"
-        )
+        raise ValueError(f"An IDX file of bytes begins with 00 00 08. Received: {content[:3].hex(' ')} in {path}")
     axes = content[3]
     header = 4 + 4 * axes
     if len(content) < header:
-        raise ValueError(
-            f"An IDX file with {axes} axes begins with {header} bytes. Received: {len(content)} in {path}"
-        )
+        raise ValueError(f"An IDX file with {axes} axes begins with {header} bytes. Received: {len(content)} in {path}")
     shape = struct.unpack(f">{axes}I", content[4:header])
     values = np.frombuffer(content, np.uint8, offset=header)
     if values.size != np.prod(shape, dtype=np.int64):
-        raise ValueError(
-            f"An IDX file of shape {shape} holds that many bytes. Received: {values.size} in {path}"
-        )
+        raise ValueError(f"An IDX file of shape {shape} holds that many bytes. Received: {values.size} in {path}")
     return values.reshape(shape)
 
 

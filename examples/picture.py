@@ -9,6 +9,7 @@ import keras
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
@@ -16,31 +17,32 @@ from keras_ternary_spike import TernaryLIF
 
 SAMPLES = 3
 CHANNELS = 16  # of each layer are shown, as a mosaic of 4 x 4
+ZOOM = 4  # pixels of the mosaic for one neuron
 CELL = 1.7  # inches
+TERNARY = ("#2f6db3", "#ffffff", "#c2242f")  # spikes -1, 0, +1
 INK, BAR, HIGHLIGHT = "#333333", "#b8bfc8", "#c2242f"
 
 
 def spikes_of(folded: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
     """Spikes in {-1, 0, 1} of a folded model, `(samples, timesteps, *features)`, by the name of the layer."""
     spiking = [layer for layer in folded.layers if isinstance(layer, TernaryLIF)]
-    outputs = keras.Model(folded.inputs, [layer.output for layer in spiking])(images, training=False)
+    outputs = keras.Model(folded.inputs, [layer.output for layer in spiking])([images], training=False)
     return {layer.name: np.asarray(output) for layer, output in zip(spiking, outputs, strict=True)}
 
 
-def draw(
-    path: Path, *, images: np.ndarray, spikes: Mapping[str, np.ndarray], rows: Mapping[str, Mapping]
-) -> None:
+def draw(path: Path, *, images: np.ndarray, spikes: Mapping[str, np.ndarray], rows: Mapping[str, Mapping]) -> None:
     """Writes the picture as PNG.
 
     Args:
         path: of the file.
         images: in [0, 1], `(samples, height, width, channels)`; the first three are shown.
         spikes: by layer, as `spikes_of` returns them, of the same images.
-        rows: by the name of a file, a mapping with "accuracy" in [0, 1] and "latency_ms".
+        rows: by the name of a file, a mapping with "accuracy" in [0, 1] and "latency_ms";
+            Keras has no latency bar: it would dwarf those of the files.
     """
     matplotlib.use("Agg")
     images, timesteps = images[:SAMPLES], next(iter(spikes.values())).shape[1]
-    heights = [1.0] * (len(images) * timesteps) + [1.2]
+    heights = [1.0] * (len(images) * timesteps) + [0.9]
     figure = Figure(figsize=(CELL * (len(spikes) + 1), CELL * sum(heights)), layout="constrained")
     grid = figure.add_gridspec(len(heights), len(spikes) + 1, height_ratios=heights)
     for sample, image in enumerate(images):
@@ -49,21 +51,23 @@ def draw(
         _draw_sample(figure, grid, top, {name: values[sample] for name, values in spikes.items()})
     bars = grid[-1, :].subgridspec(1, 2, wspace=0.05)
     accuracy = {name: 100 * row["accuracy"] for name, row in rows.items()}
-    _draw_bars(figure.add_subplot(bars[0]), "accuracy, %", accuracy, "{:.2f}", names=True)
-    latency = {name: row["latency_ms"] for name, row in rows.items()}
-    _draw_bars(figure.add_subplot(bars[1]), "latency, ms", latency, "{:.3g}", names=False)
-    figure.suptitle("Spikes: red +1, blue -1, white 0", color=INK)
+    _draw_bars(figure.add_subplot(bars[0]), "accuracy, %", accuracy, "{:.2f}")
+    latency = {name: row["latency_ms"] for name, row in rows.items() if "Keras" not in name}
+    _draw_bars(figure.add_subplot(bars[1]), "latency of the files, ms", latency, "{:.3g}")
+    figure.suptitle("Spikes: red +1, blue -1, white 0, of the first channels of each layer", color=INK)
     figure.savefig(path, dpi=110)
 
 
 def mosaic(spikes: np.ndarray) -> np.ndarray:
     """The first channels side by side, NaN between. spikes: `(height, width, channels)` or `(features,)`."""
     maps = spikes.reshape(-1, *spikes.shape[-3:])[0] if spikes.ndim >= 3 else spikes.reshape(1, 1, -1)
+    maps = maps.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
     height, width, channels = maps.shape
     side = min(int(np.ceil(np.sqrt(channels))), int(np.sqrt(CHANNELS)))
-    picture = np.full((side * (height + 1) - 1, side * (width + 1) - 1), np.nan)
+    gap = max(1, height // 8)
+    picture = np.full((side * (height + gap) - gap, side * (width + gap) - gap), np.nan)
     for channel in range(min(channels, side * side)):
-        row, column = channel // side * (height + 1), channel % side * (width + 1)
+        row, column = channel // side * (height + gap), channel % side * (width + gap)
         picture[row : row + height, column : column + width] = maps[..., channel]
     return picture
 
@@ -74,7 +78,7 @@ def _draw_image(axes: Axes, image: np.ndarray) -> None:
 
 
 def _draw_sample(figure: Figure, grid: GridSpec, top: int, spikes: Mapping[str, np.ndarray]) -> None:
-    colors = matplotlib.colormaps["bwr"].with_extremes(bad="#d9d9d9")
+    colors = ListedColormap(TERNARY).with_extremes(bad="#dcdcdc")
     for column, (name, values) in enumerate(spikes.items(), start=1):
         for timestep, value in enumerate(values):
             axes = figure.add_subplot(grid[top + timestep, column])
@@ -86,11 +90,11 @@ def _draw_sample(figure: Figure, grid: GridSpec, top: int, spikes: Mapping[str, 
                 axes.set_ylabel(f"timestep {timestep + 1}", fontsize=8, color=INK)
 
 
-def _draw_bars(axes: Axes, title: str, values: Mapping[str, float], text: str, *, names: bool) -> None:
+def _draw_bars(axes: Axes, title: str, values: Mapping[str, float], text: str) -> None:
     colors = [BAR] * (len(values) - 1) + [HIGHLIGHT]
     bars = axes.barh(range(len(values)), list(values.values()), color=colors)
     axes.bar_label(bars, [text.format(value) for value in values.values()], padding=3, fontsize=9, color=INK)
-    axes.set_yticks(range(len(values)), list(values) if names else [""] * len(values), fontsize=9, color=INK)
+    axes.set_yticks(range(len(values)), list(values), fontsize=9, color=INK)
     axes.set_title(title, fontsize=9, color=INK)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.2 * max(values.values()))

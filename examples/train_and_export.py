@@ -35,9 +35,7 @@ VERIFY_SAMPLES = 20
 def build(shape, classes, *, filters, timesteps):
     """Four convolutions, each with neurons behind it. The first sees a still image: it runs once."""
     first, *others = zip(filters, STRIDES, strict=True)
-    model = keras.Sequential(
-        [keras.Input(shape), convolution(*first), normalization(), DirectEncoding(timesteps)]
-    )
+    model = keras.Sequential([keras.Input(shape), convolution(*first), normalization(), DirectEncoding(timesteps)])
     model.add(TernaryLIF())
     for layer in others:
         model.add(PerTimestep(convolution(*layer)))
@@ -92,16 +90,12 @@ def main(arguments):
     }
     (folder / "report.json").write_text(json.dumps(results, indent=2))
     images = data.test_images[: picture.SAMPLES]
-    picture.draw(
-        folder / "report.png", images=images, spikes=picture.spikes_of(fold(model), images), rows=rows
-    )
+    picture.draw(folder / "report.png", images=images, spikes=picture.spikes_of(fold(model), images), rows=rows)
     print(f"\nWritten to {folder}: model.keras, model.tflite, report.json, report.png")
 
 
 def command_line():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", choices=datasets.NAMES, default="digits")
     parser.add_argument("--data-dir", help="folder of IDX files, or of tensorflow-datasets")
     parser.add_argument("--epochs", type=positive, help=f"default: {EPOCHS}")

@@ -1,0 +1,83 @@
+"""The main job at small size, in a process of its own, as the README runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+
+from keras_ternary_spike.export import export_tflite
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "train_and_export.py"
+ROWS = ["Keras float32", "stock TFLite float32", "stock TFLite int8", "this package int8"]
+
+
+def run(folder, *arguments):
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, str(EXAMPLE), *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("example")
+    result = run(folder, "--epochs", "1", "--samples", "64")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder / "runs" / "digits", result
+
+
+@pytest.mark.slow
+def test_it_writes_four_files(finished):
+    folder, _ = finished
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "model.keras",
+        "model.tflite",
+        "report.json",
+        "report.png",
+    ]
+    assert (folder / "report.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.slow
+def test_its_report_says_that_every_runtime_computes_the_same_bits(finished):
+    folder, _ = finished
+    report = json.loads((folder / "report.json").read_text())
+    assert report["verify"]["exact"] is True
+    assert [one["differing"] for one in report["verify"]["runtimes"].values()] == [0] * len(
+        report["verify"]["runtimes"]
+    )
+    assert list(report["files"]) == ROWS
+    assert report["files"]["this package int8"]["bytes"] == (folder / "model.tflite").stat().st_size
+    assert report["arguments"]["samples"] == 64
+
+
+@pytest.mark.slow
+def test_its_table_has_a_row_for_each_file_and_nothing_else_on_stderr(finished):
+    _, result = finished
+    lines = result.stdout.splitlines()
+    assert [name for name in ROWS if any(line.startswith(name) for line in lines)] == ROWS
+    assert "Traceback" not in result.stderr
+    assert "Warning" not in result.stderr
+
+
+@pytest.mark.slow
+def test_its_two_models_are_the_same_network(finished):
+    folder, _ = finished
+    assert export_tflite(keras.saving.load_model(folder / "model.keras")) == (folder / "model.tflite").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--epochs", "0"], "--epochs: must be a whole number from 1. Received: 0"),
+        (["--dataset", "mnits"], "--dataset: invalid choice: 'mnits'"),
+    ],
+)
+def test_a_bad_argument_is_named(tmp_path, arguments, message):
+    result = run(tmp_path, *arguments)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert list(tmp_path.iterdir()) == []
