@@ -41,7 +41,7 @@ class Affine(Node):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Linear(Node):
-    """A kernel and a bias: the base of Conv, DepthwiseConv and Dense. bias: (channels of the output,)."""
+    """A kernel and a bias: the base of Conv, DepthwiseConv, ConvTranspose and Dense. bias: (channels of the output,)."""
 
     kernel: np.ndarray
     bias: np.ndarray
@@ -63,6 +63,18 @@ class DepthwiseConv(Linear):
     strides: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
     padding: Padding = NO_PADDING
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ConvTranspose(Linear):
+    """Transposed 2-D convolution, cropped. kernel: (kh, kw, in, out), each at least as large as its stride.
+
+    full[i * stride + k] = sum of kernel[k] * x[i], a full output of (size - 1) * stride + kernel pixels; the value is
+    what `cropping` leaves of it, plus the bias. TensorFlow's paddings: "valid" crops nothing, "same" kernel - stride.
+    """
+
+    strides: tuple[int, int] = (1, 1)
+    cropping: Padding = NO_PADDING
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,6 +104,37 @@ class AveragePool(Pool):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SumPool(Pool):
     """Sum over each window: what an AveragePool becomes when its divisor is folded away. Unpadded."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Add(Node):
+    """Elementwise sum of two or more inputs of the value's shape, all with a time axis or all without."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Concatenate(Node):
+    """Inputs behind one another along the channels (last axis), all with a time axis or all without."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Upsample(Node):
+    """Every pixel repeated: (rows, columns) times. Nearest-neighbour upsampling."""
+
+    factors: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ZeroPad(Node):
+    """Pixels of value 0 around an image."""
+
+    padding: Padding
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Crop(Node):
+    """An image without its outermost pixels."""
+
+    cropping: Padding
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
