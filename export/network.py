@@ -41,7 +41,7 @@ class Affine(Node):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Linear(Node):
-    """A kernel and a bias: the base of Conv, DepthwiseConv, ConvTranspose and Dense. bias: (channels of the output,)."""
+    """A kernel and a bias: the base of the convolutions and Dense. bias: (channels of the output,)."""
 
     kernel: np.ndarray
     bias: np.ndarray
