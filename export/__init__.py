@@ -4,6 +4,7 @@
     fold(model) -> keras.Model         the same network with spikes in {-1, 0, 1}
     load(tflite_bytes) -> Predictor    runs the file on float samples
     verify(model, tflite_bytes, samples) -> Report
+    check(tflite_bytes, target="ethos-u55-128") -> TargetReport
 
 Names are imported on first use: `load` needs neither Keras nor TensorFlow.
 """
@@ -18,12 +19,16 @@ if TYPE_CHECKING:
     from .predictor import load as load
     from .program import Program as Program
     from .report import Report as Report
+    from .target_report import TargetReport as TargetReport
+    from .targets import check as check
     from .verification import verify as verify
 
 _MODULES = {
     "Predictor": "predictor",
     "Program": "program",
     "Report": "report",
+    "TargetReport": "target_report",
+    "check": "targets",
     "export_tflite": "exporter",
     "fold": "exporter",
     "load": "predictor",
