@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .builder import Builder
-from .grid import INT8_MAX, INT8_MIN, Grid, float32, input_grid, shifted_input_grid
+from .grid import INT8_MAX, INT8_MIN, Grid, float32, input_grid, shifted_input_grid, step
 from .network import Affine, Input, Network
 from .signal import Context, Signal, emit_reshape, per_timestep
 
@@ -44,8 +44,13 @@ def input_shift(network: Network, node: Input) -> float:
 
 
 def emit_affine(context: Context, node: Affine, source: Signal) -> Signal:
-    """After the input: the same integers under another zero point. At the output: under another scale."""
+    """After the input: the same integers under another zero point. At the output: under another scale.
+
+    Between spikes and a neuron (an identity shortcut): each spike is worth a whole number of steps of its current.
+    """
     builder, scale, offset = context.builder, node.scale, node.offset
+    if node.name in context.currents:
+        return emit_shortcut(context, node, source)
     if np.ptp(scale) or np.ptp(offset):
         raise ValueError(
             f"Cannot export layer '{node.name}': a factor per channel needs a layer with weights beside it. "
@@ -77,6 +82,24 @@ def emit_shift(context: Context, node: Affine, source: Signal, offset: float) ->
         return context.builder.emit("ADD", (tensor, constant), name, node.shape, grid)
 
     return Signal(per_timestep(source, f"{node.name}/shifted", emit), grid)
+
+
+def emit_shortcut(context: Context, node: Affine, source: Signal) -> Signal:
+    """MUL by the integer number of steps that one spike brings, per channel or for all."""
+    if not source.grid.counts or np.any(node.offset):
+        raise ValueError(
+            f"Cannot export layer '{node.name}': a shortcut must bring spikes, scaled, without an offset. "
+            "Put the offset into the layer beside it."
+        )
+    grid = Grid(step(context.currents[node.name].half))
+    steps = np.floor(np.atleast_1d(node.scale) / grid.scale + 0.5)
+    shape = [1] * len(node.shape) + [len(steps)]
+    constant = context.builder.constant(f"{node.name}/steps", steps.astype(np.int8).reshape(shape), grid.scale)
+
+    def emit(tensor: int, name: str) -> int:
+        return context.builder.emit("MUL", (tensor, constant), name, node.shape, grid)
+
+    return Signal(per_timestep(source, f"{node.name}/current", emit), grid)
 
 
 def emit_relabel(builder: Builder, node: Affine, source: Signal, scale: float) -> Signal:

@@ -36,6 +36,10 @@ class Builder:
             self._constants[name] = self._add(tensor)
         return self._constants[name]
 
+    def scalar(self, name: str, value: int, scale: float, rank: int) -> int:
+        """A constant that broadcasts against values of `rank` axes without the batch axis."""
+        return self.constant(f"{name}/{rank}d", np.full([1] * (rank + 1), value, np.int8), scale)
+
     def emit(
         self,
         kind: str,

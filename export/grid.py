@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -49,7 +50,12 @@ class MembraneGrid:
 
     @property
     def step(self) -> float:
-        return float32(1 / (2 * self.half + 1))
+        return step(self.half)
+
+
+def step(half: int) -> float:
+    """One step of the grid whose threshold lies at half + 1/2 steps."""
+    return float32(1 / (2 * half + 1))
 
 
 def float32(value: float) -> float:
@@ -63,14 +69,18 @@ def snap_decay(decay: float) -> Fraction:
     return min(candidates, key=lambda fraction: (abs(float(fraction) - decay), fraction.denominator))
 
 
-def membrane_grid(decay: float, timesteps: int) -> MembraneGrid:
-    """The finest grid on which saturation changes no spike of a signed neuron.
+def largest_half(decay: Fraction, reserve: Callable[[int], int] = lambda half: 0) -> int | None:
+    """The finest grid on which saturation changes no spike of a signed neuron; None if there is none.
 
-    The strongest current, 127 steps, beats the most contrary state: 127 - decay * half >= half + 1/2.
-    A single timestep carries no state, which leaves the whole range to the current.
+    The strongest current, 127 steps, beats the most contrary state and shortcuts:
+    127 - reserve - decay * half >= half + 1/2.
+
+    Args:
+        decay: 0 where a single timestep carries no state.
+        reserve: half -> steps that shortcuts beside the current may bring.
     """
-    fraction = snap_decay(decay) if timesteps > 1 else Fraction(0)
-    return MembraneGrid(fraction, math.floor(Fraction(253, 2) / (1 + fraction)))
+    fitting = (half for half in range(INT8_MAX - 1, 0, -1) if half * (1 + decay) + reserve(half) <= Fraction(253, 2))
+    return next(fitting, None)
 
 
 def input_grid(low: float, high: float) -> Grid:

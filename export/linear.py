@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .arithmetic import same_padding
 from .builder import Builder
+from .firing import quantize_firing_weights
 from .grid import Grid
 from .network import NO_PADDING, Conv, Dense, DepthwiseConv, Linear
 from .weights import Weights, quantize_weights
 
 
-def emit_linear(builder: Builder, node: Linear, tensor: int, name: str, *, source: Grid, target: Grid) -> int:
-    """Emits one Conv, DepthwiseConv or Dense from `tensor` (on `source`) to a new tensor on `target`."""
+@dataclass(frozen=True)
+class Target:
+    """What a linear operator emits: values on `grid`, or, if it `fires`, spikes (then `grid` has scale 1)."""
+
+    grid: Grid
+    fires: bool = False
+
+    @property
+    def activation(self) -> str:
+        return "RELU_N1_TO_1" if self.fires else "NONE"
+
+    def quantize(self, layer: str, kernel: np.ndarray, bias: np.ndarray, source: Grid, *, per_channel: bool) -> Weights:
+        if self.fires:
+            return quantize_firing_weights(layer, kernel, bias, source=source, per_channel=per_channel)
+        return quantize_weights(layer, kernel, bias, source=source, target=self.grid, per_channel=per_channel)
+
+
+def emit_linear(builder: Builder, node: Linear, tensor: int, name: str, *, source: Grid, target: Target) -> int:
+    """Emits one Conv, DepthwiseConv or Dense from `tensor` (on `source`) to a new tensor for `target`."""
     if isinstance(node, Dense):
         if len(node.shape) != 1:
             return emit_linear(builder, pointwise(node), tensor, name, source=source, target=target)
@@ -62,27 +80,31 @@ def block_diagonal(node: DepthwiseConv) -> Conv:
     )
 
 
-def _emit_dense(builder: Builder, node: Dense, tensor: int, name: str, source: Grid, target: Grid) -> int:
-    weights = quantize_weights(node.name, node.kernel, node.bias, source=source, target=target, per_channel=False)
+def _emit_dense(builder: Builder, node: Dense, tensor: int, name: str, source: Grid, target: Target) -> int:
+    weights = target.quantize(node.name, node.kernel, node.bias, source, per_channel=False)
     operands = _operands(builder, node.name, tensor, weights.kernel.T, weights, source, channel_axis=0)
-    return builder.emit("FULLY_CONNECTED", operands, name, node.shape, target)
+    return builder.emit("FULLY_CONNECTED", operands, name, node.shape, target.grid, activation=target.activation)
 
 
-def _emit_conv(builder: Builder, node: Conv, tensor: int, name: str, source: Grid, target: Grid) -> int:
-    weights = quantize_weights(node.name, node.kernel, node.bias, source=source, target=target, per_channel=True)
+def _emit_conv(builder: Builder, node: Conv, tensor: int, name: str, source: Grid, target: Target) -> int:
+    weights = target.quantize(node.name, node.kernel, node.bias, source, per_channel=True)
     tensor, options = _window_options(builder, node, tensor, source)
     operands = _operands(builder, node.name, tensor, weights.kernel.transpose(3, 0, 1, 2), weights, source, 0)
-    return builder.emit("CONV_2D", operands, name, node.shape, target, options=options)
+    return builder.emit(
+        "CONV_2D", operands, name, node.shape, target.grid, activation=target.activation, options=options
+    )
 
 
-def _emit_depthwise(builder: Builder, node: DepthwiseConv, tensor: int, name: str, source: Grid, target: Grid) -> int:
+def _emit_depthwise(builder: Builder, node: DepthwiseConv, tensor: int, name: str, source: Grid, target: Target) -> int:
     height, width, channels, depth = node.kernel.shape
     kernel = node.kernel.reshape(height, width, channels * depth)
-    weights = quantize_weights(node.name, kernel, node.bias, source=source, target=target, per_channel=True)
+    weights = target.quantize(node.name, kernel, node.bias, source, per_channel=True)
     tensor, options = _window_options(builder, node, tensor, source)
     operands = _operands(builder, node.name, tensor, weights.kernel[None], weights, source, channel_axis=3)
     options = {**options, "depth_multiplier": depth}
-    return builder.emit("DEPTHWISE_CONV_2D", operands, name, node.shape, target, options=options)
+    return builder.emit(
+        "DEPTHWISE_CONV_2D", operands, name, node.shape, target.grid, activation=target.activation, options=options
+    )
 
 
 def _operands(

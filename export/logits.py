@@ -6,7 +6,7 @@ import numpy as np
 
 from .builder import Builder
 from .grid import INT8_MAX, Grid, float32
-from .linear import emit_linear
+from .linear import Target, emit_linear
 from .network import Linear
 from .probe import probe_inputs
 
@@ -44,7 +44,7 @@ def logit_grid(node: Linear, samples: np.ndarray, source: Grid) -> Grid:
 def _largest_output(node: Linear, samples: np.ndarray, source: Grid, grid: Grid) -> int:
     builder = Builder()
     tensor = builder.activation("samples", samples.shape[1:], source)
-    output = emit_linear(builder, node, tensor, "outputs", source=source, target=grid)
+    output = emit_linear(builder, node, tensor, "outputs", source=source, target=Target(grid))
     values = builder.program("probe", (tensor,), (output,)).run(samples)
     return int(np.abs(values.astype(np.int32)).max())
 

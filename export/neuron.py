@@ -12,9 +12,8 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
-
 from .builder import Builder
+from .constant import emit_constant_neuron
 from .grid import INT8_MAX, INT8_MIN, SMALLEST_ADD_RATIO, Grid, MembraneGrid, float32
 
 SPIKE = Grid(1.0, low=-1, high=1)
@@ -28,6 +27,8 @@ def emit_neuron(
     fire = partial(_fire, builder, name, signed=signed)
     if grid.decay == 0:
         return tuple(fire(current, t) for t, current in enumerate(currents))
+    if len(set(currents)) == 1:
+        return emit_constant_neuron(builder, name, currents[0], len(currents), grid, signed=signed)
     spikes, state, last = [], None, len(currents) - 1
     fused = float(grid.decay) * grid.step >= SMALLEST_ADD_RATIO
     for t, current in enumerate(currents):
@@ -45,7 +46,7 @@ def _fire(builder: Builder, name: str, membrane: int, t: int, current: int | Non
     """Rounds membrane (+ current) to a spike."""
     shape = builder.shape(membrane)
     if current is None:
-        current = _scalar(builder, "zero", 0, 1.0, len(shape))
+        current = builder.scalar("zero", 0, 1.0, len(shape))
     activation, spike = ("RELU_N1_TO_1", SPIKE) if signed else ("RELU", BINARY_SPIKE)
     return builder.emit("ADD", (membrane, current), f"{name}/spike/{t}", shape, spike, activation=activation)
 
@@ -60,12 +61,8 @@ def _reset(builder: Builder, name: str, membrane: int, spike: int, grid: Membran
     fired = spike
     if signed:
         fired = builder.emit("MUL", (spike, spike), f"{name}/fired/{t}", shape, BINARY_SPIKE)
-    one = _scalar(builder, f"{name}/decay", 1, decay, len(shape))
+    one = builder.scalar(f"{name}/decay", 1, decay, len(shape))
     keep = builder.emit("SUB", (one, fired), f"{name}/keep/{t}", shape, Grid(decay, low=0, high=1), activation="RELU")
     low = -grid.half if signed else INT8_MIN
     state = Grid(float32(decay * grid.step), low=low, high=min(grid.half, INT8_MAX))
     return builder.emit("MUL", (membrane, keep), f"{name}/state/{t}", shape, state)
-
-
-def _scalar(builder: Builder, name: str, value: int, scale: float, rank: int) -> int:
-    return builder.constant(f"{name}/{rank}d", np.full([1] * (rank + 1), value, np.int8), scale)

@@ -9,12 +9,17 @@ import numpy as np
 from . import logits
 from .boundary import emit_affine, emit_input, emit_output
 from .builder import Builder
-from .grid import Grid
-from .linear import emit_linear
+from .currents import effective_decay, plan_currents
+from .grid import INT8_MAX, Grid, step
+from .joints import emit_add, emit_concatenate, emit_crop, emit_upsample, emit_zero_pad
+from .linear import Target, emit_linear
 from .network import (
     LIF,
+    Add,
     Affine,
+    Concatenate,
     Conv,
+    Crop,
     Dense,
     DepthwiseConv,
     Input,
@@ -26,6 +31,8 @@ from .network import (
     Reshape,
     SumPool,
     TimeSum,
+    Upsample,
+    ZeroPad,
 )
 from .neuron import BINARY_SPIKE, SPIKE, emit_neuron
 from .program import Program
@@ -45,8 +52,9 @@ def quantize(network: Network, *, input_range: tuple[float, float] = (0.0, 1.0))
         ValueError: if `input_range` is not finite and ascending, or a layer does not fit into integers.
     """
     check_range(input_range)
-    context = Context(tile_sums(network), Builder(), input_range)
-    for node in context.network.nodes:
+    network = tile_sums(network)
+    context = Context(network, Builder(), input_range, plan_currents(network))
+    for node in network.nodes:
         sources = [context.signals[name] for name in node.inputs]
         context.signals[node.name] = EMITTERS[type(node)](context, node, *sources)
     outputs = tuple(emit_output(context, name) for name in network.outputs)
@@ -60,39 +68,50 @@ def check_range(input_range: tuple[float, float]) -> None:
 
 
 def emit_weighted(context: Context, node: Linear, source: Signal) -> Signal:
-    target = target_grid(context, node)
-    if target is None and reaches_output(context, node):
-        samples = logits.probe(context.builder, context.inputs[0], source.tensors)
-        target = logits.logit_grid(node, samples, source.grid)
-    elif target is None:
-        target = logits.worst_case_grid(node, source.grid)
+    neuron = fused_neuron(context, node)
+    name = f"{neuron.name}/spike/0" if neuron else f"{node.name}/current"
+    target = Target(SPIKE, fires=True) if neuron else Target(linear_grid(context, node, source))
 
     def emit(tensor: int, name: str) -> int:
         return emit_linear(context.builder, node, tensor, name, source=source.grid, target=target)
 
-    return Signal(per_timestep(source, f"{node.name}/current", emit), target)
+    return Signal(per_timestep(source, name, emit), target.grid)
 
 
-def emit_lif(context: Context, node: LIF, source: Signal) -> Signal:
-    grid = neuron_grid(context, node)
-    spikes = emit_neuron(context.builder, node.name, source.tensors, grid, signed=node.signed)
-    return Signal(spikes, SPIKE if node.signed else BINARY_SPIKE)
-
-
-def target_grid(context: Context, node: Node) -> Grid | None:
-    """The grid that the readers of `node` ask for; None where the value leaves the network or is read by sums."""
-    for reader in context.network.consumers(node.name):
-        if isinstance(reader, LIF):
-            return Grid(neuron_grid(context, reader).step)
-        if isinstance(reader, MaxPool | Reshape | Repeat):
-            return target_grid(context, reader)
+def fused_neuron(context: Context, node: Linear) -> LIF | None:
+    """The neuron that `node` alone drives, if it carries no state: the linear operator itself fires."""
+    readers = context.network.consumers(node.name)
+    if len(readers) != 1:
+        return None
+    if isinstance(readers[0], Repeat):
+        return fused_neuron(context, readers[0])
+    reader = readers[0]
+    if isinstance(reader, LIF) and reader.signed and effective_decay(context.network, reader) == 0:
+        return reader
     return None
+
+
+def linear_grid(context: Context, node: Linear, source: Signal) -> Grid:
+    """The grid of the neurons that read the value; of the logits; or one that holds whatever can occur."""
+    if node.name in context.currents:
+        return Grid(step(context.currents[node.name].half))
+    if reaches_output(context, node):
+        samples = logits.probe(context.builder, context.inputs[0], source.tensors)
+        return logits.logit_grid(node, samples, source.grid)
+    return logits.worst_case_grid(node, source.grid)
 
 
 def reaches_output(context: Context, node: Node) -> bool:
     """Whether the value of `node` leaves the network as it is."""
     readers = context.network.consumers(node.name)
     return not readers or all(isinstance(r, Reshape) and reaches_output(context, r) for r in readers)
+
+
+def emit_lif(context: Context, node: LIF, source: Signal) -> Signal:
+    if source.grid == SPIKE:  # the linear operator in front has fired
+        return source
+    spikes = emit_neuron(context.builder, node.name, source.tensors, neuron_grid(context, node), signed=node.signed)
+    return Signal(spikes, SPIKE if node.signed else BINARY_SPIKE)
 
 
 def metadata(context: Context) -> dict[str, object]:
@@ -115,8 +134,19 @@ def metadata(context: Context) -> dict[str, object]:
         "timesteps": network.timesteps,
         "input_range": [float(end) for end in context.input_range],
         "neurons": neurons,
-        "notes": list(network.notes),
+        "notes": [*network.notes, *saturation_notes(context)],
     }
+
+
+def saturation_notes(context: Context) -> list[str]:
+    """One sentence for every neuron whose saturating currents are not proven to change no spike."""
+    return [
+        f"currents of {node.name!r} saturate at {INT8_MAX * step(grid.half):.2f} times twice the threshold"
+        for node in context.network.nodes
+        if isinstance(node, LIF)
+        for grid in [context.currents[node.inputs[0]]]
+        if not grid.proven
+    ]
 
 
 EMITTERS: dict[type[Node], Callable[..., Signal]] = {
@@ -128,6 +158,11 @@ EMITTERS: dict[type[Node], Callable[..., Signal]] = {
     Reshape: emit_reshape_node,
     Repeat: emit_repeat,
     TimeSum: emit_time_sum,
+    Add: emit_add,
+    Concatenate: emit_concatenate,
+    Upsample: emit_upsample,
+    ZeroPad: emit_zero_pad,
+    Crop: emit_crop,
     Conv: emit_weighted,
     DepthwiseConv: emit_weighted,
     Dense: emit_weighted,

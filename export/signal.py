@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from .builder import Builder
-from .grid import Grid, membrane_grid
+from .currents import CurrentGrid, effective_decay
+from .grid import Grid, MembraneGrid
 from .network import LIF, Network
 
 
@@ -22,17 +23,18 @@ class Signal:
 
 @dataclass(frozen=True)
 class Context:
-    """What emitting a node may look at."""
+    """What emitting a node may look at. currents: the grids of values that reach neurons, by node name."""
 
     network: Network
     builder: Builder
     input_range: tuple[float, float]
+    currents: Mapping[str, CurrentGrid]
     signals: dict[str, Signal] = field(default_factory=dict)
     inputs: list[int] = field(default_factory=list)
 
 
-def neuron_grid(context: Context, node: LIF):
-    return membrane_grid(node.decay, context.network.timesteps)
+def neuron_grid(context: Context, node: LIF) -> MembraneGrid:
+    return MembraneGrid(effective_decay(context.network, node), context.currents[node.inputs[0]].half)
 
 
 def per_timestep(signal: Signal, name: str, emit: Callable[[int, str], int]) -> tuple[int, ...]:

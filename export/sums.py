@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from .arithmetic import same_padding
+from .bounds import count_bound
 from .grid import INT8_MAX
-from .network import LIF, Dense, MaxPool, Network, Node, Repeat, Reshape, SumPool, TimeSum
+from .network import Dense, Network, Node, Reshape, SumPool
 
 
 def tile_sums(network: Network) -> Network:
@@ -21,20 +22,6 @@ def tile_sums(network: Network) -> Network:
         if isinstance(node, SumPool) and node.shape[:2] == (1, 1) and bound is not None and bound > INT8_MAX:
             network = _tile(network, node, count_bound(network, network[node.inputs[0]]))
     return network
-
-
-def count_bound(network: Network, node: Node) -> int | None:
-    """Largest |value| of a node that holds spikes or sums of spikes; None for any other node."""
-    if isinstance(node, LIF):
-        return 1
-    if not isinstance(node, MaxPool | Reshape | Repeat | TimeSum | SumPool):
-        return None
-    below = count_bound(network, network[node.inputs[0]])
-    if below is None:
-        return None
-    if isinstance(node, TimeSum):
-        return below * network.timesteps
-    return below * node.size[0] * node.size[1] if isinstance(node, SumPool) else below
 
 
 def best_tile(height: int, width: int, bound: int) -> tuple[int, int]:

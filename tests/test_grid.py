@@ -2,14 +2,22 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+
 from keras_ternary_spike.export.grid import (
     INT8_MAX,
     INT8_MIN,
+    MembraneGrid,
     input_grid,
-    membrane_grid,
+    largest_half,
     shifted_input_grid,
     snap_decay,
 )
+
+
+def membrane_grid(decay):
+    fraction = snap_decay(decay)
+    return MembraneGrid(fraction, largest_half(fraction))
+
 
 DECAYS = np.linspace(0.0, 1.0, 101)
 
@@ -31,20 +39,20 @@ def test_decay_keeps_an_odd_denominator_and_moves_by_at_most_half_a_63rd(decay):
 
 @pytest.mark.parametrize("decay", DECAYS)
 def test_strongest_current_fires_against_the_most_contrary_state(decay):
-    grid = membrane_grid(decay, timesteps=2)
+    grid = membrane_grid(decay)
     assert INT8_MAX - grid.decay * grid.half >= grid.half + Fraction(1, 2)
 
 
 @pytest.mark.parametrize("decay", DECAYS)
 def test_one_more_step_of_resolution_would_break_the_proof(decay):
-    grid = membrane_grid(decay, timesteps=2)
+    grid = membrane_grid(decay)
     finer = grid.half + 1
     assert INT8_MAX - grid.decay * finer < finer + Fraction(1, 2)
 
 
 @pytest.mark.parametrize("decay", DECAYS)
 def test_no_pair_of_state_and_current_lies_on_the_threshold(decay):
-    grid = membrane_grid(decay, timesteps=2)
+    grid = membrane_grid(decay)
     n, d = grid.decay.numerator, grid.decay.denominator
     states = np.arange(-grid.half, grid.half + 1)[:, None]
     currents = np.arange(INT8_MIN, INT8_MAX + 1)[None]
@@ -54,7 +62,24 @@ def test_no_pair_of_state_and_current_lies_on_the_threshold(decay):
 
 
 def test_single_timestep_has_no_state_to_leave_room_for():
-    assert membrane_grid(0.25, timesteps=1).half == 126
+    assert largest_half(Fraction(0)) == 126
+
+
+@pytest.mark.parametrize("steps_per_unit", [0.1, 0.5, 1.0, 2.0])
+def test_shortcut_leaves_room_for_the_current_to_win(steps_per_unit):
+    decay, reserve = snap_decay(0.25), lambda half: round(steps_per_unit * (2 * half + 1))
+    half = largest_half(decay, reserve)
+    assert 127 - reserve(half) - decay * half >= half + Fraction(1, 2)
+    finer = half + 1
+    assert 127 - reserve(finer) - decay * finer < finer + Fraction(1, 2)
+
+
+def test_shortcut_of_amplitude_one_costs_more_than_a_bit():
+    assert 2 * largest_half(snap_decay(0.25), lambda half: 2 * half + 1) + 1 == 77
+
+
+def test_no_grid_holds_a_shortcut_of_a_hundred_thresholds():
+    assert largest_half(Fraction(0), lambda half: 50 * (2 * half + 1)) is None
 
 
 @pytest.mark.parametrize("low, high", [(0, 1), (-1, 1), (0, 255), (-0.3, 2.1), (5, 9), (-9, -5), (-1e-3, 7)])

@@ -8,13 +8,18 @@ import pytest
 from keras_ternary_spike.export import flatbuffer
 from keras_ternary_spike.export.boundary import slices
 from keras_ternary_spike.export.builder import Builder
-from keras_ternary_spike.export.grid import INT8_MAX, INT8_MIN, Grid, membrane_grid
+from keras_ternary_spike.export.grid import INT8_MAX, INT8_MIN, Grid, MembraneGrid, largest_half, snap_decay
 from keras_ternary_spike.export.network import Input
 from keras_ternary_spike.export.neuron import emit_neuron
 from keras_ternary_spike.export.runtimes import RUNTIMES, expose
 
 DECAYS = [0.02, 0.05, 0.1, 0.25, 1 / 3, 0.5, 0.6, 0.75, 0.9, 0.97, 1.0]
 ALL_CURRENTS = np.arange(INT8_MIN, INT8_MAX + 1)
+
+
+def membrane_grid(decay, timesteps):
+    fraction = snap_decay(decay) if timesteps > 1 else Fraction(0)
+    return MembraneGrid(fraction, largest_half(fraction))
 
 
 def neuron_program(decay, timesteps, width, signed=True):
@@ -26,6 +31,14 @@ def neuron_program(decay, timesteps, width, signed=True):
     currents = slices(builder, node, tensor, step, timesteps)
     spikes = emit_neuron(builder, "lif", currents, grid, signed=signed)
     return builder.program("neuron", (tensor,), (spikes[-1],)), grid
+
+
+def constant_program(decay, timesteps, signed=True):
+    """As `neuron_program`, but one current serves all timesteps."""
+    builder, grid = Builder(), membrane_grid(decay, timesteps)
+    tensor = builder.activation("current", (256,), Grid(grid.step))
+    spikes = emit_neuron(builder, "lif", (tensor,) * timesteps, grid, signed=signed)
+    return builder.program("neuron", (tensor,), (spikes[-1],)), grid, spikes
 
 
 def all_pairs():
@@ -94,6 +107,41 @@ def test_operators_per_layer(timesteps, operators):
     program, _ = neuron_program(0.25, timesteps, 8)
     inputs = 1 + (timesteps > 1) * timesteps  # the reshape and the slices of the test's own input
     assert len(program.operators) - inputs == operators
+
+
+def exact_neuron(currents, grid, signed):
+    """As `rational_neuron`, but no membrane is ever rounded: Python integers, d**timesteps times the membrane."""
+    n, d = grid.decay.numerator, grid.decay.denominator
+    states, spikes, unit = [0] * currents.shape[1], [], 1
+    for current in currents.tolist():
+        unit *= d
+        membranes = [n * state + unit * c for state, c in zip(states, current, strict=True)]
+        limit = unit * (2 * grid.half + 1)
+        fired = [(2 * m >= limit) - (signed and 2 * m <= -limit) for m in membranes]
+        states = [0 if spike else m for spike, m in zip(fired, membranes, strict=True)]
+        spikes.append(fired)
+    return np.array(spikes)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("decay", DECAYS)
+@pytest.mark.parametrize("timesteps", [2, 4, 7, 16])
+def test_constant_current_fires_every_jth_timestep_on_every_runtime(timesteps, decay, signed):
+    program, grid, spikes = constant_program(decay, timesteps, signed)
+    currents = ALL_CURRENTS[None].astype(np.int8)
+    trace, tflite = program.trace(currents), expose(flatbuffer.write(program))
+    expected = exact_neuron(np.repeat(currents, timesteps, axis=0).astype(int), grid, signed)
+    names = [program.tensors[index].name for index in spikes]
+    np.testing.assert_array_equal(np.stack([trace[name][0] for name in names]), expected)
+    for name, runtime in RUNTIMES.items():
+        for tensor, values in runtime.run(tflite, currents).items():
+            np.testing.assert_array_equal(values, trace[tensor], err_msg=f"{name}: {tensor}")
+
+
+@pytest.mark.parametrize("timesteps, operators", [(2, 2), (3, 5), (4, 8)])
+def test_operators_per_layer_of_constant_current(timesteps, operators):
+    program, *_ = constant_program(1.0, timesteps)
+    assert len(program.operators) == operators
 
 
 def test_saturated_currents_change_no_spike():

@@ -1,0 +1,98 @@
+"""A neuron whose current does not change over time: it fires every j-th timestep, j decided by the current alone.
+
+    reached after j timesteps without a spike: current * (1 + decay + ... + decay**(j-1))
+
+`within(j)`: the sign of the current if j timesteps suffice to reach the threshold, else 0: one operator. The neuron
+fires at timestep n (counted from 1) exactly if the first j that suffices divides n:
+
+    spike[n] = sum over the divisors j of n of within(j) - within(j - 1)
+
+Two timesteps cost 2 operators instead of 5, four cost 8 instead of 15, and no membrane is rounded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from fractions import Fraction
+
+from .builder import Builder
+from .firing import firing_multiplier
+from .grid import Grid, MembraneGrid, float32
+
+LARGEST_FACTOR = 8
+
+
+def emit_constant_neuron(
+    builder: Builder, name: str, current: int, timesteps: int, grid: MembraneGrid, *, signed: bool
+) -> tuple[int, ...]:
+    """Emits the layer for one current, an int8 tensor on `grid`, at all timesteps. Returns the spike tensors."""
+    if not signed:  # a current below 0 never fires; without it, clipping to [-1, 1] leaves {0, 1}
+        zero = builder.scalar("zero", 0, 1.0, len(builder.shape(current)))
+        current = builder.emit(
+            "ADD",
+            (current, zero),
+            f"{name}/positive",
+            builder.shape(current),
+            Grid(grid.step, low=0),
+            activation="RELU",
+        )
+    spike = Grid(1.0, low=-1 if signed else 0, high=1)
+    quiet = quiet_currents(grid, timesteps)
+    within = {}
+    for j, largest in enumerate(quiet, start=1):
+        role = f"spike/{j - 1}" if j <= 2 else f"within/{j}"
+        if largest not in within:
+            within[largest] = _emit_within(builder, f"{name}/{role}", current, largest, grid, spike)
+    return tuple(
+        _emit_terms(builder, f"{name}/spike/{n - 1}", divisor_terms(n, quiet), within, spike)
+        for n in range(1, timesteps + 1)
+    )
+
+
+def quiet_currents(grid: MembraneGrid, timesteps: int) -> list[int]:
+    """For j = 1 ... timesteps: the largest |current|, in steps, that does not fire within j timesteps."""
+    gains = [sum((grid.decay**i for i in range(j)), Fraction(0)) for j in range(1, timesteps + 1)]
+    return [math.floor((grid.half + Fraction(1, 2)) / gain) for gain in gains]
+
+
+def divisor_terms(n: int, quiet: list[int]) -> Counter:
+    """spike[n] as {quiet current of within(j): sign}; terms that cancel are gone."""
+    terms = Counter()
+    for j in (j for j in range(1, n + 1) if n % j == 0):
+        terms[quiet[j - 1]] += 1
+        if j > 1:
+            terms[quiet[j - 2]] -= 1
+    return Counter({key: sign for key, sign in terms.items() if sign})
+
+
+def _emit_within(builder, name: str, current: int, quiet: int, grid: MembraneGrid, spike: Grid) -> int:
+    """MUL by a constant whose scale puts the threshold between `quiet` and `quiet` + 1."""
+    factor, multiplier = safe_factor(quiet)
+    shape = builder.shape(current)
+    scale = float32(multiplier / grid.step)
+    constant = builder.scalar(f"within/{quiet}of{2 * grid.half + 1}", factor, scale, len(shape))
+    return builder.emit("MUL", (current, constant), name, shape, spike, activation="RELU_N1_TO_1")
+
+
+def safe_factor(quiet: int) -> tuple[int, float]:
+    """An integer to multiply a current with, and the multiplier that lets exactly the currents beyond `quiet` fire."""
+    for factor in range(1, LARGEST_FACTOR + 1):
+        for product in range(factor * quiet, factor * (quiet + 1)):
+            if multiplier := firing_multiplier(product):
+                return factor, multiplier
+    raise AssertionError(f"no multiplier fires beyond {quiet}")
+
+
+def _emit_terms(builder: Builder, name: str, terms: Counter, within: dict[int, int], spike: Grid) -> int:
+    """Adds and subtracts spikes; the largest quiet current comes first and is never negative."""
+    first, *others = sorted(terms, reverse=True)
+    total = within[first]
+    for position, key in enumerate(others, start=1):
+        last = position == len(others)
+        kind = "ADD" if terms[key] > 0 else "SUB"
+        grid = spike if last else Grid(1.0, low=spike.low - 1, high=spike.high + 1)
+        total = builder.emit(
+            kind, (total, within[key]), name if last else f"{name}/term/{position}", builder.shape(total), grid
+        )
+    return total

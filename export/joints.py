@@ -1,0 +1,121 @@
+"""Layers that join, repeat, pad and cut images: plain data movement, and sums of integers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .builder import Builder
+from .grid import INT8_MAX, Grid
+from .network import Add, Concatenate, Crop, Padding, Upsample, ZeroPad
+from .signal import Context, Signal, emit_reshape, per_timestep
+
+
+def emit_add(context: Context, node: Add, *sources: Signal) -> Signal:
+    """A chain of ADD with one scale for all: sums of spikes, or of currents on one grid."""
+    grid = sum_grid(node, [source.grid for source in sources])
+    total = sources[0]
+    for position, source in enumerate(sources[1:], start=1):
+        name = f"{node.name}/sum/{position}" if len(sources) > 2 else f"{node.name}/sum"
+        total = Signal(emit_sum(context.builder, node, name, total, source, grid), grid)
+    return total
+
+
+def emit_sum(builder: Builder, node: Add, name: str, first: Signal, second: Signal, grid: Grid) -> tuple[int, ...]:
+    pairs = list(zip(first.tensors, second.tensors, strict=True))
+    constant = len(set(pairs)) == 1
+    return tuple(
+        builder.emit("ADD", pair, name if constant else f"{name}/{t}", node.shape, grid) for t, pair in enumerate(pairs)
+    )
+
+
+def sum_grid(node: Add, grids: list[Grid]) -> Grid:
+    if len({(grid.scale, grid.zero_point) for grid in grids}) > 1:
+        raise ValueError(
+            f"Cannot export layer '{node.name}': it adds values that no neuron brings onto one grid. "
+            "Let a spiking layer read the sum, or add spikes to spikes."
+        )
+    low, high = sum(grid.low for grid in grids), sum(grid.high for grid in grids)
+    if not grids[0].counts:
+        return Grid(grids[0].scale)
+    if max(-low, high) > INT8_MAX:
+        raise ValueError(
+            f"Cannot export layer '{node.name}': its sum of spikes may reach {max(-low, high)}, beyond int8's "
+            f"{INT8_MAX}. Put a spiking layer in between."
+        )
+    return Grid(1.0, low=low, high=high)
+
+
+def emit_concatenate(context: Context, node: Concatenate, *sources: Signal) -> Signal:
+    """CONCATENATION along the channels; all inputs lie on one grid."""
+    if len({(source.grid.scale, source.grid.zero_point) for source in sources}) > 1:
+        raise ValueError(
+            f"Cannot export layer '{node.name}': its inputs lie on different grids. Concatenate spikes with spikes, or "
+            "currents that the same spiking layer reads."
+        )
+    grid = Grid(
+        sources[0].grid.scale,
+        sources[0].grid.zero_point,
+        min(source.grid.low for source in sources),
+        max(source.grid.high for source in sources),
+    )
+    frames = list(zip(*(source.tensors for source in sources), strict=True))
+    constant = len(set(frames)) == 1
+    name = f"{node.name}/joined"
+    options = {"axis": len(node.shape)}
+    tensors = tuple(
+        context.builder.emit(
+            "CONCATENATION", frame, name if constant else f"{name}/{t}", node.shape, grid, options=options
+        )
+        for t, frame in enumerate(frames)
+    )
+    return Signal(tensors, grid)
+
+
+def emit_upsample(context: Context, node: Upsample, source: Signal) -> Signal:
+    """Nearest neighbours by copying: a row of pixels (then a column) beside itself, and a reshape."""
+    height, width, channels = context.builder.shape(source.tensors[0])
+    rows, columns = node.factors
+
+    def emit(tensor: int, name: str) -> int:
+        if columns > 1:
+            flat = emit_reshape(context.builder, tensor, f"{name}/pixels", (height * width, channels), source.grid)
+            tensor = emit_copies(context.builder, flat, f"{name}/columns", columns, source.grid)
+        if rows > 1:
+            lines = (height, width * columns * channels)
+            flat = emit_reshape(context.builder, tensor, f"{name}/lines", lines, source.grid)
+            tensor = emit_copies(context.builder, flat, f"{name}/rows", rows, source.grid)
+        return emit_reshape(context.builder, tensor, name, node.shape, source.grid)
+
+    return Signal(per_timestep(source, f"{node.name}/upsampled", emit), source.grid)
+
+
+def emit_copies(builder: Builder, tensor: int, name: str, copies: int, grid: Grid) -> int:
+    """`(1, n, m)` to `(1, n, copies * m)`."""
+    length, size = builder.shape(tensor)
+    return builder.emit("CONCATENATION", (tensor,) * copies, name, (length, copies * size), grid, options={"axis": 2})
+
+
+def emit_zero_pad(context: Context, node: ZeroPad, source: Signal) -> Signal:
+    grid = Grid(source.grid.scale, source.grid.zero_point, min(source.grid.low, 0), max(source.grid.high, 0))
+    pads = context.builder.constant(f"{node.name}/pads", np.array([(0, 0), *node.padding, (0, 0)], np.int32))
+
+    def emit(tensor: int, name: str) -> int:
+        return context.builder.emit("PAD", (tensor, pads), name, node.shape, grid)
+
+    return Signal(per_timestep(source, f"{node.name}/padded", emit), grid)
+
+
+def emit_crop(context: Context, node: Crop, source: Signal) -> Signal:
+    begin, size = crop_window(node.cropping, node.shape)
+    begin = context.builder.constant(f"{node.name}/begin", begin)
+    size = context.builder.constant(f"{node.name}/size", size)
+
+    def emit(tensor: int, name: str) -> int:
+        return context.builder.emit("SLICE", (tensor, begin, size), name, node.shape, source.grid)
+
+    return Signal(per_timestep(source, f"{node.name}/cropped", emit), source.grid)
+
+
+def crop_window(cropping: Padding, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    (top, _), (left, _) = cropping
+    return np.array([0, top, left, 0], np.int32), np.array([1, *shape], np.int32)

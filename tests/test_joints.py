@@ -1,0 +1,188 @@
+"""Branches in the integer program: shortcuts, sums, concatenations and copies, on every runtime."""
+
+import numpy as np
+import pytest
+
+from keras_ternary_spike.export import flatbuffer
+from keras_ternary_spike.export.currents import plan_currents
+from keras_ternary_spike.export.network import (
+    LIF,
+    Add,
+    Affine,
+    Concatenate,
+    Conv,
+    Crop,
+    Dense,
+    Input,
+    Network,
+    Repeat,
+    Reshape,
+    SumPool,
+    TimeSum,
+    Upsample,
+    ZeroPad,
+)
+from keras_ternary_spike.export.quantize import quantize
+from keras_ternary_spike.export.runtimes import RUNTIMES, expose
+
+SIZE, CHANNELS = 6, 5
+SHAPE = (SIZE, SIZE, CHANNELS)
+SAME = ((1, 1), (1, 1))
+
+
+class Graph:
+    """Nodes of one image size and channel count, unless a shape is given."""
+
+    def __init__(self, rng, timesteps):
+        self.rng, self.timesteps = rng, timesteps
+        self.nodes = [Input(name="image", shape=(SIZE, SIZE, 2), temporal=False)]
+
+    def add(self, kind, name, *inputs, shape=SHAPE, temporal=True, **fields):
+        self.nodes.append(kind(name=name, inputs=inputs, shape=shape, temporal=temporal, **fields))
+        return name
+
+    def conv(self, name, source, *, fan_in=CHANNELS, filters=CHANNELS, gain=1.2, size=3, shape=SHAPE, temporal=True):
+        kernel = self.rng.normal(0, gain / np.sqrt(size * size * fan_in), (size, size, fan_in, filters))
+        bias, padding = self.rng.normal(0, 0.1, filters), SAME if size == 3 else ((0, 0), (0, 0))
+        return self.add(Conv, name, source, kernel=kernel, bias=bias, padding=padding, shape=shape, temporal=temporal)
+
+    def lif(self, name, source, *, shape=SHAPE, decay=0.25):
+        return self.add(LIF, name, source, shape=shape, decay=decay, threshold=0.5, amplitude=1.0)
+
+    def stem(self):
+        stem = self.conv("stem", "image", fan_in=2, gain=4.0, temporal=False)
+        return self.lif("lif0", self.add(Repeat, "repeat", stem))
+
+    def finish(self, source, shape=SHAPE):
+        total = self.add(TimeSum, "time", source, shape=shape, temporal=False)
+        size = shape[:2]
+        pooled = self.add(SumPool, "sum", total, size=size, strides=size, shape=(1, 1, shape[2]), temporal=False)
+        flat = self.add(Reshape, "flat", pooled, shape=shape[2:], temporal=False)
+        kernel = self.rng.normal(0, 0.1, (shape[2], 3))
+        self.add(Dense, "logits", flat, kernel=kernel, bias=np.zeros(3), shape=(3,), temporal=False)
+        return Network("graph", tuple(self.nodes), ("logits",), self.timesteps)
+
+
+def assert_exact(network, rng, samples=5):
+    program = quantize(network)
+    tflite = flatbuffer.write(program)
+    inputs = rng.integers(-128, 128, (samples, *program.tensors[program.inputs[0]].shape[1:])).astype(np.int8)
+    trace = program.trace(inputs)
+    for name, runtime in RUNTIMES.items():
+        for tensor, values in runtime.run(expose(tflite), inputs).items():
+            np.testing.assert_array_equal(values, trace[tensor], err_msg=f"{name}: {tensor}")
+    return program, {name: values.astype(int) for name, values in trace.items()}
+
+
+def identity_block(rng, timesteps, amplitude, decay=0.25):
+    graph = Graph(rng, timesteps)
+    spikes = graph.stem()
+    current = graph.conv("conv1", spikes)
+    shortcut = graph.add(Affine, "shortcut", spikes, scale=np.array(amplitude), offset=np.array(0.0))
+    total = graph.add(Add, "add", current, shortcut)
+    return graph.finish(graph.lif("lif1", total, decay=decay))
+
+
+@pytest.mark.parametrize("timesteps, decay", [(1, 0.25), (2, 0.25), (4, 0.9), (3, 0.0)])
+@pytest.mark.parametrize("amplitude", [1.0, -0.6, 0.1])
+def test_identity_shortcut_is_exact_and_brings_whole_steps(rng, amplitude, timesteps, decay):
+    network = identity_block(rng, timesteps, amplitude, decay)
+    _, trace = assert_exact(network, rng)
+    grid = plan_currents(network)["add"]
+    assert grid.proven
+    steps = np.floor(amplitude * (2 * grid.half + 1) + 0.5)
+    for t in range(timesteps):
+        current, spikes = at(trace, "conv1/current", t), at(trace, "lif0/spike", t)
+        np.testing.assert_array_equal(at(trace, "add/sum", t), np.clip(current + steps * spikes, -128, 127))
+
+
+def at(trace, name, timestep):
+    """The value of a tensor at a timestep; what is the same at all timesteps exists once."""
+    return trace[f"{name}/{timestep}"] if f"{name}/{timestep}" in trace else trace.get(name, trace.get(f"{name}/0"))
+
+
+def test_saturating_current_beats_the_most_contrary_shortcut_and_state(rng):
+    for amplitude in (0.1, 0.5, 1.0, 2.0):
+        network = identity_block(rng, 2, amplitude)
+        half, decay = plan_currents(network)["add"].half, 16 / 63
+        worst = 127 - np.floor(amplitude * (2 * half + 1) + 0.5) - decay * half
+        assert worst >= half + 0.5
+
+
+def test_shortcut_per_channel_is_exact(rng):
+    network = identity_block(rng, 2, 1.0)
+    scale = np.linspace(-1, 1, CHANNELS)
+    nodes = [Affine(**{**vars(n), "scale": scale}) if n.name == "shortcut" else n for n in network.nodes]
+    _, trace = assert_exact(network.with_nodes(nodes), rng)
+    assert {1, -1} <= set(np.unique(trace["lif1/spike/1"]))
+
+
+def test_sum_of_two_convolutions_states_its_saturation(rng):
+    graph = Graph(rng, 2)
+    spikes = graph.stem()
+    total = graph.add(Add, "add", graph.conv("conv1", spikes), graph.conv("conv2", spikes, size=1))
+    program, _ = assert_exact(graph.finish(graph.lif("lif1", total)), rng)
+    assert program.metadata["notes"] == ["currents of 'lif1' saturate at 3.10 times twice the threshold"]
+
+
+def test_residual_stream_of_currents_is_exact(rng):
+    graph = Graph(rng, 3)
+    graph.stem()
+    stream = graph.conv("conv0", "lif0")
+    for block in (1, 2):
+        spikes = graph.lif(f"lif{block}", stream)
+        stream = graph.add(Add, f"add{block}", stream, graph.conv(f"conv{block}", spikes))
+    assert_exact(graph.finish(graph.lif("last", stream)), rng)
+
+
+def test_spikes_added_to_spikes_are_integers(rng):
+    graph = Graph(rng, 2)
+    first = graph.stem()
+    second = graph.lif("lif1", graph.conv("conv1", first))
+    total = graph.add(Add, "add", first, second)
+    _, trace = assert_exact(graph.finish(graph.lif("lif2", graph.conv("conv2", total))), rng)
+    assert {-2, 2} <= set(np.unique([trace[name] for name in trace if name.startswith("add/sum")]))
+
+
+def test_concatenated_spikes_are_exact(rng):
+    graph = Graph(rng, 2)
+    first = graph.stem()
+    second = graph.lif("lif1", graph.conv("conv1", first))
+    both = graph.add(Concatenate, "both", first, second, shape=(SIZE, SIZE, 2 * CHANNELS))
+    total = graph.conv("conv2", both, fan_in=2 * CHANNELS)
+    _, trace = assert_exact(graph.finish(graph.lif("lif2", total)), rng)
+    np.testing.assert_array_equal(trace["both/joined/1"][..., CHANNELS:], trace["lif1/spike/1"])
+
+
+@pytest.mark.parametrize("factors", [(2, 2), (1, 3), (2, 1)])
+def test_upsampled_spikes_are_repeated(rng, factors):
+    graph = Graph(rng, 2)
+    shape = (SIZE * factors[0], SIZE * factors[1], CHANNELS)
+    large = graph.add(Upsample, "up", graph.stem(), factors=factors, shape=shape)
+    spikes = graph.lif("lif1", graph.conv("conv1", large, shape=shape), shape=shape)
+    _, trace = assert_exact(graph.finish(spikes, shape), rng)
+    expected = trace["lif0/spike/1"].repeat(factors[0], axis=1).repeat(factors[1], axis=2)
+    np.testing.assert_array_equal(trace["up/upsampled/1"], expected)
+
+
+def test_padded_and_cropped_spikes_are_moved(rng):
+    graph = Graph(rng, 2)
+    padded = graph.add(ZeroPad, "pad", graph.stem(), padding=((2, 1), (0, 3)), shape=(SIZE + 3, SIZE + 3, CHANNELS))
+    cropped = graph.add(Crop, "crop", padded, cropping=((1, 2), (1, 2)))
+    _, trace = assert_exact(graph.finish(graph.lif("lif1", graph.conv("conv1", cropped))), rng)
+    expected = np.pad(trace["lif0/spike/0"], [(0, 0), (1, 0), (0, 1), (0, 0)])[:, :SIZE, 1 : SIZE + 1]
+    np.testing.assert_array_equal(trace["crop/cropped/0"], expected)
+
+
+def test_shortcut_beyond_int8_is_refused_by_name(rng):
+    with pytest.raises(ValueError, match=r"'add': its shortcuts bring 80 times twice the threshold"):
+        quantize(identity_block(rng, 2, 80.0))
+
+
+def test_concatenation_of_spikes_and_currents_is_refused_by_name(rng):
+    graph = Graph(rng, 2)
+    spikes = graph.stem()
+    both = graph.add(Concatenate, "both", spikes, graph.conv("conv1", spikes), shape=(SIZE, SIZE, 2 * CHANNELS))
+    network = graph.finish(graph.lif("lif1", both, shape=(SIZE, SIZE, 2 * CHANNELS)), (SIZE, SIZE, 2 * CHANNELS))
+    with pytest.raises(ValueError, match=r"'both': its inputs lie on different grids"):
+        quantize(network)
