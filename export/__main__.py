@@ -11,6 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .commands import check_file, inspect_file
+from .files import check_output, write_atomically
+
 if TYPE_CHECKING:
     import keras
     import numpy as np
@@ -48,7 +51,9 @@ def export(arguments: Sequence[str]) -> None:
 
 def export_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="keras-ternary-spike", description="Export a trained spiking Keras model as an exact int8 TFLite file."
+        prog="keras-ternary-spike",
+        description="Export a trained spiking Keras model as an exact int8 TFLite file.",
+        epilog="Other commands, on .tflite files: inspect, check. See: keras-ternary-spike COMMAND --help",
     )
     parser.add_argument("model", type=Path, help="the Keras model, a .keras file")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .tflite file to write")
@@ -132,32 +137,12 @@ def verify_or_fail(model: keras.Model, tflite_bytes: bytes, samples: np.ndarray)
         raise ValueError("The runtimes do not agree on this file, so it was not written. The report shows where.")
 
 
-def check_output(output: Path, model: Path) -> None:
-    """Raises, before any work is done, if `output` cannot be a file of its own."""
-    if not output.parent.is_dir():
-        raise ValueError(f"The folder of the output must exist. Received: {output}")
-    if output.exists() and not output.is_file():
-        raise ValueError(f"The output must be a file. Received: {output}")
-    if output.exists() and model.exists() and output.samefile(model):
-        raise ValueError(f"The output must not be the model itself. Received: {output}")
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all: a neighbour first, which then takes the name."""
-    path = path.resolve()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 DEFAULT_COMMAND = "export"
-COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {"export": export}
+COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
+    "export": export,
+    "inspect": inspect_file,
+    "check": check_file,
+}
 
 if __name__ == "__main__":
     sys.exit(main())
