@@ -17,10 +17,9 @@ from collections import Counter
 from fractions import Fraction
 
 from .builder import Builder
-from .firing import firing_multiplier
 from .grid import Grid, MembraneGrid, float32
 
-LARGEST_FACTOR = 8
+FACTOR = 4  # of currents, so that their products lie far enough apart
 
 
 def emit_constant_neuron(
@@ -67,21 +66,14 @@ def divisor_terms(n: int, quiet: list[int]) -> Counter:
 
 
 def _emit_within(builder, name: str, current: int, quiet: int, grid: MembraneGrid, spike: Grid) -> int:
-    """MUL by a constant whose scale puts the threshold between `quiet` and `quiet` + 1."""
-    factor, multiplier = safe_factor(quiet)
+    """MUL by a constant whose scale puts the threshold midway between `quiet` and `quiet` + 1.
+
+    The products nearest to the threshold lie FACTOR / 2 from it; the first of two roundings moves them by less than 1.
+    """
     shape = builder.shape(current)
-    scale = float32(multiplier / grid.step)
-    constant = builder.scalar(f"within/{quiet}of{2 * grid.half + 1}", factor, scale, len(shape))
+    scale = float32(1 / (FACTOR * (2 * quiet + 1) * grid.step))
+    constant = builder.scalar(f"within/{quiet}of{2 * grid.half + 1}", FACTOR, scale, len(shape))
     return builder.emit("MUL", (current, constant), name, shape, spike, activation="RELU_N1_TO_1")
-
-
-def safe_factor(quiet: int) -> tuple[int, float]:
-    """An integer to multiply a current with, and the multiplier that lets exactly the currents beyond `quiet` fire."""
-    for factor in range(1, LARGEST_FACTOR + 1):
-        for product in range(factor * quiet, factor * (quiet + 1)):
-            if multiplier := firing_multiplier(product):
-                return factor, multiplier
-    raise AssertionError(f"no multiplier fires beyond {quiet}")
 
 
 def _emit_terms(builder: Builder, name: str, terms: Counter, within: dict[int, int], spike: Grid) -> int:

@@ -8,7 +8,6 @@ import numpy as np
 
 from .arithmetic import same_padding
 from .builder import Builder
-from .firing import quantize_firing_weights
 from .grid import Grid
 from .network import NO_PADDING, Conv, Dense, DepthwiseConv, Linear
 from .weights import Weights, quantize_weights
@@ -16,7 +15,7 @@ from .weights import Weights, quantize_weights
 
 @dataclass(frozen=True)
 class Target:
-    """What a linear operator emits: values on `grid`, or, if it `fires`, spikes (then `grid` has scale 1)."""
+    """What a linear operator emits: values on `grid`, or, if it `fires`, spikes: then `grid` has scale 1."""
 
     grid: Grid
     fires: bool = False
@@ -24,11 +23,6 @@ class Target:
     @property
     def activation(self) -> str:
         return "RELU_N1_TO_1" if self.fires else "NONE"
-
-    def quantize(self, layer: str, kernel: np.ndarray, bias: np.ndarray, source: Grid, *, per_channel: bool) -> Weights:
-        if self.fires:
-            return quantize_firing_weights(layer, kernel, bias, source=source, per_channel=per_channel)
-        return quantize_weights(layer, kernel, bias, source=source, target=self.grid, per_channel=per_channel)
 
 
 def emit_linear(builder: Builder, node: Linear, tensor: int, name: str, *, source: Grid, target: Target) -> int:
@@ -81,13 +75,13 @@ def block_diagonal(node: DepthwiseConv) -> Conv:
 
 
 def _emit_dense(builder: Builder, node: Dense, tensor: int, name: str, source: Grid, target: Target) -> int:
-    weights = target.quantize(node.name, node.kernel, node.bias, source, per_channel=False)
+    weights = quantize_weights(node.name, node.kernel, node.bias, source=source, target=target.grid, per_channel=False)
     operands = _operands(builder, node.name, tensor, weights.kernel.T, weights, source, channel_axis=0)
     return builder.emit("FULLY_CONNECTED", operands, name, node.shape, target.grid, activation=target.activation)
 
 
 def _emit_conv(builder: Builder, node: Conv, tensor: int, name: str, source: Grid, target: Target) -> int:
-    weights = target.quantize(node.name, node.kernel, node.bias, source, per_channel=True)
+    weights = quantize_weights(node.name, node.kernel, node.bias, source=source, target=target.grid, per_channel=True)
     tensor, options = _window_options(builder, node, tensor, source)
     operands = _operands(builder, node.name, tensor, weights.kernel.transpose(3, 0, 1, 2), weights, source, 0)
     return builder.emit(
@@ -98,7 +92,7 @@ def _emit_conv(builder: Builder, node: Conv, tensor: int, name: str, source: Gri
 def _emit_depthwise(builder: Builder, node: DepthwiseConv, tensor: int, name: str, source: Grid, target: Target) -> int:
     height, width, channels, depth = node.kernel.shape
     kernel = node.kernel.reshape(height, width, channels * depth)
-    weights = target.quantize(node.name, kernel, node.bias, source, per_channel=True)
+    weights = quantize_weights(node.name, kernel, node.bias, source=source, target=target.grid, per_channel=True)
     tensor, options = _window_options(builder, node, tensor, source)
     operands = _operands(builder, node.name, tensor, weights.kernel[None], weights, source, channel_axis=3)
     options = {**options, "depth_multiplier": depth}

@@ -1,8 +1,8 @@
 """Integer kernels and biases that make a linear operator exact on every runtime.
 
 The reference kernels round the accumulator twice where the multiplier is below 1/2: to a grid of 2**-p output
-steps, 2**p * multiplier in [1/2, 1), then to whole steps. XNNPACK rounds once. Two kinds of multiplier leave no
-accumulator for which that makes a difference:
+steps, 2**p * multiplier in [1/2, 1), then to whole steps, halves away from zero; the optimized ones round halves up
+there. XNNPACK rounds once. Two kinds of multiplier leave no accumulator for which that makes a difference:
 
     n / 63, n >= 32     any integers. One rounding only, and an integer times n / 63 is never a tie.
     1 / (2 q), q odd    even kernels and biases. The output is a multiple of 1 / q, so at least 1 / (2 q) away from

@@ -9,14 +9,16 @@ from keras_ternary_spike.export.weights import HALF_STEPS, choose_multiplier, gr
 SPIKE, STEP = Grid(1.0, low=-1, high=1), Grid(1 / 256)
 
 
-def rounded_twice(accumulator, multiplier):
-    """The reference kernels: a rounding doubling high multiply, then a rounding shift, half away from zero."""
+def rounded_twice(accumulator, multiplier, halves_up=False):
+    """A rounding doubling high multiply, then a rounding shift: half away from zero (reference) or up (optimized)."""
     fraction, exponent = np.frexp(multiplier)
     mantissa, shift = int(np.rint(fraction * 2.0**31)), -int(exponent)
     product = accumulator * 2 ** max(-shift, 0) * mantissa
     total = product + np.where(product >= 0, 2**30, 1 - 2**30)
     high = np.sign(total) * (np.abs(total) >> 31)  # truncates towards zero, as C does
     shift = max(shift, 0)
+    if halves_up:
+        return (2 * high + 2**shift) >> (shift + 1)
     remainder = high & (2**shift - 1)
     threshold = (2**shift - 1 >> 1) + (high < 0)
     return (high >> shift) + (remainder > threshold)
@@ -27,7 +29,8 @@ def assert_rounds_alike(multiplier, step):
     accumulator = np.arange(-140 / multiplier // step * step, 140 / multiplier, step).astype(np.int64)
     single = np.rint(accumulator * np.float32(multiplier)).astype(np.int64)
     for error in (0, 2**-22, -(2**-22)):
-        np.testing.assert_array_equal(rounded_twice(accumulator, multiplier * (1 + error)), single)
+        for halves_up in (False, True):
+            np.testing.assert_array_equal(rounded_twice(accumulator, multiplier * (1 + error), halves_up), single)
         np.testing.assert_array_equal(np.floor(accumulator * multiplier * (1 + error) + 0.5), single)
 
 
