@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .commands import check_file, inspect_file
+from .commands import check_file, inspect_file, write_c_array
 from .files import check_output, write_atomically
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def export_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="keras-ternary-spike",
         description="Export a trained spiking Keras model as an exact int8 TFLite file.",
-        epilog="Other commands, on .tflite files: inspect, check. See: keras-ternary-spike COMMAND --help",
+        epilog="Other commands, on .tflite files: inspect, check, c-array. See: keras-ternary-spike COMMAND --help",
     )
     parser.add_argument("model", type=Path, help="the Keras model, a .keras file")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .tflite file to write")
@@ -142,6 +142,7 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "export": export,
     "inspect": inspect_file,
     "check": check_file,
+    "c-array": write_c_array,
 }
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The commands on .tflite files: `keras-ternary-spike inspect` and `check`."""
+"""The commands on .tflite files: `keras-ternary-spike inspect`, `check` and `c-array`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from .files import check_output, write_atomically
+
+CPP_SUFFIXES = (".cc", ".cpp", ".cxx")
+MAIN = "main.cc"
 PROGRAM = "keras-ternary-spike"
 
 
@@ -36,6 +40,33 @@ def check_parser() -> argparse.ArgumentParser:
         "--target", required=True, metavar="TARGET", help="such as litert, tflm, ethos-u55-128, edgetpu"
     )
     result.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    return result
+
+
+def write_c_array(arguments: Sequence[str]) -> None:
+    """Writes the C++ sources of a .tflite file side by side; a main.cc that is there is the user's and stays."""
+    options = c_array_parser().parse_args(arguments)
+    output = options.output
+    if output.suffix not in CPP_SUFFIXES or output.name == MAIN:
+        raise ValueError(f"The output must be a C++ file such as model_data.cc, not {MAIN}. Received: {output}")
+    from .carray import c_sources
+
+    sources = c_sources(options.model.read_bytes(), name=output.stem)
+    sources[output.name] = sources.pop(f"{output.stem}.cc")
+    paths = {output.parent / name: text.encode() for name, text in sources.items()}
+    for path in paths:
+        check_output(path, options.model)
+    for path, text in paths.items():
+        if path.name == MAIN and path.exists():
+            print(f"{path}: kept, it was there")
+        else:
+            write_atomically(path, text)
+            print(f"{path}: {len(text):,} bytes")
+
+
+def c_array_parser() -> argparse.ArgumentParser:
+    result = parser("c-array", f"Write a .tflite file as C++ for TFLite Micro, with operators, arena and {MAIN}.")
+    result.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL_DATA.cc", help="the array's file")
     return result
 
 
