@@ -34,15 +34,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def export(arguments: Sequence[str]) -> None:
-    """Exports a .keras file, verifies it if asked to, and writes the .tflite file last."""
+    """Exports a .keras file, checks and verifies it if asked to, and writes the .tflite file last."""
     options = export_parser().parse_args(arguments)
     check_output(options.output, options.model)
+    from .targets import check_target, require
+
+    if options.target is not None:
+        check_target(options.target)
     from . import export_tflite  # and with it TensorFlow and our registered layers
 
     for module in options.modules:
         import_module(module)
     model = load_model(options.model)
     tflite_bytes = export_tflite(model, input_range=tuple(options.input_range))
+    if options.target is not None:
+        require(tflite_bytes, options.target)
     if options.verify is not None:
         verify_or_fail(model, tflite_bytes, load_samples(options.verify))
     write_atomically(options.output, tflite_bytes)
@@ -70,6 +76,9 @@ def export_parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="SAMPLES.npz",
         help="run the file on these samples on every runtime, print the report, and write only an exact file",
+    )
+    parser.add_argument(
+        "--target", metavar="TARGET", help="write only a file that runs wholly on this target, such as ethos-u55-128"
     )
     parser.add_argument(
         "--import",

@@ -11,9 +11,10 @@ import pytest
 
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import __main__ as command_line
-from keras_ternary_spike.export import export_tflite, flatbuffer
+from keras_ternary_spike.export import export_tflite, flatbuffer, targets
 from keras_ternary_spike.export.__main__ import main, write_atomically
 from keras_ternary_spike.export.program import Operator, Program, Tensor
+from keras_ternary_spike.export.target_tables import TABLES
 
 
 @pytest.fixture(scope="module")
@@ -269,6 +270,24 @@ def test_check_fails_where_the_target_refuses_an_operator(folder, capsys):
     tensors = tuple(Tensor(name, (2, 4, 4, 4), np.float32(1)) for name in ("in", "out"))
     (folder / "batch.tflite").write_bytes(flatbuffer.write(Program("batch", tensors, (operator,), (0,), (1,))))
     assert_fails(capsys, folder, ["check", "batch.tflite", "--target", "edgetpu"], "1 of 1 operators do not run on e")
+
+
+def test_a_target_that_takes_every_operator_changes_nothing(model, folder):
+    assert main(["model.keras", "-o", "model.tflite", "--target", "ethos-u55-64"]) == 0
+    assert (folder / "model.tflite").read_bytes() == export_tflite(model)
+
+
+def test_a_file_with_an_operator_that_the_target_refuses_is_not_written(folder, capsys, monkeypatch):
+    name, rows, _ = TABLES["edgetpu"]
+    refused = {"edgetpu": (name, rows, lambda operator, inputs, output: "not today")}
+    monkeypatch.setattr(targets, "TABLES", TABLES | refused)
+    arguments = ["model.keras", "-o", "model.tflite", "--target", "edgetpu"]
+    assert_fails(capsys, folder, arguments, "Every operator must run on edgetpu. Received ")
+
+
+def test_an_unknown_target_is_refused_before_the_model_is_read(folder, capsys):
+    arguments = ["none.keras", "-o", "model.tflite", "--target", "abacus"]
+    assert_fails(capsys, folder, arguments, "`target` must be one of litert, tflm, ")
 
 
 def test_an_unknown_target_is_one_line_and_said_before_the_file_is_read(folder, capsys):
