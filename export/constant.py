@@ -7,17 +7,18 @@ fires at timestep n (counted from 1) exactly if the first j that suffices divide
 
     spike[n] = sum over the divisors j of n of within(j) - within(j - 1)
 
-Two timesteps cost 2 operators instead of 5, four cost 8 instead of 15, and no membrane is rounded.
+Two timesteps cost 2 operators instead of 5, four cost 8 instead of 15, and every spike is the one that the unrolled
+recurrence of `neuron` would give.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from fractions import Fraction
+
+import numpy as np
 
 from .builder import Builder
-from .grid import Grid, MembraneGrid, float32
+from .grid import INT8_MAX, Grid, MembraneGrid, float32
 
 FACTOR = 4  # of currents, so that their products lie far enough apart
 
@@ -50,9 +51,18 @@ def emit_constant_neuron(
 
 
 def quiet_currents(grid: MembraneGrid, timesteps: int) -> list[int]:
-    """For j = 1 ... timesteps: the largest |current|, in steps, that does not fire within j timesteps."""
-    gains = [sum((grid.decay**i for i in range(j)), Fraction(0)) for j in range(1, timesteps + 1)]
-    return [math.floor((grid.half + Fraction(1, 2)) / gain) for gain in gains]
+    """For j = 1 ... timesteps: the largest |current|, in steps, that does not fire within j timesteps.
+
+    Membranes are rounded to whole steps, as the recurrence on the grid rounds them. They grow with the current.
+    """
+    n, d = grid.decay.numerator, grid.decay.denominator
+    currents = np.arange(INT8_MAX + 1)
+    membrane, largest, quiet = 0, np.zeros_like(currents), []
+    for _ in range(timesteps):
+        membrane = (2 * n * membrane + d) // (2 * d) + currents
+        largest = np.maximum(largest, membrane)
+        quiet.append(int(currents[largest <= grid.half].max()))
+    return quiet
 
 
 def divisor_terms(n: int, quiet: list[int]) -> Counter:

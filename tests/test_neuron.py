@@ -109,20 +109,6 @@ def test_operators_per_layer(timesteps, operators):
     assert len(program.operators) - inputs == operators
 
 
-def exact_neuron(currents, grid, signed):
-    """As `rational_neuron`, but no membrane is ever rounded: Python integers, d**timesteps times the membrane."""
-    n, d = grid.decay.numerator, grid.decay.denominator
-    states, spikes, unit = [0] * currents.shape[1], [], 1
-    for current in currents.tolist():
-        unit *= d
-        membranes = [n * state + unit * c for state, c in zip(states, current, strict=True)]
-        limit = unit * (2 * grid.half + 1)
-        fired = [(2 * m >= limit) - (signed and 2 * m <= -limit) for m in membranes]
-        states = [0 if spike else m for spike, m in zip(fired, membranes, strict=True)]
-        spikes.append(fired)
-    return np.array(spikes)
-
-
 @pytest.mark.parametrize("signed", [True, False])
 @pytest.mark.parametrize("decay", DECAYS)
 @pytest.mark.parametrize("timesteps", [2, 4, 7, 16])
@@ -130,7 +116,7 @@ def test_constant_current_fires_every_jth_timestep_on_every_runtime(timesteps, d
     program, grid, spikes = constant_program(decay, timesteps, signed)
     currents = ALL_CURRENTS[None].astype(np.int8)
     trace, tflite = program.trace(currents), expose(flatbuffer.write(program))
-    expected = exact_neuron(np.repeat(currents, timesteps, axis=0).astype(int), grid, signed)
+    expected = rational_neuron(np.repeat(currents, timesteps, axis=0), grid, signed)
     names = [program.tensors[index].name for index in spikes]
     np.testing.assert_array_equal(np.stack([trace[name][0] for name in names]), expected)
     for name, runtime in RUNTIMES.items():
