@@ -1,4 +1,4 @@
-"""Where an Affine goes: into the kernel above it, else into the kernel below it, else down to the next neuron."""
+"""Where an Affine goes: into the kernels above it, else into those below it, else down to the next neuron."""
 
 from __future__ import annotations
 
@@ -7,22 +7,38 @@ from dataclasses import replace
 import numpy as np
 
 from .commute import Line, above, below, compose
-from .graph import fresh_name, insert_after, nodes_of, only_reader, reading, settle, substitute
-from .linearity import after_affine, then_affine
-from .network import Affine, Input, Linear, Network, Node
+from .counts import are_counts
+from .downstream import absorbed_below
+from .graph import affine_after, fresh_name, insert_after, nodes_of, only_reader, reading, settle, substitute
+from .linearity import then_affine
+from .network import Add, Affine, Input, Linear, Network, Node
+from .upstream import absorbed_above
+
+ROUNDING = 1e-12  # a factor this close to 1 is 1, divided and multiplied in another order
 
 
 def split_affines(network: Network) -> Network:
-    """One Affine per reader, so that each can go its own way."""
+    """One Affine per reader, so that each can go its own way. An offset at the Input stays one."""
     for affine in nodes_of(network, Affine):
-        if len(network.consumers(affine.name)) + network.outputs.count(affine.name) > 1:
+        readers = len(network.consumers(affine.name)) + network.outputs.count(affine.name)
+        if readers > 1 and not is_input_offset(network, affine):
             network = _split(network, affine)
     return network
 
 
 def absorb_affines(network: Network) -> Network:
-    """Every Affine into the Linear or Affine above it, else into the Linear below it, if it reaches one."""
+    """Every Affine into the Linears or the Affine above it, else into all Linears below it, if it reaches them."""
     return settle(network, Affine, _absorbed)
+
+
+def copy_producers(network: Network) -> Network:
+    """A Linear with several readers is copied for the one that reads it through an Affine, and absorbs that."""
+    return settle(network, Affine, _with_own_producer)
+
+
+def gather_offsets(network: Network) -> Network:
+    """(s * spikes + o) + x = (s * spikes + x) + o: no offset on the spikes that an Add reads."""
+    return settle(network, Affine, _offset_below_add)
 
 
 def sink_affines(network: Network) -> Network:
@@ -41,9 +57,14 @@ def relabel_inputs(network: Network) -> Network:
 def drop_identities(network: Network) -> Network:
     """No Affine that changes nothing."""
     for affine in nodes_of(network, Affine):
-        if np.all(affine.scale == 1) and not np.any(affine.offset):
+        if np.all(np.abs(affine.scale - 1) < ROUNDING) and not np.any(affine.offset):
             network = substitute(network, affine.name)
     return network
+
+
+def is_input_offset(network: Network, affine: Affine) -> bool:
+    """Whether `affine` only shifts the Input: an offset that zero padding forbids to fold."""
+    return isinstance(network[affine.inputs[0]], Input) and bool(np.all(affine.scale == 1))
 
 
 def line_of(affine: Affine) -> Line:
@@ -63,20 +84,32 @@ def _split(network: Network, affine: Affine) -> Network:
 
 
 def _absorbed(network: Network, affine: Affine) -> Network | None:
-    return _absorbed_above(network, affine) or _absorbed_below(network, affine)
+    source, line = network[affine.inputs[0]], line_of(affine)
+    changed = None
+    if only_reader(network, source.name) is not None:
+        if isinstance(source, Affine):
+            return _merged(network, affine, source, compose(line_of(source), line))
+        changed = absorbed_above(network, source.name, line)
+    changed = changed or absorbed_below(network, affine.name, line)
+    return changed and substitute(changed, affine.name)
 
 
-def _absorbed_above(network: Network, affine: Affine) -> Network | None:
-    line, node = line_of(affine), network[affine.inputs[0]]
-    while line is not None and only_reader(network, node.name) is not None:
-        if isinstance(node, Linear):
-            return substitute(substitute(network, affine.name), node.name, then_affine(node, line))
-        if isinstance(node, Affine):
-            return _merged(network, affine, node, compose(line_of(node), line))
-        if not node.inputs:
-            return None
-        line, node = above(network, node, line), network[node.inputs[0]]
-    return None
+def _with_own_producer(network: Network, affine: Affine) -> Network | None:
+    linear = network[affine.inputs[0]]
+    if not isinstance(linear, Linear) or affine.name in network.outputs:
+        return None
+    own = replace(then_affine(linear, line_of(affine)), name=fresh_name(network, f"{linear.name}_{affine.name}"))
+    return substitute(network, affine.name, own)
+
+
+def _offset_below_add(network: Network, affine: Affine) -> Network | None:
+    add = only_reader(network, affine.name)
+    if not isinstance(add, Add) or not np.any(affine.offset) or len(set(add.inputs)) < len(add.inputs):
+        return None
+    if not are_counts(network, network[affine.inputs[0]]):
+        return None
+    network = substitute(network, affine.name, replace(affine, offset=np.zeros(())))
+    return affine_after(network, add, "offset", 1.0, affine.offset)
 
 
 def _merged(network: Network, affine: Affine, into: Affine, line: Line) -> Network:
@@ -86,20 +119,11 @@ def _merged(network: Network, affine: Affine, into: Affine, line: Line) -> Netwo
     return substitute(substitute(network, affine.name), into.name, merged)
 
 
-def _absorbed_below(network: Network, affine: Affine) -> Network | None:
-    line, node = line_of(affine), only_reader(network, affine.name)
-    while line is not None and node is not None:
-        if isinstance(node, Linear):
-            shorter = substitute(network, affine.name)
-            linear = after_affine(shorter[node.name], line)
-            return linear and substitute(shorter, node.name, linear)
-        line, node = below(network, node, line), only_reader(network, node.name)
-    return None
-
-
 def _one_step_down(network: Network, affine: Affine) -> Network | None:
     node = only_reader(network, affine.name)
-    line = below(network, node, line_of(affine)) if node is not None else None
+    if node is None or len(node.inputs) != 1 or is_input_offset(network, affine):
+        return None
+    line = below(network, node, line_of(affine))
     if line is None:
         return None
     network = substitute(network, affine.name)
@@ -110,15 +134,14 @@ def _relabelled(network: Network, affine: Affine) -> Network | None:
     """Affine (scale, 0) absorbed below and Affine (1, offset / scale) behind the Input; None if one cannot be."""
     line, source = (np.ones(()), affine.offset / affine.scale), network[affine.inputs[0]]
     while line is not None and not isinstance(source, Input):
-        if not source.inputs or only_reader(network, source.name) is None:
+        if len(source.inputs) != 1 or only_reader(network, source.name) is None:
             return None
         line, source = above(network, source, line), network[source.inputs[0]]
     if line is None or only_reader(network, source.name) is None:
         return None
-    factor = replace(affine, name=fresh_name(network, f"{affine.name}_scale"), offset=np.zeros(()))
-    network = _absorbed_below(substitute(network, affine.name, factor), factor)
+    changed = absorbed_below(network, affine.name, (affine.scale, np.zeros(())))
     shift = _placed(affine, source, line)
-    return network and insert_after(network, source.name, shift)
+    return changed and insert_after(substitute(changed, affine.name), source.name, shift)
 
 
 def _placed(affine: Affine, source: Node, line: Line) -> Affine:

@@ -38,6 +38,8 @@ def _value(network: Network, node: Node, values: Mapping[str, Any], dtype: str) 
     if isinstance(node, nodes.Input):
         leading = (network.timesteps,) if node.temporal else ()
         return keras.Input((*leading, *node.shape), name=node.name, dtype=dtype)
+    if type(node) in MERGES:
+        return MERGES[type(node)](name=node.name, dtype=dtype)([values[name] for name in node.inputs])
     value, source = values[node.inputs[0]], network[node.inputs[0]]
     if type(node) in SEQUENCE:
         layers, wrap = SEQUENCE[type(node)](network, node, dtype), False
@@ -161,4 +163,8 @@ SEQUENCE: Mapping[type[Node], Callable[[Network, Any, str], Layers]] = {
     nodes.Repeat: _repeat,
     nodes.TimeAverage: _time_average,
     nodes.TimeSum: _time_sum,
+}
+MERGES: Mapping[type[Node], type[keras.layers.Layer]] = {
+    nodes.Add: keras.layers.Add,
+    nodes.Concatenate: keras.layers.Concatenate,
 }

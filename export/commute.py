@@ -6,15 +6,28 @@ In real arithmetic, with s = scale and o = offset per channel and n = number of 
     s * max(x) + o = max(s * x + o)                            MaxPool, where s >= 0
     the same numbers in another order                          Reshape
     the same numbers at every timestep                         Repeat
+    the same numbers at more or fewer pixels                   Upsample, Crop
+    s * pad(x) = pad(s * x)                                    ZeroPad, where o = 0
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from .network import MaxPool, Network, Node, Repeat, Reshape, SumPool, TimeSum
-
-Line = tuple[np.ndarray, np.ndarray]  # scale and offset, each of shape () or (channels,)
+from .graph import Line
+from .network import (
+    Concatenate,
+    Crop,
+    MaxPool,
+    Network,
+    Node,
+    Repeat,
+    Reshape,
+    SumPool,
+    TimeSum,
+    Upsample,
+    ZeroPad,
+)
 
 
 def above(network: Network, node: Node, line: Line) -> Line | None:
@@ -22,7 +35,7 @@ def above(network: Network, node: Node, line: Line) -> Line | None:
     scale, offset = line
     if isinstance(node, Reshape):
         return _regrouped(line, node.shape, network[node.inputs[0]].shape)
-    return (scale, offset / _addends(network, node)) if _passes(node, scale) else None
+    return (scale, offset / _addends(network, node)) if _passes(node, line) else None
 
 
 def below(network: Network, node: Node, line: Line) -> Line | None:
@@ -30,7 +43,7 @@ def below(network: Network, node: Node, line: Line) -> Line | None:
     scale, offset = line
     if isinstance(node, Reshape):
         return _regrouped(line, network[node.inputs[0]].shape, node.shape)
-    return (scale, offset * _addends(network, node)) if _passes(node, scale) else None
+    return (scale, offset * _addends(network, node)) if _passes(node, line) else None
 
 
 def compose(first: Line, second: Line) -> Line:
@@ -38,8 +51,29 @@ def compose(first: Line, second: Line) -> Line:
     return second[0] * first[0], second[0] * first[1] + second[1]
 
 
-def _passes(node: Node, scale: np.ndarray) -> bool:
-    return isinstance(node, SumPool | TimeSum | Repeat) or (isinstance(node, MaxPool) and bool((scale >= 0).all()))
+def per_input(network: Network, node: Concatenate, line: Line) -> tuple[Line, ...]:
+    """The lines that, applied before `node`, one to each of its inputs, equal `line` applied after it."""
+    ends = np.cumsum([network[name].shape[-1] for name in node.inputs])[:-1]
+    parts = (np.split(np.broadcast_to(value, node.shape[-1:]), ends) for value in line)
+    return tuple(zip(*parts, strict=True))
+
+
+def from_input(network: Network, node: Concatenate, name: str, line: Line) -> Line:
+    """The line that, applied after `node`, equals `line` applied to its input `name`: 1 and 0 for other channels."""
+    widths = [(source, network[source].shape[-1]) for source in node.inputs]
+    scale, offset = line
+    scales = [np.broadcast_to(scale if source == name else 1.0, (width,)) for source, width in widths]
+    offsets = [np.broadcast_to(offset if source == name else 0.0, (width,)) for source, width in widths]
+    return np.concatenate(scales), np.concatenate(offsets)
+
+
+def _passes(node: Node, line: Line) -> bool:
+    scale, offset = line
+    if isinstance(node, MaxPool):
+        return bool(np.all(scale >= 0))
+    if isinstance(node, ZeroPad):
+        return not np.any(offset)
+    return isinstance(node, SumPool | TimeSum | Repeat | Upsample | Crop)
 
 
 def _addends(network: Network, node: Node) -> int:

@@ -12,6 +12,7 @@ from keras_ternary_spike import BinaryLIF, DirectEncoding, TernaryLIF, TimeAvera
 
 from .graph import fresh_name
 from .layers import RULES
+from .merges import MERGES, merge
 from .network import Input, Network, Node
 from .trace import Call, Trace, trace
 
@@ -52,6 +53,9 @@ def _with_call(network: Network, calls: Trace, index: int, sources: list[Node]) 
     if isinstance(call.layer, keras.layers.InputLayer):
         return _extended(network, (_input(calls, index),))
     _check_layer(call, sources)
+    if type(call.layer) in MERGES:
+        nodes = merge(call.layer, fresh_name(network, call.layer.name), sources, per_timestep=call.per_timestep)
+        return _extended(network, nodes)
     _check_time(call, sources[0])
     notes = _check_activation(calls, index)
     nodes = RULES[type(call.layer)](call.layer, fresh_name(network, call.layer.name), sources[0])
@@ -87,14 +91,24 @@ def _input(calls: Trace, index: int) -> Input:
 
 
 def _is_temporal(calls: Trace, index: int) -> bool:
-    """Whether the value of a call has a time axis: a reader uses it before any DirectEncoding makes one."""
-    for reader in calls.readers(index):
-        call = calls.calls[reader]
-        if isinstance(call.layer, (*NEURONS, TimeAverage)) or call.per_timestep:
-            return True
-        if not isinstance(call.layer, DirectEncoding) and _is_temporal(calls, reader):
-            return True
-    return False
+    """Whether an input has a time axis: a reader needs one that no DirectEncoding has made."""
+    return index in _temporal_inputs(calls)
+
+
+def _temporal_inputs(calls: Trace) -> set[int]:
+    """Indices of the inputs with a time axis: those alone behind a call that needs one."""
+    temporal: list[bool] = []
+    origins: list[set[int]] = []  # the inputs that the value of a call without time axis comes from
+    found: set[int] = set()
+    for index, call in enumerate(calls.calls):
+        above = [source for source in call.sources if not temporal[source]]
+        origins.append(set().union(*(origins[source] for source in above)) if call.sources else {index})
+        has_time = len(above) < len(call.sources) or isinstance(call.layer, DirectEncoding)
+        if not has_time and (isinstance(call.layer, (*NEURONS, TimeAverage)) or call.per_timestep):
+            found |= origins[index]
+            has_time = True
+        temporal.append(has_time and not isinstance(call.layer, TimeAverage))
+    return found
 
 
 def _timesteps(calls: Trace) -> int:
@@ -127,12 +141,12 @@ def _check_single(model: keras.Model, calls: Trace) -> None:
 
 def _check_layer(call: Call, sources: list[Node]) -> None:
     layer, kind = call.layer, type(call.layer)
-    if kind not in RULES:
-        supported = ", ".join(sorted(rule.__name__ for rule in RULES))
+    if kind not in RULES and kind not in MERGES:
+        supported = ", ".join(sorted(rule.__name__ for rule in (*RULES, *MERGES)))
         raise ValueError(f"Cannot export layer {layer.name!r} ({kind.__name__}). Supported: {supported}, PerTimestep.")
     if not layer.built:
         raise ValueError(f"Layer {layer.name!r} was never built. Call the model on data, or give it keras.Input.")
-    if len(sources) != 1:
+    if len(sources) != 1 and kind not in MERGES:
         raise ValueError(
             f"A layer must read one value, without mask or initial state. Received: {len(sources)} at {layer.name!r}."
         )

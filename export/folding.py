@@ -10,20 +10,47 @@ from dataclasses import replace
 
 import numpy as np
 
-from .affines import absorb_affines, drop_identities, line_of, relabel_inputs, sink_affines, split_affines
+from .affines import (
+    absorb_affines,
+    copy_producers,
+    drop_identities,
+    gather_offsets,
+    is_input_offset,
+    line_of,
+    relabel_inputs,
+    sink_affines,
+    split_affines,
+)
+from .counts import are_counts
+from .distribution import distribute_factors
 from .expose import THRESHOLD, expose_amplitudes, expose_averages, expose_thresholds
-from .graph import affine_after, fresh_name, insert_before, nodes_of, only_reader, substitute
+from .graph import affine_after, fresh_name, nodes_of, only_reader, place_before, reading, substitute
 from .linearity import diagonal
-from .network import LIF, Affine, AveragePool, Input, Linear, MaxPool, Network, Node, TimeAverage
-from .reorder import pool_currents_in_kernels, repeat_late, sum_time_early
+from .network import (
+    LIF,
+    Add,
+    Affine,
+    AveragePool,
+    Concatenate,
+    Input,
+    Linear,
+    MaxPool,
+    Network,
+    Node,
+    SumPool,
+    TimeAverage,
+)
+from .reorder import pool_currents_by_kernels, pool_currents_in_kernels, repeat_late, sum_time_early
+from .units import set_units
 
 
 def fold_network(network: Network) -> Network:
     """The network with all factors folded: same outputs, spikes in {-1, 0, 1} or {0, 1}.
 
-    In the result every LIF has threshold 1/2 and amplitude 1 and a Linear before it, sums stand for averages, and an
-    Affine is found only at an output or directly behind an Input, there with scale 1 (an offset that zero padding
-    forbids to fold).
+    In the result every LIF has threshold 1/2 and amplitude 1 and a Linear above it, sums stand for averages, only
+    spikes and sums of spikes are summed over windows, and an Affine is found only at an output, directly behind an
+    Input, there with scale 1 (an offset that zero padding forbids to fold), and in front of an Add, there with
+    offset 0 and on spikes (the factor of a shortcut).
 
     Raises:
         ValueError: if a factor or an offset cannot be folded. Names the layer and the way out.
@@ -37,16 +64,21 @@ def carry_signs(network: Network) -> Network:
     """Negative factors between a MaxPool and a signed neuron go through the neuron: spike(-x) = -spike(x)."""
     for affine in nodes_of(network, Affine):
         lif = only_reader(network, affine.name)
-        if isinstance(lif, LIF) and lif.signed and np.any(affine.scale < 0) and _has_linear_above(network, affine):
+        if isinstance(lif, LIF) and lif.signed and np.any(affine.scale < 0) and _is_behind_max_pool(network, affine):
             network = _sign_behind(network, affine, lif)
     return network
 
 
 def add_diagonals(network: Network) -> Network:
-    """A neuron that no Linear feeds gets one: the Affine in front of it, or the identity, as a diagonal kernel."""
-    for lif in nodes_of(network, LIF):
-        if not _has_linear_above(network, lif):
-            network = _with_diagonal(network, lif)
+    """A factor that no kernel takes becomes one of its own; so does the way from an Input to a neuron or a sum.
+
+    These are: an Affine in front of a neuron or a Concatenate, one in front of an Add unless it is on spikes, and
+    the identity in front of a neuron that no Linear feeds.
+    """
+    for node in network.nodes:
+        for name in dict.fromkeys(node.inputs):
+            if _needs_diagonal(network, network[name], node):
+                network = _with_diagonal(network, name, node.name)
     return network
 
 
@@ -59,6 +91,8 @@ def check_folded(network: Network) -> Network:
     for node in network.nodes:
         if isinstance(node, AveragePool | TimeAverage):
             raise ValueError(f"A folded network has sums only. Received: {type(node).__name__} {node.name!r}.")
+        if isinstance(node, SumPool) and not are_counts(network, node, factors=False):
+            raise ValueError(f"A folded network sums windows of spikes only. Received: SumPool {node.name!r}.")
         if isinstance(node, LIF):
             _check_neuron(network, node)
         if isinstance(node, Affine) and not _may_stay(network, node):
@@ -72,15 +106,26 @@ PASSES: tuple[Callable[[Network], Network], ...] = (
     expose_averages,
     sum_time_early,
     repeat_late,
+    absorb_affines,
+    relabel_inputs,
     split_affines,
     absorb_affines,
+    set_units,
+    absorb_affines,
+    drop_identities,
     sink_affines,
     carry_signs,
+    split_affines,
+    gather_offsets,
     absorb_affines,
+    copy_producers,
     sink_affines,
     pool_currents_in_kernels,
     relabel_inputs,
+    drop_identities,
     add_diagonals,
+    distribute_factors,
+    pool_currents_by_kernels,
     repeat_late,
     drop_identities,
     check_folded,
@@ -95,12 +140,33 @@ def _sign_behind(network: Network, affine: Affine, lif: LIF) -> Network:
     return replace(network, notes=(*network.notes, note))
 
 
-def _with_diagonal(network: Network, lif: LIF) -> Network:
-    source, line = network[lif.inputs[0]], (np.ones(()), np.zeros(()))
-    if isinstance(source, Affine) and only_reader(network, source.name) is lif:
-        network, line, source = substitute(network, source.name), line_of(source), network[source.inputs[0]]
-    name = fresh_name(network, f"{lif.name}_current")
-    return insert_before(network, lif.name, diagonal(name, source, line))
+def _needs_diagonal(network: Network, source: Node, reader: Node) -> bool:
+    if isinstance(reader, LIF) and not _has_linear_above(network, reader):
+        return True
+    if isinstance(reader, Add) and isinstance(source, Input):
+        return True
+    if not isinstance(source, Affine) or is_stuck(network, source):
+        return False
+    on_spikes = are_counts(network, source)
+    return isinstance(reader, LIF | Concatenate) or (isinstance(reader, Add) and not on_spikes)
+
+
+def is_stuck(network: Network, affine: Affine) -> bool:
+    """Whether the only way up from `affine` leads to a Linear that cannot take it, past a MaxPool."""
+    node = network[affine.inputs[0]]
+    while not isinstance(node, Linear | LIF) and len(node.inputs) == 1 and only_reader(network, node.name):
+        node = network[node.inputs[0]]
+    return isinstance(node, Linear) and only_reader(network, node.name) is not None
+
+
+def _with_diagonal(network: Network, name: str, reader: str) -> Network:
+    source, line = network[name], (np.ones(()), np.zeros(()))
+    if isinstance(source, Affine) and only_reader(network, name) is not None:
+        network, line, source = substitute(network, name), line_of(source), network[source.inputs[0]]
+    linear = diagonal(fresh_name(network, f"{reader}_current"), source, line)
+    network = place_before(network, reader, linear)
+    rewired = (reading(node, source.name, linear.name) if node.name == reader else node for node in network.nodes)
+    return network.with_nodes(tuple(rewired))
 
 
 def _above(network: Network, node: Node) -> Iterator[Node]:
@@ -115,6 +181,10 @@ def _has_linear_above(network: Network, node: Node) -> bool:
     return any(isinstance(source, Linear) for source in _above(network, node))
 
 
+def _is_behind_max_pool(network: Network, node: Node) -> bool:
+    return _has_linear_above(network, node) and any(isinstance(source, MaxPool) for source in _above(network, node))
+
+
 def _check_neuron(network: Network, lif: LIF) -> None:
     if (lif.threshold, lif.amplitude) != (THRESHOLD, 1):
         raise ValueError(
@@ -126,8 +196,11 @@ def _check_neuron(network: Network, lif: LIF) -> None:
 
 
 def _may_stay(network: Network, affine: Affine) -> bool:
-    at_output = affine.name in network.outputs and not network.consumers(affine.name)
-    return at_output or (isinstance(network[affine.inputs[0]], Input) and bool(np.all(affine.scale == 1)))
+    readers = network.consumers(affine.name)
+    if affine.name in network.outputs and not readers:
+        return True
+    to_sums = bool(readers) and all(isinstance(reader, Add) for reader in readers)
+    return is_input_offset(network, affine) or (to_sums and are_counts(network, affine))
 
 
 def _why_stuck(network: Network, affine: Affine) -> str:

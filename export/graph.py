@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from .network import Affine, Network, Node
+from .network import Affine, Input, Network, Node
+
+Line = tuple[np.ndarray, np.ndarray]  # scale and offset, each of shape () or (channels,)
 
 
 def substitute(network: Network, name: str, *nodes: Node) -> Network:
@@ -78,15 +80,47 @@ def fresh_name(network: Network, name: str) -> str:
 
 def affine_before(network: Network, node: Node, role: str, scale, offset) -> Network:
     """An Affine named `<node>_<role>` in front of `node`."""
-    return insert_before(network, node.name, _affine(network, network[node.inputs[0]], node, role, scale, offset))
+    return insert_before(network, node.name, affine(network, network[node.inputs[0]], node, role, scale, offset))
 
 
 def affine_after(network: Network, node: Node, role: str, scale, offset) -> Network:
     """An Affine named `<node>_<role>` behind `node`."""
-    return insert_after(network, node.name, _affine(network, node, node, role, scale, offset))
+    return insert_after(network, node.name, affine(network, node, node, role, scale, offset))
 
 
-def _affine(network: Network, source: Node, owner: Node, role: str, scale, offset) -> Affine:
+def factor_on_edge(network: Network, source: str, reader: str, line: Line) -> Network:
+    """scale * x + offset where node `reader` reads node `source`: in the Affine there, or a new one."""
+    node, (scale, offset) = network[source], (np.asarray(value, np.float64) for value in line)
+    if isinstance(node, Affine) and only_reader(network, source) is not None:
+        return substitute(network, source, replace(node, scale=scale * node.scale, offset=scale * node.offset + offset))
+    factor = affine(network, node, network[reader], "factor", scale, offset)
+    rewired = network.with_nodes(
+        tuple(reading(n, source, factor.name) if n.name == reader else n for n in network.nodes)
+    )
+    return place_before(rewired, reader, factor)
+
+
+def place_before(network: Network, name: str, *nodes: Node) -> Network:
+    """`nodes` in front of node `name`, which reads what it read before."""
+    placed = ((*nodes, node) if node.name == name else (node,) for node in network.nodes)
+    return network.with_nodes(tuple(node for group in placed for node in group))
+
+
+def prune(network: Network) -> Network:
+    """Without the nodes that nothing reads; Inputs stay."""
+    while True:
+        kept = tuple(n for n in network.nodes if isinstance(n, Input) or _is_needed(network, n))
+        if len(kept) == len(network.nodes):
+            return network
+        network = network.with_nodes(kept)
+
+
+def _is_needed(network: Network, node: Node) -> bool:
+    return node.name in network.outputs or bool(network.consumers(node.name))
+
+
+def affine(network: Network, source: Node, owner: Node, role: str, scale, offset) -> Affine:
+    """scale * x + offset of the value of `source`, named `<owner>_<role>`; not yet part of `network`."""
     return Affine(
         name=fresh_name(network, f"{owner.name}_{role}"),
         inputs=(source.name,),

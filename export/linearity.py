@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from .commute import Line
-from .network import NO_PADDING, Conv, Dense, DepthwiseConv, Linear, SumPool
+from .network import NO_PADDING, Conv, ConvTranspose, Dense, DepthwiseConv, Linear, SumPool
 
 
 def then_affine(linear: Linear, line: Line) -> Linear:
@@ -20,9 +20,9 @@ def then_affine(linear: Linear, line: Line) -> Linear:
 
 
 def after_affine(linear: Linear, line: Line) -> Linear | None:
-    """linear(scale * x + offset) as one Linear, per input channel; None where zero padding would miss the offset."""
+    """linear(scale * x + offset) as one Linear, per input channel; None where missing pixels miss the offset."""
     scale, offset = line
-    if np.any(offset) and getattr(linear, "padding", NO_PADDING) != NO_PADDING:
+    if np.any(offset) and (isinstance(linear, ConvTranspose) or getattr(linear, "padding", NO_PADDING) != NO_PADDING):
         return None
     channels = linear.kernel.shape[-2]
     scale, offset = (np.broadcast_to(value, (channels,))[:, None] for value in line)
@@ -40,6 +40,8 @@ def is_pointwise(linear: Linear) -> bool:
     """Whether every output pixel reads exactly the input pixel in its place."""
     if isinstance(linear, Dense):
         return True
+    if isinstance(linear, ConvTranspose):
+        return False
     return linear.kernel.shape[:2] == (1, 1) and linear.strides == (1, 1) and linear.padding == NO_PADDING
 
 
@@ -62,6 +64,21 @@ def then_sum_pool(conv: Conv | DepthwiseConv, pool: SumPool) -> Conv | Depthwise
         strides=(strides[0] * pool.strides[0], strides[1] * pool.strides[1]),
         dilation=(1, 1),
         shape=pool.shape,
+    )
+
+
+def ones(pool: SumPool) -> DepthwiseConv:
+    """A sum over windows as a Linear."""
+    channels = pool.shape[-1]
+    return DepthwiseConv(
+        name=pool.name,
+        inputs=pool.inputs,
+        shape=pool.shape,
+        temporal=pool.temporal,
+        kernel=np.ones((*pool.size, channels, 1)),
+        bias=np.zeros(channels),
+        strides=pool.strides,
+        padding=pool.padding,
     )
 
 

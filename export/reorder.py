@@ -2,7 +2,8 @@
 
 sum over t of linear(x[t])  = linear(sum over t of x[t])         the classifier runs once
 linear(the same x at all t) = the same linear(x) at all t        a static image is convolved once
-sum over a window of conv(x) = one convolution with a larger kernel and stride
+sum over a window of conv(x) = one convolution with a larger kernel and stride, and the other way round
+sum of x + y                 = sum of x + sum of y
 """
 
 from __future__ import annotations
@@ -11,9 +12,31 @@ from dataclasses import replace
 
 import numpy as np
 
-from .graph import exchange, only_reader, settle, substitute
-from .linearity import is_pointwise, of_sum, then_sum_pool
-from .network import LIF, Affine, Conv, DepthwiseConv, Linear, Network, Node, Pool, Repeat, Reshape, SumPool, TimeSum
+from .counts import are_counts
+from .distribution import over_sum
+from .graph import exchange, fresh_name, insert_after, nodes_of, only_reader, prune, settle, substitute
+from .linearity import is_pointwise, of_sum, ones, then_sum_pool
+from .network import (
+    Add,
+    Affine,
+    Concatenate,
+    Conv,
+    Crop,
+    Dense,
+    DepthwiseConv,
+    Linear,
+    Network,
+    Node,
+    Pool,
+    Repeat,
+    Reshape,
+    SumPool,
+    TimeSum,
+    Upsample,
+    ZeroPad,
+)
+
+STATELESS = (Linear, Affine, Pool, Reshape, Add, Concatenate, Upsample, ZeroPad, Crop)
 
 
 def sum_time_early(network: Network) -> Network:
@@ -31,23 +54,27 @@ def pool_currents_in_kernels(network: Network) -> Network:
     return settle(network, SumPool, _pool_in_kernel)
 
 
+def pool_currents_by_kernels(network: Network) -> Network:
+    """No SumPool on anything but spikes: what is left is a depthwise convolution with ones."""
+    for pool in nodes_of(network, SumPool):
+        if not are_counts(network, network[pool.inputs[0]]):
+            network = _by_kernel(network, pool)
+    return network
+
+
 def _sum_time_earlier(network: Network, total: TimeSum) -> Network | None:
     source = network[total.inputs[0]]
     if only_reader(network, source.name) is not total:
         return None
     if isinstance(source, Repeat):
+        scale, offset = np.asarray(float(network.timesteps)), np.zeros(())
         factor = Affine(
-            name=total.name,
-            inputs=total.inputs,
-            shape=total.shape,
-            temporal=False,
-            scale=np.asarray(float(network.timesteps)),
-            offset=np.zeros(()),
+            name=total.name, inputs=total.inputs, shape=total.shape, temporal=False, scale=scale, offset=offset
         )
         return substitute(substitute(network, total.name, factor), source.name)
     summed = _of_time_sum(source, network.timesteps)
     if summed is None:
-        return None
+        return over_sum(network, total)
     total = replace(total, shape=network[source.inputs[0]].shape)
     return exchange(network, replace(summed, temporal=False), total)
 
@@ -58,29 +85,43 @@ def _of_time_sum(node: Node, timesteps: int) -> Node | None:
         return of_sum(node, timesteps)
     if isinstance(node, Affine):
         return replace(node, offset=node.offset * timesteps)
-    return node if isinstance(node, SumPool | Reshape) else None
+    return node if isinstance(node, SumPool | Reshape | Upsample | ZeroPad | Crop) else None
 
 
 def _repeat_later(network: Network, repeat: Repeat) -> Network | None:
-    reader = only_reader(network, repeat.name)
-    if not isinstance(reader, Linear | Affine | Pool | Reshape):
-        return None
-    return exchange(network, replace(repeat, shape=reader.shape), replace(reader, temporal=False))
+    """The Repeat behind one of its readers instead of in front of it."""
+    for reader in network.consumers(repeat.name):
+        sources = [network[name] for name in reader.inputs]
+        if isinstance(reader, STATELESS) and all(isinstance(source, Repeat) for source in sources):
+            return _exchanged(network, repeat, reader)
+    return None
+
+
+def _exchanged(network: Network, repeat: Repeat, reader: Node) -> Network:
+    static = replace(reader, inputs=tuple(network[name].inputs[0] for name in reader.inputs), temporal=False)
+    network = prune(substitute(network, reader.name, static))
+    later = replace(repeat, name=fresh_name(network, repeat.name), inputs=(static.name,), shape=static.shape)
+    return insert_after(network, static.name, later)
 
 
 def _pool_in_kernel(network: Network, pool: SumPool) -> Network | None:
     linear = network[pool.inputs[0]]
-    if not isinstance(linear, Linear) or only_reader(network, linear.name) is not pool:
+    if isinstance(linear, Add):
+        return over_sum(network, pool)
+    if not isinstance(linear, Conv | DepthwiseConv | Dense) or only_reader(network, linear.name) is not pool:
         return None
-    if is_pointwise(linear) and (_reads_spikes(network, linear) or not isinstance(linear, Conv | DepthwiseConv)):
+    on_spikes = are_counts(network, network[linear.inputs[0]], factors=False)
+    if is_pointwise(linear) and (on_spikes or isinstance(linear, Dense)):
         linear = replace(of_sum(linear, pool.size[0] * pool.size[1]), shape=pool.shape)
         return exchange(network, linear, replace(pool, shape=(*pool.shape[:2], linear.kernel.shape[-2])))
     return substitute(substitute(network, linear.name, then_sum_pool(linear, pool)), pool.name)
 
 
-def _reads_spikes(network: Network, node: Node) -> bool:
-    """Whether what `node` reads are integers: spikes, possibly pooled, summed or reshaped."""
-    source = network[node.inputs[0]]
-    if isinstance(source, Pool | Reshape | TimeSum):
-        return _reads_spikes(network, source)
-    return isinstance(source, LIF)
+def _by_kernel(network: Network, pool: SumPool) -> Network:
+    """`pool` as a depthwise convolution with ones, or in the kernel of a 1x1 convolution behind it."""
+    conv = only_reader(network, pool.name)
+    if isinstance(conv, Conv) and is_pointwise(conv):
+        kernel = np.broadcast_to(conv.kernel, (*pool.size, *conv.kernel.shape[2:])).copy()
+        wide = replace(conv, inputs=pool.inputs, kernel=kernel, strides=pool.strides)
+        return substitute(substitute(network, conv.name, wide), pool.name)
+    return substitute(network, pool.name, ones(pool))

@@ -76,9 +76,10 @@ def _enter_functional(
 
     def record(layer: Any, *args: Any, **kwargs: Any) -> Any:
         tensors = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
-        indices = _enter(layer, tuple(values[id(x)] for x in tensors), per_timestep, calls)
+        sources = tuple(values[id(x)] for x in tensors)
+        indices = _enter(_as_layer(layer, tensors), sources, per_timestep, calls)
         results = _StandIn(layer.compute_output_spec(*args, **kwargs))(*tensors)
-        values.update((id(x), indices[0]) for x in keras.tree.flatten(results))
+        values.update(zip(map(id, keras.tree.flatten(results)), indices, strict=False))
         return results
 
     # A fresh Model of the same graph: cloning a compiled one would compile the clone.
@@ -87,6 +88,15 @@ def _enter_functional(
         bare, input_tensors=inputs, clone_function=lambda layer: layer, call_function=record
     )
     return tuple(values[id(x)] for x in clone.outputs)
+
+
+def _as_layer(operation: Any, tensors: list[Any]) -> Any:
+    """The Add layer for `x + y`, which Keras records as an operation; anything else as it is."""
+    if isinstance(operation, keras.layers.Layer) or type(operation).__name__ != "Add" or len(tensors) != 2:
+        return operation
+    layer = keras.layers.Add(name=operation.name)
+    layer.build([x.shape for x in tensors])
+    return layer
 
 
 class _StandIn(keras.layers.Layer):

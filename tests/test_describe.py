@@ -196,6 +196,53 @@ def test_a_softmax_at_the_end_is_left_out_with_a_note(ending):
     assert network.notes == ("softmax left out: the file's outputs are logits",)
 
 
+def values_meeting(merge):
+    """A value without time axis, and the same repeated, in one merging layer."""
+
+    def build():
+        inputs = keras.Input((4,))
+        value = layers.Dense(3)(inputs)
+        return keras.Model(inputs, TernaryLIF()(merge([TernaryLIF()(DirectEncoding(T)(value)), value])))
+
+    return build
+
+
+def test_a_value_without_time_axis_is_repeated_where_it_is_added_to_one_with_it(rng):
+    model = in_float64(values_meeting(layers.Add(name="sum")))
+    network = describe(model)
+    assert [network[name].temporal for name in network["sum"].inputs] == [True, True]
+    repeat = network[network["sum"].inputs[1]]
+    assert (type(repeat), network.nodes[0].temporal) == (nodes.Repeat, False)
+
+
+def test_x_plus_y_is_an_add():
+    inputs = keras.Input((4,))
+    dense = layers.Dense(4)
+    network = describe(keras.Model(inputs, dense(inputs) + inputs))
+    assert [type(node) for node in network.nodes] == [nodes.Input, nodes.Dense, nodes.Add]
+
+
+def test_a_value_that_is_added_twice_counts_twice():
+    inputs = keras.Input((4,))
+    value = layers.Dense(4)(inputs)
+    network = describe(keras.Model(inputs, layers.Add(name="sum")([value, value])))
+    assert (type(network["sum"]), float(network["sum"].scale)) == (nodes.Affine, 2.0)
+
+
+def two_sides(merge, change, shape=(5, 4, 2)):
+    def build():
+        inputs = keras.Input(shape)
+        return keras.Model(inputs, merge([inputs, change(inputs)]))
+
+    return build
+
+
+def different_timesteps():
+    inputs = keras.Input((4,))
+    encoded = [DirectEncoding(steps, name=f"code_{steps}")(inputs) for steps in (1, 2)]
+    return keras.Model(inputs, layers.Add()([TernaryLIF()(value) for value in encoded]))
+
+
 def spiking(*chain, shape=(T, 4)):
     return lambda: keras.Sequential([keras.Input(shape), *chain])
 
@@ -281,6 +328,23 @@ REFUSED = {
     "flattened_time": (
         spiking(TernaryLIF(), layers.Flatten(name="flat")),
         r"Flatten would mix timesteps.*'flat'.*PerTimestep\(Flatten",
+    ),
+    "broadcast": (
+        two_sides(layers.Add(name="sum"), layers.Conv2D(1, 1)),
+        r"Add needs equal shapes.*\(5, 4, 2\).*\(5, 4, 1\).*'sum'",
+    ),
+    "broadcast_ranks": (
+        two_sides(layers.Add(name="sum"), layers.GlobalAveragePooling2D()),
+        "Add needs equal ranks.*'sum'",
+    ),
+    "concatenated_rows": (
+        two_sides(layers.Concatenate(axis=1, name="join"), layers.Conv2D(2, 1)),
+        "along the channels.*axis=1.*'join'.*axis=-1",
+    ),
+    "different_timesteps": (different_timesteps, "timesteps of a model must be equal.*'code_2': 2, 'code_1': 1"),
+    "multiplied": (
+        two_sides(layers.Multiply(name="gate"), layers.Conv2D(2, 1)),
+        r"Cannot export layer 'gate' \(Multiply\).*Supported: .*Add",
     ),
     "no_time_axis": (
         spiking(TernaryLIF(), TimeAverage(), TernaryLIF(name="late"), shape=(T, 3, 4)),
