@@ -59,4 +59,5 @@ $(VENV)/.created:
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is needed." \
 	    "$(PYTHON) comes without it. Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
+	@$(PIP) --upgrade pip  # the one in Python 3.10 resolves our dependencies for ten minutes
 	@touch $@
