@@ -65,7 +65,7 @@ def test_litert_delegates_one_partition_with_every_operator(tflite_bytes):
 
 
 def test_an_operator_that_xnnpack_does_not_take_is_named():
-    # XNNPACK adds only where the scales of input and output differ by less than 2**8.
+    # XNNPACK adds only where input scale / output scale is in 2**-10 to 2**8.
     report = check(write(chain(scale=300.0)), target="litert")
     assert report.accepted is False
     assert [one.name for one in report.refused] == ["c/sum"]
