@@ -90,26 +90,40 @@ def check_decay(decay: float) -> float:
     return float(decay)
 
 
+DEFAULT = Dynamics()
+
+
 def lif_sequence(
-    current: Any, state: Any, *, amplitude: Any = 1.0, decay: Any = DECAY, dynamics: Dynamics | None = None
+    current: Any,
+    state: Any = None,
+    *,
+    amplitude: Any = 1.0,
+    decay: Any = DECAY,
+    dynamics: Dynamics = DEFAULT,
+    return_state: bool = True,
+    fuse: bool = False,
 ) -> tuple[Any, Any]:
     """Leaky integrate-and-fire over a whole sequence, with one hand-written gradient.
 
         membrane[t] = decay * state[t-1] + current[t];   spike[t], state[t] = fire and reset (see `Dynamics`)
 
-    The forward pass saves the membranes alone; `docs/neuron.md` writes the backward pass out. Gradients flow
-    into current, state, amplitude and decay. Half-precision inputs are integrated in float32.
+    `docs/neuron.md` writes the backward pass out. Gradients flow into current, state, amplitude and decay.
+    Half-precision inputs are integrated in float32.
 
     Args:
         current: `(batch, timesteps, *features)`.
-        state: `(batch, *features)`, the state before the first timestep.
+        state: `(batch, *features)`, the state before the first timestep. Default: None, zeros.
         amplitude: scalar, or a shape that broadcasts against the features. Factor of the spikes.
-        decay: scalar, or a shape that broadcasts against the features, in [0, 1].
+        decay: scalar, or a shape that broadcasts against the features, in [0, 1]. A Python float is a constant
+            of the graph and has no gradient.
         dynamics: threshold, levels, reset and surrogate. Default: `Dynamics()`.
+        return_state: whether the last state is wanted. Default: True.
+        fuse: whether forward and backward may each become one compiled function, which converters to other
+            formats do not read: for training. It is compiled once per `dynamics` object. Default: False.
 
     Returns:
         amplitude * spike, `(batch, timesteps, *features)`, in current's dtype, and the last state,
-        `(batch, *features)`, in float32 (float64 if current is).
+        `(batch, *features)`, in float32 (float64 if current is), or None without `return_state`.
 
     Raises:
         ValueError: if timesteps is 0.
@@ -118,13 +132,14 @@ def lif_sequence(
     if current.shape[1] == 0:
         raise ValueError(f"`timesteps` must be at least 1. Received: current with shape {current.shape}")
     dtype = keras.backend.result_type(current.dtype, "float32")
-    arguments = [ops.cast(argument, dtype) for argument in (current, state, amplitude, decay)]
-    outputs, last_state = recurrence.run(dynamics or Dynamics(), *arguments)
+    tensors = [None if tensor is None else ops.cast(tensor, dtype) for tensor in (current, state, amplitude)]
+    decay = decay if isinstance(decay, float) else ops.cast(decay, dtype)
+    outputs, last_state = recurrence.run(dynamics, *tensors, decay, return_state=return_state, fuse=fuse)
     return ops.cast(outputs, current.dtype), last_state
 
 
 def lif_step(
-    current: Any, state: Any, *, amplitude: Any = 1.0, decay: Any = DECAY, dynamics: Dynamics | None = None
+    current: Any, state: Any, *, amplitude: Any = 1.0, decay: Any = DECAY, dynamics: Dynamics = DEFAULT
 ) -> tuple[Any, Any]:
     """One timestep of `lif_sequence`: current and output are `(batch, *features)`."""
     outputs, state = lif_sequence(

@@ -68,22 +68,27 @@ class LIF(keras.layers.RNN):
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         if initial_state is None and not self.stateful:
-            # Taken from the sequence rather than from the cell: a feature axis may have no fixed size.
-            initial_state = [ops.zeros_like(sequences[:, 0])]
+            # A scalar stands for zeros everywhere: a feature axis may have no fixed size, and real zeros cost time.
+            initial_state = [ops.zeros(())]
         return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
 
     def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
-        """The sequence in one function; step by step, as Keras does it, only where there is a mask."""
+        """The sequence in one function, compiled in training; step by step, as Keras does it, where there is a mask."""
+        state = keras.tree.flatten(initial_state)[0]
+        given = len(state.shape) > 0
         if mask is not None:
-            return super().inner_loop(sequences, initial_state, mask, training)
+            state = state if given else ops.zeros_like(sequences[:, 0], dtype=self.cell.compute_dtype)
+            return super().inner_loop(sequences, [state], mask, training)
         outputs, state = lif_sequence(
             ops.flip(sequences, axis=1) if self.go_backwards else sequences,
-            keras.tree.flatten(initial_state)[0],
+            state if given else None,
             amplitude=self.amplitude,
             decay=self.decay,
             dynamics=self.cell.dynamics,
+            return_state=self.return_state or self.stateful,
+            fuse=bool(training),
         )
-        return outputs[:, -1], outputs, [state]
+        return outputs[:, -1], outputs, [] if state is None else [state]
 
     def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
         state_shape = (sequences_shape[0], *sequences_shape[2:])
@@ -129,7 +134,8 @@ class TernaryLIF(LIF):
         sequences: current, `(batch, timesteps, *features)`.
         initial_state: `(batch, *features)`, the membrane after the reset, before the decay. Default: zeros.
         mask: Boolean, `(batch, timesteps)`. A masked timestep leaves the state as it is.
-        training: unused; there for Keras.
+        training: in training the sequence is compiled, where the backend can and its sizes are known; results
+            are the same.
 
     Output shape:
         `(batch, timesteps, *features)`, or `(batch, *features)` with return_sequences=False; with return_state

@@ -1,103 +1,128 @@
-"""The recurrence over time: unrolled or looped, forward and backward, as one custom gradient.
+"""The recurrence over time, forward and backward, with one gradient for the whole sequence.
 
 Shapes: current, outputs and membranes `(batch, timesteps, *features)`; state `(batch, *features)`;
-amplitude and decay broadcast against the features. `dynamics` is a `keras_ternary_spike.dynamics.Dynamics`.
+amplitude and decay broadcast against the features.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-import keras
 from keras import ops
 
+from . import gradient, looped, unrolled
+
 UNROLL_LIMIT = 32
+FUSION_DEPTH = 4
+WALL_DISTANCE = 2
 
 
-def run(dynamics: Any, current: Any, state: Any, amplitude: Any, decay: Any) -> tuple[Any, Any]:
-    """amplitude * spike at every timestep, and the last state, with gradients for all four tensors.
+@dataclass(frozen=True)
+class Recurrence:
+    """What is known of a recurrence before its tensors. These are, in this order:
+
+        current, amplitude, and where it has them state and decay.
+
+    Args:
+        dynamics: `keras_ternary_spike.dynamics.Dynamics`.
+        unroll: whether the graph holds every timestep; otherwise it holds a loop.
+        decay: Float, or None where it is one of the tensors.
+        given_state: whether the state before the first timestep is one of the tensors; otherwise it is zero.
+        return_state: whether the last state is an output beside amplitude * spike.
+        fused: whether a compiler will fuse it: membranes are then computed again in the backward pass instead
+            of saved, and walls part the chain of timesteps.
+    """
+
+    dynamics: Any = field(compare=False)
+    unroll: bool
+    decay: float | None
+    given_state: bool
+    return_state: bool
+    fused: bool
+    # Surrogates of different meaning may compare equal: what is compiled belongs to one object.
+    identity: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "identity", id(self.dynamics))
+
+    def forward(self, *tensors: Any) -> tuple[tuple[Any, ...], Any]:
+        """(outputs,) or (outputs, last state), and the membranes to save, None if fused."""
+        outputs, state, membranes = self._advance(tensors)
+        return ((outputs, state) if self.return_state else (outputs,)), None if self.fused else membranes
+
+    def backward(self, tensors: Sequence[Any], membranes: Any, upstream: Sequence[Any]) -> tuple[Any, ...]:
+        """Gradients of `tensors` from those of the outputs."""
+        current, amplitude, state, decay = self._named(tensors)
+        grad_outputs, grad_state = (*upstream, None)[:2]
+        membranes = self._advance(tensors)[2] if self.fused else membranes
+        arguments = (membranes, amplitude, decay, grad_outputs, grad_state)
+        if self.unroll:
+            retreated = unrolled.retreat(self.dynamics, self._wall(current, amplitude), *arguments)
+        else:
+            retreated = looped.retreat(self.dynamics, *arguments)
+        grad_current, grad_state, grad_amplitude = retreated
+        gradients = [grad_current, _sum_to(grad_amplitude, amplitude)]
+        if self.given_state:
+            gradients.append(grad_state)
+        if self.decay is None:
+            gradients.append(_sum_to(grad_current * self._states_before(membranes, state), decay))
+        return tuple(gradients)
+
+    def _advance(self, tensors: Sequence[Any]) -> tuple[Any, Any, Any]:
+        current, amplitude, state, decay = self._named(tensors)
+        if self.unroll:
+            return unrolled.advance(self.dynamics, self._wall(current, amplitude), current, state, amplitude, decay)
+        return looped.advance(self.dynamics, current, state, amplitude, decay)
+
+    def _named(self, tensors: Sequence[Any]) -> tuple[Any, Any, Any, Any]:
+        current, amplitude, *rest = tensors
+        state = rest.pop(0) if self.given_state else None
+        return current, amplitude, state, rest.pop() if self.decay is None else self.decay
+
+    def _states_before(self, membranes: Any, state: Any) -> Any:
+        """The state that each timestep starts from, `(batch, timesteps, *features)`."""
+        membranes = ops.stack(membranes, axis=1) if self.unroll else membranes
+        states = self.dynamics.carry(membranes, self.dynamics.fire(membranes))
+        first = ops.zeros_like(states[:, :1]) if state is None else ops.expand_dims(state, 1)
+        return ops.concatenate([first, states[:, :-1]], axis=1)
+
+    def _wall(self, current: Any, amplitude: Any) -> Callable[[Any, int], Any]:
+        """wall(tensor, timestep): the tensor, behind a wall at every second timestep of a long fused sequence.
+
+        XLA fuses the chain of timesteps into each of its consumers anew, so that time would grow with the square
+        of their number. It does not repeat divisions: one by a 1 that it cannot know, and that changes no bit,
+        ends the chain.
+        """
+        if not self.fused or current.shape[1] <= FUSION_DEPTH:
+            return lambda tensor, timestep: tensor
+        one = ops.sum(amplitude) * 0.0 + 1.0
+        return lambda tensor, timestep: tensor if timestep % WALL_DISTANCE else tensor / one
+
+
+def run(
+    dynamics: Any, current: Any, state: Any, amplitude: Any, decay: Any, *, return_state: bool, fuse: bool
+) -> tuple[Any, Any]:
+    """amplitude * spike at every timestep, and the last state or None, with gradients for all tensors.
 
     Up to `UNROLL_LIMIT` timesteps the graph is unrolled; beyond, or where their number is not known,
     it is a loop whose size does not depend on them.
+
+    Args:
+        state: None for zeros.
+        decay: a Python float has no gradient.
+        fuse: whether forward and backward may each become one compiled function. They do so where the backend
+            can, the graph is unrolled, and every size but the batch's is known.
     """
-    timesteps = current.shape[1]
+    timesteps, *features = current.shape[1:]
     unroll = timesteps is not None and timesteps <= UNROLL_LIMIT
-    forward, backward = (_forward_unrolled, _backward_unrolled) if unroll else (_forward_looped, _backward_looped)
-
-    @ops.custom_gradient
-    def sequence(current, state, amplitude, decay):
-        outputs, last_state, membranes = forward(dynamics, current, state, amplitude, decay)
-
-        def gradient(*upstream):
-            # TensorFlow passes one argument per output, JAX one tuple.
-            grad_outputs, grad_state = keras.tree.flatten(upstream)
-            return backward(dynamics, membranes, state, amplitude, decay, grad_outputs, grad_state)
-
-        return (outputs, last_state), gradient
-
-    return sequence(current, state, amplitude, decay)
-
-
-def _forward_unrolled(dynamics, current, state, amplitude, decay):
-    membranes, spikes = [], []
-    for current_now in ops.unstack(current, axis=1):
-        membrane = decay * state + current_now
-        spike = dynamics.fire(membrane)
-        state = dynamics.carry(membrane, spike)
-        membranes.append(membrane)
-        spikes.append(spike)
-    return amplitude * ops.stack(spikes, axis=1), state, membranes
-
-
-def _backward_unrolled(dynamics, membranes, state, amplitude, decay, grad_outputs, grad_state):
-    spikes = [dynamics.fire(membrane) for membrane in membranes]
-    previous = [state] + [dynamics.carry(*pair) for pair in zip(membranes[:-1], spikes[:-1], strict=True)]
-    grad_current, grad_amplitude, grad_decay = [], 0.0, 0.0
-    steps = zip(membranes, spikes, previous, ops.unstack(grad_outputs, axis=1), strict=True)
-    for membrane, spike, previous_state, grad_output in reversed(list(steps)):
-        slope = dynamics.spike_slope(membrane)
-        carry_slope = dynamics.carry_slope(membrane, spike, slope)
-        grad_membrane = grad_output * amplitude * slope + grad_state * carry_slope
-        grad_state = decay * grad_membrane
-        grad_current.append(grad_membrane)
-        grad_amplitude = grad_amplitude + _sum_to(grad_output * spike, amplitude)
-        grad_decay = grad_decay + _sum_to(grad_membrane * previous_state, decay)
-    return ops.stack(grad_current[::-1], axis=1), grad_state, grad_amplitude, grad_decay
-
-
-def _forward_looped(dynamics, current, state, amplitude, decay):
-    def advance(membrane, current_now):
-        membrane = decay * dynamics.carry(membrane, dynamics.fire(membrane)) + current_now
-        return membrane, membrane
-
-    # The given state enters through the first current, so that the loop carries nothing but the membrane.
-    first = ops.expand_dims(decay * state, 1) + current[:, :1]
-    current = ops.moveaxis(ops.concatenate([first, current[:, 1:]], axis=1), 1, 0)
-    last, membranes = ops.scan(advance, ops.zeros_like(state), current)
-    membranes = ops.moveaxis(membranes, 0, 1)
-    return amplitude * dynamics.fire(membranes), dynamics.carry(last, dynamics.fire(last)), membranes
-
-
-def _backward_looped(dynamics, membranes, state, amplitude, decay, grad_outputs, grad_state):
-    spikes = dynamics.fire(membranes)
-    slope = dynamics.spike_slope(membranes)
-    carry_slope = dynamics.carry_slope(membranes, spikes, slope)
-    direct = grad_outputs * amplitude * slope
-    last = direct[:, -1:] + ops.expand_dims(grad_state, 1) * carry_slope[:, -1:]
-    direct = ops.concatenate([direct[:, :-1], last], axis=1)
-
-    def retreat(grad_membrane, step):
-        grad_membrane = step[0] + step[1] * grad_membrane
-        return grad_membrane, grad_membrane
-
-    # One tensor, (timesteps, 2, batch, *features): Keras 3.15 cannot scan two of unknown length on TensorFlow.
-    steps = ops.moveaxis(ops.stack([direct, decay * carry_slope]), 2, 0)
-    first, grad_current = ops.scan(retreat, ops.zeros_like(state), steps, reverse=True)
-    grad_current = ops.moveaxis(grad_current, 0, 1)
-    states = dynamics.carry(membranes, spikes)[:, :-1]
-    previous = ops.concatenate([ops.expand_dims(state, 1), states], axis=1)
-    grad_amplitude = _sum_to(grad_outputs * spikes, amplitude)
-    return grad_current, decay * first, grad_amplitude, _sum_to(grad_current * previous, decay)
+    fixed = decay if isinstance(decay, float) else None
+    fused = fuse and unroll and None not in features and gradient.can_fuse()
+    recurrence = Recurrence(dynamics, unroll, fixed, state is not None, return_state, fused)
+    optional = [tensor for tensor in (state, decay) if tensor is not None and tensor is not fixed]
+    outputs = gradient.call(recurrence, [current, amplitude, *optional])
+    return (*outputs, None)[:2]
 
 
 def _sum_to(values: Any, parameter: Any) -> Any:

@@ -1,0 +1,57 @@
+"""One function with a hand-written gradient, in the way of each backend.
+
+A `recurrence` has `forward(*tensors)`, which returns the outputs, a tuple, and what to save, and
+`backward(tensors, saved, upstream)`, which returns the gradients of the tensors; `fused` says whether each may
+be compiled.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+
+def can_fuse() -> bool:
+    """Whether the backend compiles functions, or is likely to compile the whole training step (JAX)."""
+    backend = keras.backend.backend()
+    return backend == "jax" or (backend == "tensorflow" and _tensorflow().can_compile())
+
+
+def call(recurrence: Any, tensors: Sequence[Any]) -> tuple[Any, ...]:
+    """The outputs of `recurrence`; differentiating them runs its backward function."""
+    if keras.backend.backend() == "torch":
+        return importlib.import_module(".torch_gradient", __package__).call(recurrence, tensors)
+    forward, backward = _functions(recurrence)
+
+    @ops.custom_gradient
+    def differentiable(*tensors):
+        outputs, saved = forward(*tensors)
+
+        def gradient(*upstream):
+            # TensorFlow passes one argument per output, JAX one tuple.
+            return backward(tensors, saved, keras.tree.flatten(upstream))
+
+        return outputs, gradient
+
+    return differentiable(*tensors)
+
+
+def _functions(recurrence: Any) -> tuple[Callable, Callable]:
+    if recurrence.fused and keras.backend.backend() == "tensorflow":
+        return _compiled(recurrence)
+    return recurrence.forward, recurrence.backward
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(recurrence: Any) -> tuple[Callable, Callable]:
+    compile_function = _tensorflow().compile_function
+    return compile_function(recurrence.forward), compile_function(recurrence.backward)
+
+
+def _tensorflow() -> Any:
+    return importlib.import_module(".fusion", __package__)
