@@ -99,6 +99,23 @@ def fully_connected(operator, inputs, output, arrays):
     return requantize(value, output, operator.activation)
 
 
+def transpose_conv(operator, inputs, output, arrays):
+    """Inputs: output shape, kernel (out, kh, kw, in), image, bias."""
+    kernel, bias = arrays[1], arrays[3]
+    dtype = exact_float(kernel, (1, 2, 3), INT8_MAX + 1)
+    image = integers(arrays[2], inputs[2]).astype(dtype)
+    strides, taps = (operator.options["stride_h"], operator.options["stride_w"]), kernel.shape[1:3]
+    full = [(n - 1) * s + k for n, s, k in zip(image.shape[1:3], strides, taps, strict=True)]
+    accumulator = np.zeros((len(image), *full, len(kernel)), dtype)
+    for row, column in np.ndindex(*taps):
+        view = accumulator[:, row :: strides[0], column :: strides[1]][:, : image.shape[1], : image.shape[2]]
+        view += image @ kernel[:, row, column].astype(dtype).T
+    top, left = ((size - out) // 2 for size, out in zip(full, output.shape[1:3], strict=True))
+    accumulator = accumulator[:, top : top + output.shape[1], left : left + output.shape[2]]
+    value = (accumulator.astype(np.float64) + bias) * multiplier((inputs[2], inputs[1]), output)
+    return requantize(value, output, operator.activation)
+
+
 def elementwise_sum(sign: int) -> Kernel:
     def kernel(operator, inputs, output, arrays):
         first, second = (integers(a, t) * float(t.scale) for a, t in zip(arrays, inputs, strict=True))
@@ -138,6 +155,7 @@ def concatenation(operator, inputs, output, arrays):
 KERNELS: dict[str, Kernel] = {
     "CONV_2D": conv_2d,
     "DEPTHWISE_CONV_2D": depthwise_conv_2d,
+    "TRANSPOSE_CONV": transpose_conv,
     "FULLY_CONNECTED": fully_connected,
     "ADD": elementwise_sum(+1),
     "SUB": elementwise_sum(-1),

@@ -6,8 +6,9 @@ import numpy as np
 
 from .builder import Builder
 from .grid import INT8_MAX, INT8_MIN, Grid, float32, input_grid, shifted_input_grid, step
+from .movement import emit_reshape
 from .network import Affine, Input, Network
-from .signal import Context, Signal, emit_reshape, per_timestep
+from .signal import Context, Signal, per_timestep
 
 
 def emit_input(context: Context, node: Input) -> Signal:

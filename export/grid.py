@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -56,6 +56,11 @@ class MembraneGrid:
 def step(half: int) -> float:
     """One step of the grid whose threshold lies at half + 1/2 steps."""
     return float32(1 / (2 * half + 1))
+
+
+def with_zero(grid: Grid) -> Grid:
+    """The same grid for values that may also be 0."""
+    return replace(grid, low=min(grid.low, 0), high=max(grid.high, 0))
 
 
 def float32(value: float) -> float:

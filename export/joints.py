@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from .builder import Builder
-from .grid import INT8_MAX, Grid
-from .network import Add, Concatenate, Crop, Padding, Upsample, ZeroPad
-from .signal import Context, Signal, emit_reshape, per_timestep
+from .grid import INT8_MAX, Grid, with_zero
+from .movement import emit_pad, emit_reshape, emit_slice
+from .network import Add, Concatenate, Crop, Upsample, ZeroPad
+from .signal import Context, Signal, per_timestep
 
 
 def emit_add(context: Context, node: Add, *sources: Signal) -> Signal:
@@ -96,26 +95,16 @@ def emit_copies(builder: Builder, tensor: int, name: str, copies: int, grid: Gri
 
 
 def emit_zero_pad(context: Context, node: ZeroPad, source: Signal) -> Signal:
-    grid = Grid(source.grid.scale, source.grid.zero_point, min(source.grid.low, 0), max(source.grid.high, 0))
-    pads = context.builder.constant(f"{node.name}/pads", np.array([(0, 0), *node.padding, (0, 0)], np.int32))
+    grid = with_zero(source.grid)
 
     def emit(tensor: int, name: str) -> int:
-        return context.builder.emit("PAD", (tensor, pads), name, node.shape, grid)
+        return emit_pad(context.builder, tensor, name, node.name, node.padding, grid)
 
     return Signal(per_timestep(source, f"{node.name}/padded", emit), grid)
 
 
 def emit_crop(context: Context, node: Crop, source: Signal) -> Signal:
-    begin, size = crop_window(node.cropping, node.shape)
-    begin = context.builder.constant(f"{node.name}/begin", begin)
-    size = context.builder.constant(f"{node.name}/size", size)
-
     def emit(tensor: int, name: str) -> int:
-        return context.builder.emit("SLICE", (tensor, begin, size), name, node.shape, source.grid)
+        return emit_slice(context.builder, tensor, name, node.name, node.cropping, node.shape, source.grid)
 
     return Signal(per_timestep(source, f"{node.name}/cropped", emit), source.grid)
-
-
-def crop_window(cropping: Padding, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    (top, _), (left, _) = cropping
-    return np.array([0, top, left, 0], np.int32), np.array([1, *shape], np.int32)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from .arithmetic import same_padding
 from .builder import Builder
-from .grid import Grid
-from .network import NO_PADDING, Conv, Dense, DepthwiseConv, Linear
+from .grid import Grid, with_zero
+from .movement import emit_pad, emit_slice
+from .network import NO_PADDING, Conv, ConvTranspose, Dense, DepthwiseConv, Linear
 from .weights import Weights, quantize_weights
 
 
@@ -26,7 +27,7 @@ class Target:
 
 
 def emit_linear(builder: Builder, node: Linear, tensor: int, name: str, *, source: Grid, target: Target) -> int:
-    """Emits one Conv, DepthwiseConv or Dense from `tensor` (on `source`) to a new tensor for `target`."""
+    """Emits one linear operator from `tensor` (on `source`) to a new tensor for `target`."""
     if isinstance(node, Dense):
         if len(node.shape) != 1:
             return emit_linear(builder, pointwise(node), tensor, name, source=source, target=target)
@@ -35,6 +36,8 @@ def emit_linear(builder: Builder, node: Linear, tensor: int, name: str, *, sourc
         if node.kernel.shape[3] != 1 and node.kernel.shape[2] != 1:
             return emit_linear(builder, block_diagonal(node), tensor, name, source=source, target=target)
         return _emit_depthwise(builder, node, tensor, name, source, target)
+    if isinstance(node, ConvTranspose):
+        return _emit_transpose(builder, node, tensor, name, source, target)
     return _emit_conv(builder, node, tensor, name, source, target)
 
 
@@ -101,6 +104,26 @@ def _emit_depthwise(builder: Builder, node: DepthwiseConv, tensor: int, name: st
     )
 
 
+def _emit_transpose(builder: Builder, node: ConvTranspose, tensor: int, name: str, source: Grid, target: Target) -> int:
+    """TRANSPOSE_CONV of the full output, or cropped as TensorFlow's "same" does; any other cropping is a SLICE."""
+    weights = quantize_weights(node.name, node.kernel, node.bias, source=source, target=target.grid, per_channel=True)
+    _, kernel, bias = _operands(builder, node.name, tensor, weights.kernel.transpose(3, 0, 1, 2), weights, source, 0)
+    crops = [sum(axis) for axis in node.cropping]
+    centred = all(axis == (total // 2, total - total // 2) for axis, total in zip(node.cropping, crops, strict=True))
+    same = centred and crops == [max(k - s, 0) for k, s in zip(node.kernel.shape, node.strides, strict=False)]
+    crops = crops if same else [0, 0]
+    sizes = zip(builder.shape(tensor)[:2], node.strides, node.kernel.shape[:2], crops, strict=True)
+    rows, columns = ((size - 1) * stride + taps - crop for size, stride, taps, crop in sizes)
+    shape = (rows, columns, node.shape[-1])
+    label = builder.constant(f"{node.name}/shape", np.array([1, *shape], np.int32))
+    options = {"stride_h": node.strides[0], "stride_w": node.strides[1], "padding": "SAME" if same else "VALID"}
+    operands = (label, kernel, tensor, bias)
+    if shape == node.shape:
+        return builder.emit("TRANSPOSE_CONV", operands, name, shape, target.grid, options=options)
+    full = builder.emit("TRANSPOSE_CONV", operands, f"{name}/full", shape, target.grid, options=options)
+    return emit_slice(builder, full, name, node.name, node.cropping, node.shape, target.grid)
+
+
 def _operands(
     builder: Builder,
     layer: str,
@@ -123,7 +146,8 @@ def _window_options(builder: Builder, node: Conv | DepthwiseConv, tensor: int, s
     if node.padding != NO_PADDING and node.padding == _same(builder, node, tensor):
         padding = "SAME"
     elif node.padding != NO_PADDING:
-        tensor = _emit_pad(builder, node, tensor, source)
+        name = f"{builder.tensors[tensor].name}/padded"
+        tensor = emit_pad(builder, tensor, name, node.name, node.padding, with_zero(source))
     return tensor, {
         "stride_h": node.strides[0],
         "stride_w": node.strides[1],
@@ -137,13 +161,3 @@ def _same(builder: Builder, node: Conv | DepthwiseConv, tensor: int) -> tuple[tu
     sizes = builder.shape(tensor)[:2]
     axes = zip(sizes, node.kernel.shape[:2], node.strides, node.dilation, strict=True)
     return tuple(same_padding(*axis) for axis in axes)
-
-
-def _emit_pad(builder: Builder, node: Conv | DepthwiseConv, tensor: int, source: Grid) -> int:
-    (top, bottom), (left, right) = node.padding
-    height, width, channels = builder.shape(tensor)
-    shape = (height + top + bottom, width + left + right, channels)
-    pads = builder.constant(f"{node.name}/pads", np.array([(0, 0), *node.padding, (0, 0)], np.int32))
-    grid = replace(source, low=min(source.low, 0), high=max(source.high, 0))
-    name = f"{builder.tensors[tensor].name}/padded"
-    return builder.emit("PAD", (tensor, pads), name, shape, grid)

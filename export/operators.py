@@ -41,6 +41,7 @@ KINDS: Mapping[str, Kind] = {
     "CONV_2D": Kind(3, "Conv2D", 3, ("padding", *STRIDES, *DILATION)),
     "DEPTHWISE_CONV_2D": Kind(3, "DepthwiseConv2D", 3, ("padding", *STRIDES, *DILATION, "depth_multiplier")),
     "FULLY_CONNECTED": Kind(4, "FullyConnected", 3),
+    "TRANSPOSE_CONV": Kind(3, "TransposeConv", 4, ("padding", *STRIDES), fuses=False),
     "MAX_POOL_2D": Kind(2, "Pool2D", 1, ("padding", *STRIDES, "filter_height", "filter_width")),
     "RESHAPE": Kind(1, "Reshape", 2, ("new_shape",), fuses=False),
     "PAD": Kind(2, "Pad", 2, fuses=False),
@@ -91,9 +92,7 @@ def _check_tensor(tensor: Tensor) -> None:
     if tensor.dtype not in DTYPES:
         raise ValueError(f"Tensor {tensor.name!r} has dtype {tensor.dtype}. Supported: {', '.join(DTYPES)}")
     if any(size < 1 for size in tensor.shape):
-        raise ValueError(
-            f"Every size must be positive. Received: tensor {tensor.name!r}, shape {tensor.shape}"
-        )
+        raise ValueError(f"Every size must be positive. Received: tensor {tensor.name!r}, shape {tensor.shape}")
     data = tensor.data
     if data is not None and (data.shape != tuple(tensor.shape) or data.dtype.name != tensor.dtype):
         raise ValueError(
@@ -121,13 +120,11 @@ def _check_operator(operator: Operator, tensors: Sequence[Tensor]) -> None:
     kind = KINDS[operator.kind]
     if (kind.arity and len(operator.inputs) != kind.arity) or not operator.inputs:
         raise ValueError(
-            f"{operator.kind} must have {kind.arity or 'some'} inputs. "
-            f"Received: {len(operator.inputs)} for {name!r}"
+            f"{operator.kind} must have {kind.arity or 'some'} inputs. Received: {len(operator.inputs)} for {name!r}"
         )
     if set(operator.options) != set(kind.options):
         raise ValueError(
-            f"{operator.kind} must state the options {kind.options}. "
-            f"Received: {tuple(operator.options)} for {name!r}"
+            f"{operator.kind} must state the options {kind.options}. Received: {tuple(operator.options)} for {name!r}"
         )
     if operator.activation not in ACTIVATIONS or (operator.activation != "NONE" and not kind.fuses):
         raise ValueError(f"{operator.kind} cannot have the activation {operator.activation!r} ({name!r}).")

@@ -19,6 +19,7 @@ from .network import (
     Affine,
     Concatenate,
     Conv,
+    ConvTranspose,
     Crop,
     Dense,
     DepthwiseConv,
@@ -38,7 +39,7 @@ from .neuron import BINARY_SPIKE, SPIKE, emit_neuron
 from .program import Program
 from .signal import Context, Signal, neuron_grid, per_timestep
 from .structure import emit_max_pool, emit_repeat, emit_reshape_node, emit_sum_pool, emit_time_sum
-from .sums import tile_sums
+from .sums import split_sums
 
 
 def quantize(network: Network, *, input_range: tuple[float, float] = (0.0, 1.0)) -> Program:
@@ -52,7 +53,7 @@ def quantize(network: Network, *, input_range: tuple[float, float] = (0.0, 1.0))
         ValueError: if `input_range` is not finite and ascending, or a layer does not fit into integers.
     """
     check_range(input_range)
-    network = tile_sums(network)
+    network = split_sums(network)
     context = Context(network, Builder(), input_range, plan_currents(network))
     for node in network.nodes:
         sources = [context.signals[name] for name in node.inputs]
@@ -81,7 +82,7 @@ def emit_weighted(context: Context, node: Linear, source: Signal) -> Signal:
 def fused_neuron(context: Context, node: Linear) -> LIF | None:
     """The neuron that `node` alone drives, if it carries no state: the linear operator itself fires."""
     readers = context.network.consumers(node.name)
-    if len(readers) != 1:
+    if len(readers) != 1 or isinstance(node, ConvTranspose):  # TRANSPOSE_CONV fuses no activation
         return None
     if isinstance(readers[0], Repeat):
         return fused_neuron(context, readers[0])
@@ -164,6 +165,7 @@ EMITTERS: dict[type[Node], Callable[..., Signal]] = {
     ZeroPad: emit_zero_pad,
     Crop: emit_crop,
     Conv: emit_weighted,
+    ConvTranspose: emit_weighted,
     DepthwiseConv: emit_weighted,
     Dense: emit_weighted,
 }

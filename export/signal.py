@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from .builder import Builder
 from .currents import CurrentGrid, effective_decay
 from .grid import Grid, MembraneGrid
@@ -42,13 +40,3 @@ def per_timestep(signal: Signal, name: str, emit: Callable[[int, str], int]) -> 
     if len(set(signal.tensors)) == 1:
         return (emit(signal.tensors[0], name),) * len(signal.tensors)
     return tuple(emit(tensor, f"{name}/{t}") for t, tensor in enumerate(signal.tensors))
-
-
-def emit_reshape(builder: Builder, tensor: int, name: str, shape: tuple[int, ...], grid: Grid) -> int:
-    """RESHAPE to `(1, *shape)`; the same tensor where nothing changes."""
-    if builder.shape(tensor) == tuple(shape):
-        return tensor
-    new_shape = (1, *(int(size) for size in shape))
-    label = "x".join(map(str, new_shape))
-    constant = builder.constant(f"shape/{label}", np.array(new_shape, np.int32))
-    return builder.emit("RESHAPE", (tensor, constant), name, shape, grid, options={"new_shape": new_shape})

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from .grid import INT8_MAX, Grid
+from .movement import emit_reshape
 from .network import MaxPool, Repeat, Reshape, SumPool, TimeSum
-from .signal import Context, Signal, emit_reshape, per_timestep
+from .signal import Context, Signal, per_timestep
 
 
 def emit_max_pool(context: Context, node: MaxPool, source: Signal) -> Signal:
@@ -35,13 +36,15 @@ def emit_sum_pool(context: Context, node: SumPool, source: Signal) -> Signal:
     grid = Grid(1.0, low=source.grid.low * area, high=source.grid.high * area)
     ones = builder.constant(f"{node.name}/ones", np.ones((1, *node.size, channels), np.int8), 1.0, channel_axis=3)
     bias = builder.constant(f"zeros/{channels}", np.zeros(channels, np.int32), 1.0)
+    # Ethos-U55 and U65 take no stride above 3, and a single window needs none.
+    strides = (1, 1) if node.shape[:2] == (1, 1) else node.strides
     options = {
-        "stride_h": node.strides[0],
-        "stride_w": node.strides[1],
+        "stride_h": strides[0],
+        "stride_w": strides[1],
         "dilation_h_factor": 1,
         "dilation_w_factor": 1,
         "depth_multiplier": 1,
-        "padding": "SAME" if np.any(node.padding) else "VALID",
+        "padding": "VALID",
     }
 
     def emit(tensor: int, name: str) -> int:

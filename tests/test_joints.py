@@ -11,6 +11,7 @@ from keras_ternary_spike.export.network import (
     Affine,
     Concatenate,
     Conv,
+    ConvTranspose,
     Crop,
     Dense,
     Input,
@@ -172,6 +173,45 @@ def test_padded_and_cropped_spikes_are_moved(rng):
     _, trace = assert_exact(graph.finish(graph.lif("lif1", graph.conv("conv1", cropped))), rng)
     expected = np.pad(trace["lif0/spike/0"], [(0, 0), (1, 0), (0, 1), (0, 0)])[:, :SIZE, 1 : SIZE + 1]
     np.testing.assert_array_equal(trace["crop/cropped/0"], expected)
+
+
+def transposed(rng, timesteps, size, strides, cropping):
+    """A transposed convolution between two neurons, and the shape that it leaves."""
+    graph = Graph(rng, timesteps)
+    spikes = graph.stem()
+    full = [(SIZE - 1) * stride + taps for stride, taps in zip(strides, size, strict=True)]
+    shape = (*(n - sum(crop) for n, crop in zip(full, cropping, strict=True)), CHANNELS)
+    kernel = rng.normal(0, 0.3, (*size, CHANNELS, CHANNELS))
+    options = {"kernel": kernel, "bias": rng.normal(0, 0.1, CHANNELS), "strides": strides, "cropping": cropping}
+    current = graph.add(ConvTranspose, "up", spikes, shape=shape, **options)
+    return graph.finish(graph.lif("lif1", current, shape=shape), shape)
+
+
+@pytest.mark.parametrize("timesteps", [1, 2])
+@pytest.mark.parametrize(
+    "size, strides, cropping",
+    [
+        ((2, 2), (2, 2), ((0, 0), (0, 0))),
+        ((3, 3), (2, 2), ((0, 1), (0, 1))),
+        ((4, 3), (2, 1), ((1, 1), (1, 1))),
+        ((3, 3), (2, 2), ((2, 0), (1, 2))),
+    ],
+)
+def test_transposed_convolution_is_exact_and_scatters_its_kernel(rng, size, strides, cropping, timesteps):
+    network = transposed(rng, timesteps, size, strides, cropping)
+    program, trace = assert_exact(network, rng, samples=2)
+    kernel = next(tensor for tensor in program.tensors if tensor.name == "up/kernel")
+    bias = next(tensor for tensor in program.tensors if tensor.name == "up/bias")
+    spikes, current = at(trace, "lif0/spike", timesteps - 1), at(trace, "up/current", timesteps - 1)
+    full = np.zeros((2, *((SIZE - 1) * s + k for s, k in zip(strides, size, strict=True)), CHANNELS))
+    for row, column in np.ndindex(SIZE, SIZE):
+        patch = np.einsum("nc,oijc->nijo", spikes[:, row, column], kernel.data.astype(int))
+        top, left = row * strides[0], column * strides[1]
+        full[:, top : top + size[0], left : left + size[1]] += patch
+    (top, bottom), (left, right) = cropping
+    full = full[:, top : full.shape[1] - bottom, left : full.shape[2] - right] + bias.data
+    step = 1 / (2 * plan_currents(network)["up"].half + 1)
+    np.testing.assert_array_equal(current, np.clip(np.rint(full * kernel.scale / step), -128, 127))
 
 
 def test_shortcut_beyond_int8_is_refused_by_name(rng):

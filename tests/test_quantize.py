@@ -21,7 +21,7 @@ from keras_ternary_spike.export.network import (
 )
 from keras_ternary_spike.export.quantize import quantize
 from keras_ternary_spike.export.runtimes import RUNTIMES, expose
-from keras_ternary_spike.export.sums import best_tile, tile_sums
+from keras_ternary_spike.export.sums import longest_run, split_sums
 
 
 class Chain:
@@ -178,17 +178,16 @@ def test_offset_before_zero_padding_is_exact(rng):
     np.testing.assert_allclose(offset, -127.5, rtol=1e-6)
 
 
-@pytest.mark.parametrize("size, bound", [((7, 7), 2), ((14, 14), 4), ((13, 11), 3), ((40, 1), 16)])
-def test_tiles_keep_every_sum_within_int8(size, bound):
-    tile = best_tile(*size, bound)
-    assert tile[0] * tile[1] * bound <= 127
+@pytest.mark.parametrize("pixels, bound, run", [(49, 2, 49), (196, 4, 28), (169, 1, 13), (144, 2, 48), (7, 64, 1)])
+def test_runs_are_as_long_as_int8_allows(pixels, bound, run):
+    assert longest_run(pixels, bound) == run
 
 
-def test_large_global_sums_are_tiled_without_changing_the_sum(rng):
+def test_large_global_sums_are_split_without_changing_the_sum(rng):
     chain = Chain(rng, (13, 11, 2), 4).conv("conv0", 6, padding=SAME, gain=4.0).repeat().lif("lif0").head()
     network = chain.network()
-    kernel, tiled = network["logits"].kernel, tile_sums(network)["logits"].kernel
-    np.testing.assert_array_equal(tiled.reshape(-1, *kernel.shape), np.broadcast_to(kernel, (6, *kernel.shape)))
+    kernel, tiled = network["logits"].kernel, split_sums(network)["logits"].kernel
+    np.testing.assert_array_equal(tiled.reshape(-1, *kernel.shape), np.broadcast_to(kernel, (11, *kernel.shape)))
     _, trace = assert_exact(network, rng)
     spikes = sum(trace[f"lif0/spike/{t}"].astype(int) for t in range(4))
     sums = trace["sum/sum"].astype(int).sum(axis=(1, 2))
