@@ -1,4 +1,4 @@
-# make demo | test | lint | bench | clean. Each does its whole set-up in .venv and touches nothing else.
+# make demo | test | test-backends | lint | bench | clean. Each does its whole set-up in .venv and touches nothing else.
 # Another Python: make test PYTHON=python3.12. Arguments for pytest or the demo: make test ARGS="-k spikes".
 
 PYTHON ?= python3
@@ -10,11 +10,12 @@ PROJECT := pyproject.toml setup.py
 BENCHMARKS := $(filter-out benchmarks/setting.py,$(wildcard benchmarks/*.py))
 RUFF := ruff>=0.17,<0.18
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test test-backends lint bench clean
 
 help:
 	@echo "make demo   train on digits, export, verify; results in runs/digits (three minutes after the install)"
 	@echo "make test   install and run the tests"
+	@echo "make test-backends  install JAX and PyTorch, each on its own, and run the layers' tests on them"
 	@echo "make lint   ruff: rules and format"
 	@echo "make bench  every figure of the README, from benchmarks/"
 	@echo "make clean  remove .venv, build products and caches; runs/ stays"
@@ -24,6 +25,10 @@ demo: $(VENV)/.installed-examples
 
 test: $(VENV)/.installed-test
 	$(RUN) -m pytest $(ARGS)
+
+test-backends: $(VENV)/jax/.installed $(VENV)/torch/.installed
+	set -e; for backend in jax torch; do KERAS_BACKEND=$$backend PYTHONPATH=. \
+	    "$(VENV)/$$backend/bin/python" -m pytest tests/test_backends.py $(ARGS); done
 
 lint: $(VENV)/.installed-lint
 	$(RUN) -m ruff check .
@@ -48,6 +53,15 @@ $(VENV)/.installed-test: $(VENV)/.created $(PROJECT)
 
 $(VENV)/.installed-lint: $(VENV)/.created $(PROJECT)
 	$(PIP) "$(RUFF)"
+	@touch $@
+
+$(VENV)/jax/.installed: BACKEND := jax==0.10.2
+$(VENV)/torch/.installed: BACKEND := torch==2.13.0
+$(VENV)/%/.installed: | $(VENV)/.created
+	@echo "Installing Keras and $(BACKEND) into $(VENV)/$*: a minute the first time."
+	"$(PYTHON)" -m venv "$(VENV)/$*"
+	"$(VENV)/$*/bin/python" -m pip install --quiet --disable-pip-version-check \
+	    $(BACKEND) "keras>=3.10,<4" "numpy>=1.26,<3" "wrapt>=1.15" "pytest>=8"
 	@touch $@
 
 $(VENV)/.created:

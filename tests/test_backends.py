@@ -1,0 +1,162 @@
+"""The recurrence, the layer and a training step against NumPy, with whatever backend Keras runs on."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_ternary_spike import ATan, DirectEncoding, PerTimestep, TernaryLIF, TernaryLIFCell, TimeAverage
+from keras_ternary_spike.dynamics import Dynamics, lif_sequence
+
+BACKEND = keras.backend.backend()
+AMPLITUDE, DECAY = 1.75, 0.25
+
+
+def numpy_sequence(current, state, dynamics):
+    """Outputs, last state and the membranes of every timestep."""
+    outputs, membranes, states = [], [], [state]
+    for t in range(current.shape[1]):
+        membrane = DECAY * states[-1] + current[:, t]
+        spike = 1.0 * (membrane >= dynamics.threshold)
+        if dynamics.levels == "ternary":
+            spike -= membrane <= -dynamics.threshold
+        zeroed, subtracted = np.where(spike != 0, 0.0, membrane), membrane - dynamics.threshold * spike
+        outputs.append(AMPLITUDE * spike)
+        membranes.append(membrane)
+        states.append(zeroed if dynamics.reset == "zero" else subtracted)
+    return np.stack(outputs, 1), states[-1], membranes, states
+
+
+def numpy_gradients(current, state, dynamics, grad_outputs, grad_state):
+    """Backpropagation through time with the rectangular surrogate: of current, state, amplitude and decay."""
+    outputs, _, membranes, states = numpy_sequence(current, state, dynamics)
+    grad_current, grad_decay, threshold = np.zeros_like(current), 0.0, dynamics.threshold
+    for t in reversed(range(current.shape[1])):
+        membrane, spike = membranes[t], outputs[:, t] / AMPLITUDE
+        height = np.abs(membrane) if dynamics.levels == "ternary" else membrane
+        slope = (np.abs(height - threshold) <= threshold) / (2 * threshold)
+        if dynamics.reset == "zero":
+            keep = (spike == 0) - membrane * spike * slope * (not dynamics.detach_reset)
+        else:
+            keep = 1 - threshold * slope * (not dynamics.detach_reset)
+        grad_current[:, t] = grad_outputs[:, t] * AMPLITUDE * slope + grad_state * keep
+        grad_decay += (grad_current[:, t] * states[t]).sum()
+        grad_state = DECAY * grad_current[:, t]
+    return grad_current, grad_state, (grad_outputs * outputs).sum() / AMPLITUDE, grad_decay
+
+
+def gradients(function, values):
+    """Gradients of a scalar function of tensors, by the backend's own means."""
+    tensors = [ops.convert_to_tensor(np.asarray(value, "float32")) for value in values]
+    if BACKEND == "jax":
+        import jax
+
+        found = jax.grad(lambda arguments: function(*arguments))(tensors)
+    elif BACKEND == "torch":
+        import torch
+
+        tensors = [tensor.detach().clone().requires_grad_() for tensor in tensors]
+        found = torch.autograd.grad(function(*tensors), tensors)
+    else:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            total = function(*tensors)
+        found = tape.gradient(total, tensors)
+    return [ops.convert_to_numpy(gradient) for gradient in found]
+
+
+def numbers(tensor):
+    return ops.convert_to_numpy(ops.stop_gradient(tensor))
+
+
+@pytest.mark.parametrize("timesteps", [1, 6, 40])
+@pytest.mark.parametrize("fuse", [False, True])
+@pytest.mark.parametrize(
+    "dynamics",
+    [Dynamics(threshold=0.4), Dynamics(threshold=0.4, reset="subtract", detach_reset=True), Dynamics(0.4, "binary")],
+    ids=["ternary", "subtract", "binary"],
+)
+def test_values_and_gradients_equal_numpy(rng, timesteps, fuse, dynamics):
+    current, state = rng.integers(-6, 7, (2, timesteps, 3, 5)) / 4, rng.integers(-6, 7, (2, 3, 5)) / 4
+    grad_outputs, grad_state = rng.normal(size=current.shape), rng.normal(size=state.shape)
+
+    def run(current, state, amplitude, decay):
+        return lif_sequence(current, state, amplitude=amplitude, decay=decay, dynamics=dynamics, fuse=fuse)
+
+    def total(*tensors):
+        outputs, last_state = run(*tensors)
+        weights = (ops.cast(grad_outputs, "float32"), ops.cast(grad_state, "float32"))
+        return ops.sum(outputs * weights[0]) + ops.sum(last_state * weights[1])
+
+    values = (current, state, AMPLITUDE, DECAY)
+    tensors = [ops.convert_to_tensor(np.asarray(value, "float32")) for value in values]
+    for ours, expected in zip(run(*tensors), numpy_sequence(current, state, dynamics)[:2], strict=True):
+        np.testing.assert_allclose(numbers(ours), expected, atol=1e-6)
+    expected = numpy_gradients(current, state, dynamics, grad_outputs, grad_state)
+    for ours, wanted in zip(gradients(total, values), expected, strict=True):
+        np.testing.assert_allclose(ours, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_layer_equals_its_cell(rng, training):
+    sequences = rng.normal(size=(2, 5, 4, 3)).astype("float32")
+    layer = TernaryLIF(return_state=True, surrogate=ATan(0.5))
+    outputs, last_state = layer(sequences, training=training)
+    state = ops.zeros((2, 4, 3))
+    for t in range(5):
+        output, [state] = layer.cell(sequences[:, t], [state])
+        np.testing.assert_allclose(numbers(outputs[:, t]), numbers(output), atol=1e-6)
+    np.testing.assert_allclose(numbers(last_state), numbers(state), atol=1e-6)
+
+
+def test_masked_timesteps_leave_the_state_as_it_is(rng):
+    sequences = rng.normal(size=(2, 4, 3)).astype("float32")
+    mask = np.array([[True, True, False, True]] * 2)
+    outputs = TernaryLIF()(sequences, mask=mask)
+    np.testing.assert_allclose(numbers(outputs)[:, mask[0]], numbers(TernaryLIF()(sequences[:, mask[0]])), atol=1e-6)
+
+
+def test_cell_runs_in_keras_rnn(rng):
+    sequences = rng.normal(size=(2, 4, 3)).astype("float32")
+    outputs = keras.layers.RNN(TernaryLIFCell(), return_sequences=True)(sequences)
+    np.testing.assert_allclose(numbers(outputs), numbers(TernaryLIF()(sequences)), atol=1e-6)
+
+
+def test_stateful_chunks_equal_one_long_call(rng):
+    sequences = rng.normal(size=(2, 6, 3)).astype("float32")
+    layer, whole = TernaryLIF(stateful=True), TernaryLIF()(sequences)
+    chunks = [numbers(layer(sequences[:, :2])), numbers(layer(sequences[:, 2:]))]
+    np.testing.assert_allclose(np.concatenate(chunks, axis=1), numbers(whole), atol=1e-6)
+
+
+def test_symbolic_shape_and_config(rng):
+    layer = TernaryLIF(decay=0.5, surrogate="triangular")
+    assert layer(keras.Input((None, 6, 3))).shape == (None, None, 6, 3)
+    assert TernaryLIF.from_config(layer.get_config()).get_config() == layer.get_config()
+
+
+def test_a_network_learns_and_survives_its_file(rng, tmp_path):
+    inputs = rng.normal(size=(16, 6, 6, 1)).astype("float32")
+    layers = [DirectEncoding(2), PerTimestep(keras.layers.Conv2D(4, 3)), PerTimestep(keras.layers.BatchNormalization())]
+    layers += [TernaryLIF(), PerTimestep(keras.layers.Flatten()), keras.layers.Dense(3), TimeAverage()]
+    model = keras.Sequential([keras.Input((6, 6, 1)), *layers])
+    model.compile(optimizer="adam", loss="mse")
+    history = model.fit(inputs, np.ones((16, 3)), epochs=5, batch_size=8, verbose=0).history["loss"]
+    assert history[-1] < history[0]
+    assert float(numbers(layers[3].amplitude.value)) != 1.0
+    model.save(tmp_path / "model.keras")
+    copy = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(copy.predict(inputs, verbose=0), model.predict(inputs, verbose=0), atol=1e-6)
+
+
+def test_one_training_step_equals_numpy(rng):
+    """Plain gradient descent on the amplitude alone: outputs are amplitude * spike, the loss their squared error."""
+    inputs, targets = rng.normal(size=(4, 3, 5)).astype("float32"), rng.normal(size=(4, 3, 5)).astype("float32")
+    model = keras.Sequential([keras.Input((3, 5)), TernaryLIF()])
+    model.compile(optimizer=keras.optimizers.SGD(0.5), loss="mse")
+    model.fit(inputs, targets, batch_size=4, epochs=1, verbose=0)
+    spikes = numpy_sequence(inputs, np.zeros((4, 5)), Dynamics())[0] / AMPLITUDE
+    expected = 1.0 - 0.5 * np.mean(2 * (spikes - targets) * spikes)
+    np.testing.assert_allclose(numbers(model.layers[0].amplitude.value), expected, atol=1e-5)
