@@ -12,8 +12,8 @@ from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryL
 from keras_ternary_spike import TimeAverage as TimeAverageLayer
 
 from . import network as nodes
-from .layers import same_padding
 from .network import NO_PADDING, Network, Node
+from .windows import same_padding
 
 # Layers for one timestep, in order, and the weights of each; those that see the whole sequence are in SEQUENCE.
 Layers = list[tuple[keras.layers.Layer, list[np.ndarray]]]
@@ -91,6 +91,35 @@ def _padding(node: Node, source: Node, window: tuple[int, int], dtype: str) -> t
     return [(keras.layers.ZeroPadding2D(node.padding, name=f"{node.name}_padding", dtype=dtype), [])], "valid"
 
 
+def _transposed(node: nodes.ConvTranspose, source: Node, dtype: str) -> Layers:
+    """Uncropped, then cropped, where that is not Keras's "same"."""
+    surplus = [node.kernel.shape[i] - node.strides[i] for i in (0, 1)]
+    same = node.cropping == tuple((total // 2, total - total // 2) for total in surplus)
+    layer = keras.layers.Conv2DTranspose(
+        filters=node.shape[-1],
+        kernel_size=node.kernel.shape[:2],
+        strides=node.strides,
+        padding="same" if same else "valid",
+        name=node.name,
+        dtype=dtype,
+    )
+    cropping = keras.layers.Cropping2D(node.cropping, name=f"{node.name}_cropping", dtype=dtype)
+    behind = [] if same or node.cropping == NO_PADDING else [(cropping, [])]
+    return [(layer, [node.kernel.transpose(0, 1, 3, 2), node.bias]), *behind]
+
+
+def _upsample(node: nodes.Upsample, source: Node, dtype: str) -> Layers:
+    return [(keras.layers.UpSampling2D(node.factors, name=node.name, dtype=dtype), [])]
+
+
+def _zero_pad(node: nodes.ZeroPad, source: Node, dtype: str) -> Layers:
+    return [(keras.layers.ZeroPadding2D(node.padding, name=node.name, dtype=dtype), [])]
+
+
+def _crop(node: nodes.Crop, source: Node, dtype: str) -> Layers:
+    return [(keras.layers.Cropping2D(node.cropping, name=node.name, dtype=dtype), [])]
+
+
 def _dense(node: nodes.Dense, source: Node, dtype: str) -> Layers:
     layer = keras.layers.Dense(node.kernel.shape[1], name=node.name, dtype=dtype)
     return [(layer, [node.kernel, node.bias])]
@@ -152,11 +181,15 @@ SINGLE: Mapping[type[Node], Callable[[Any, Node, str], Layers]] = {
     nodes.Affine: _affine,
     nodes.Conv: _convolution,
     nodes.DepthwiseConv: _convolution,
+    nodes.ConvTranspose: _transposed,
     nodes.Dense: _dense,
     nodes.MaxPool: _max_pool,
     nodes.AveragePool: _average_pool,
     nodes.SumPool: _sum_pool,
     nodes.Reshape: _reshape,
+    nodes.Upsample: _upsample,
+    nodes.ZeroPad: _zero_pad,
+    nodes.Crop: _crop,
 }
 SEQUENCE: Mapping[type[Node], Callable[[Network, Any, str], Layers]] = {
     nodes.LIF: _lif,

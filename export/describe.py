@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -11,16 +12,16 @@ import numpy as np
 from keras_ternary_spike import BinaryLIF, DirectEncoding, TernaryLIF, TimeAverage
 
 from .graph import fresh_name
-from .layers import RULES
 from .merges import MERGES, merge
 from .network import Input, Network, Node
+from .rules import RULES
 from .trace import Call, Trace, trace
 
 MAX_TIMESTEPS = 16
 NEURONS = (TernaryLIF, BinaryLIF, keras.layers.RNN)
 # These treat the time axis as one more batch axis, so they need no PerTimestep.
 POINTWISE = (
-    *(keras.layers.Rescaling, keras.layers.BatchNormalization, keras.layers.Dense),
+    *(keras.layers.Rescaling, keras.layers.Normalization, keras.layers.BatchNormalization, keras.layers.Dense),
     *(keras.layers.Dropout, keras.layers.GaussianDropout, keras.layers.GaussianNoise),
     *(keras.layers.Activation, keras.layers.Softmax),
 )
@@ -67,6 +68,9 @@ def _with_call(network: Network, calls: Trace, index: int, sources: list[Node]) 
 
 def _extended(network: Network, nodes: tuple[Node, ...], notes: tuple[str, ...] = ()) -> Network:
     new = tuple(node for node in nodes if node not in network.nodes)
+    if len(new) > 1:
+        new = _named(network, new)
+        nodes = new
     return Network(
         name=network.name,
         nodes=(*network.nodes, *new),
@@ -74,6 +78,17 @@ def _extended(network: Network, nodes: tuple[Node, ...], notes: tuple[str, ...] 
         timesteps=network.timesteps,
         notes=(*network.notes, *notes),
     )
+
+
+def _named(network: Network, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """`nodes` under names that no layer of the user's has yet."""
+    renamed: list[Node] = []
+    names: dict[str, str] = {}
+    for node in nodes:
+        names[node.name] = fresh_name(network, node.name)
+        inputs = tuple(names.get(name, name) for name in node.inputs)
+        renamed.append(replace(node, name=names[node.name], inputs=inputs))
+    return tuple(renamed)
 
 
 def _input(calls: Trace, index: int) -> Input:

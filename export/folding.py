@@ -41,6 +41,7 @@ from .network import (
     TimeAverage,
 )
 from .reorder import pool_currents_by_kernels, pool_currents_in_kernels, repeat_late, sum_time_early
+from .reshapes import merge_borders, merge_reshapes
 from .units import set_units
 
 
@@ -101,6 +102,8 @@ def check_folded(network: Network) -> Network:
 
 
 PASSES: tuple[Callable[[Network], Network], ...] = (
+    merge_reshapes,
+    merge_borders,
     expose_thresholds,
     expose_amplitudes,
     expose_averages,

@@ -1,7 +1,7 @@
-"""One rule per Keras layer type: the layer and the Node that it reads, to the Nodes that stand for it.
+"""Rules for layers that do not look at neighbouring pixels: the layer and the Node that it reads, to Nodes.
 
-RULES maps a type to a function (layer, name, source) -> nodes, the last of which holds the value; none where the
-layer changes nothing in inference.
+POINTS maps a type to a function (layer, name, source) -> nodes, the last of which holds the value; none where the
+layer changes nothing in inference. All rules together: `rules`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_ternary_spike import BinaryLIF, BinaryLIFCell, DirectEncoding, TernaryLIF, TernaryLIFCell, TimeAverage
 
-from .network import LIF, NO_PADDING, Affine, AveragePool, Conv, Dense, DepthwiseConv, MaxPool, Node, Padding
+from .network import LIF, Affine, Dense, Node
 from .network import Repeat as RepeatNode
 from .network import Reshape as ReshapeNode
 from .network import TimeAverage as TimeAverageNode
@@ -30,12 +30,6 @@ def array(layer: Any, weight: str) -> np.ndarray:
     return values
 
 
-def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """TensorFlow's padding="same": as many outputs as strides fit in `size`; the odd pixel goes to the end."""
-    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2
-
-
 def _unchanged(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     return ()
 
@@ -43,6 +37,21 @@ def _unchanged(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
 def _rescaling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     values = (np.asarray(keras.ops.convert_to_numpy(value), np.float64) for value in (layer.scale, layer.offset))
     return (_affine(layer, name, source, *values),)
+
+
+def _normalization(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    """(x - mean) / sqrt(variance), with the statistics given or adapted."""
+    if layer.invert:
+        raise ValueError(f"Normalization must not be inverted. Received: layer {layer.name!r} with invert=True.")
+    mean, variance = (np.asarray(keras.ops.convert_to_numpy(x), np.float64) for x in (layer.mean, layer.variance))
+    if max(mean.size, variance.size) != mean.shape[-1]:
+        raise ValueError(
+            f"Normalization must have one mean and variance, or one per channel (the last axis). Received: shape "
+            f"{mean.shape} in layer {layer.name!r}. Use axis=-1 or axis=None."
+        )
+    scale = 1 / np.maximum(np.sqrt(variance), keras.config.epsilon())
+    scale, offset = (np.broadcast_to(value.reshape(-1), source.shape[-1:]) for value in (scale, -mean * scale))
+    return (_affine(layer, name, source, scale, offset),)
 
 
 def _batch_normalization(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -63,84 +72,46 @@ def _affine(layer: Any, name: str, source: Node, scale: np.ndarray, offset: np.n
                 f"Scale and offset must be one number, or one per channel. Received: shape {value.shape} in layer "
                 f"{layer.name!r} on {source.shape[-1]} channels."
             )
-    return Affine(scale=scale, offset=offset, **_like(name, source))
-
-
-def _conv(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    if getattr(layer, "groups", 1) != 1:
-        raise ValueError(f"Grouped convolutions are not supported. Received: layer {layer.name!r}. Use groups=1.")
-    return (_convolution(Conv, layer, name, source, channels=layer.filters),)
-
-
-def _depthwise_conv(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    return (_convolution(DepthwiseConv, layer, name, source, channels=source.shape[-1] * layer.depth_multiplier),)
-
-
-def _convolution(kind: type[Node], layer: Any, name: str, source: Node, channels: int) -> Node:
-    kernel, strides, dilation = array(layer, "kernel"), _pair(layer.strides), _pair(layer.dilation_rate)
-    window = tuple((kernel.shape[i] - 1) * dilation[i] + 1 for i in (0, 1))
-    padding, size = _window(layer, source, window, strides)
-    return kind(
-        kernel=kernel,
-        bias=array(layer, "bias") if layer.use_bias else np.zeros(channels),
-        strides=strides,
-        dilation=dilation,
-        padding=padding,
-        **{**_like(name, source), "shape": (*size, channels)},
-    )
+    return Affine(scale=scale, offset=offset, **like(name, source))
 
 
 def _dense(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     kernel = array(layer, "kernel")
     bias = array(layer, "bias") if layer.use_bias else np.zeros(layer.units)
-    return (Dense(kernel=kernel, bias=bias, **{**_like(name, source), "shape": (*source.shape[:-1], layer.units)}),)
-
-
-def _max_pooling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    return (_pool(MaxPool, layer, name, source),)
-
-
-def _average_pooling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    pool = _pool(AveragePool, layer, name, source)
-    if pool.padding != NO_PADDING:
-        raise ValueError(
-            f"Padded average pooling divides by fewer pixels at the border, which no single factor undoes. Received: "
-            f'layer {layer.name!r} with padding="same" on {source.shape[:2]} pixels. Use padding="valid".'
-        )
-    return (pool,)
-
-
-def _pool(kind: type[Node], layer: Any, name: str, source: Node) -> Node:
-    size, strides = _pair(layer.pool_size), _pair(layer.strides)
-    padding, outputs = _window(layer, source, size, strides)
-    return kind(
-        size=size, strides=strides, padding=padding, **{**_like(name, source), "shape": (*outputs, source.shape[-1])}
-    )
-
-
-def _global_average_pooling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    _check_image(layer, source)
-    height, width, channels = source.shape
-    pool = AveragePool(
-        size=(height, width), strides=(height, width), **{**_like(name, source), "shape": (1, 1, channels)}
-    )
-    return (pool,) if layer.keepdims else (pool, _reshape(f"{name}_flatten", pool, (channels,)))
+    return (Dense(kernel=kernel, bias=bias, **{**like(name, source), "shape": (*source.shape[:-1], layer.units)}),)
 
 
 def _flatten(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    return () if len(source.shape) == 1 else (_reshape(name, source, (int(np.prod(source.shape)),)),)
+    return () if len(source.shape) == 1 else (reshape(name, source, (int(np.prod(source.shape)),)),)
 
 
-def _reshape(name: str, source: Node, shape: tuple[int, ...]) -> Node:
-    return ReshapeNode(**{**_like(name, source), "shape": shape})
+def reshape(name: str, source: Node, shape: tuple[int, ...]) -> Node:
+    return ReshapeNode(**{**like(name, source), "shape": shape})
+
+
+def _reshape_layer(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    shape = layer.compute_output_shape((1, *source.shape))[1:]
+    return (reshape(name, source, tuple(int(size) for size in shape)),)
+
+
+def _permute(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    """A Reshape, if only axes of size 1 move."""
+    axes = [axis - 1 for axis in layer.dims]
+    moved = [axis for axis in axes if source.shape[axis] != 1]
+    if moved != sorted(moved):
+        raise ValueError(
+            f"Permute may only move axes of size 1, so that no value moves. Received: layer {layer.name!r} with "
+            f"dims={tuple(layer.dims)} on {source.shape}. Arrange the axes before the network."
+        )
+    return (reshape(name, source, tuple(source.shape[axis] for axis in axes)),)
 
 
 def _direct_encoding(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    return (RepeatNode(**{**_like(name, source), "temporal": True}),)
+    return (RepeatNode(**{**like(name, source), "temporal": True}),)
 
 
 def _time_average(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    return (TimeAverageNode(**{**_like(name, source), "temporal": False}),)
+    return (TimeAverageNode(**{**like(name, source), "temporal": False}),)
 
 
 def _lif(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -159,7 +130,7 @@ def _lif(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
         raise ValueError(f'`reset` must be "zero". Received: layer {layer.name!r} with reset={reset!r}.')
     signed = isinstance(cell, TernaryLIFCell)
     numbers = {"decay": float(cell.decay), "threshold": float(cell.threshold), "amplitude": amplitude}
-    return (LIF(signed=signed, **numbers, **_like(name, source)),)
+    return (LIF(signed=signed, **numbers, **like(name, source)),)
 
 
 def _check_recurrence(layer: Any) -> None:
@@ -173,51 +144,21 @@ def _check_recurrence(layer: Any) -> None:
             )
 
 
-def _window(
-    layer: Any, source: Node, window: tuple[int, int], strides: tuple[int, int]
-) -> tuple[Padding, tuple[int, int]]:
-    """Explicit padding, and the number of windows along height and width."""
-    _check_image(layer, source)
-    sizes = source.shape[:2]
-    padding = NO_PADDING
-    if layer.padding == "same":
-        padding = tuple(same_padding(*values) for values in zip(sizes, window, strides, strict=True))
-    counts = tuple((sizes[i] + sum(padding[i]) - window[i]) // strides[i] + 1 for i in (0, 1))
-    return padding, counts
-
-
-def _check_image(layer: Any, source: Node) -> None:
-    if layer.data_format != "channels_last":
-        raise ValueError(
-            f'`data_format` must be "channels_last". Received: layer {layer.name!r} with "channels_first".'
-        )
-    if len(source.shape) != 3:
-        raise ValueError(
-            f"{type(layer).__name__} needs (height, width, channels) at one timestep. Received: {source.shape} at "
-            f"layer {layer.name!r}."
-        )
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    height, width = (value, value) if isinstance(value, int) else value
-    return int(height), int(width)
-
-
-def _like(name: str, source: Node) -> dict[str, Any]:
+def like(name: str, source: Node) -> dict[str, Any]:
+    """The fields of a node that reads `source` and has its shape."""
     return {"name": name, "inputs": (source.name,), "shape": source.shape, "temporal": source.temporal}
 
 
-RULES: Mapping[type, Rule] = {
+POINTS: Mapping[type, Rule] = {
     keras.layers.Rescaling: _rescaling,
+    keras.layers.Normalization: _normalization,
     keras.layers.BatchNormalization: _batch_normalization,
-    keras.layers.Conv2D: _conv,
-    keras.layers.DepthwiseConv2D: _depthwise_conv,
     keras.layers.Dense: _dense,
-    keras.layers.MaxPooling2D: _max_pooling,
-    keras.layers.AveragePooling2D: _average_pooling,
-    keras.layers.GlobalAveragePooling2D: _global_average_pooling,
     keras.layers.Flatten: _flatten,
+    keras.layers.Reshape: _reshape_layer,
+    keras.layers.Permute: _permute,
     keras.layers.Dropout: _unchanged,
+    keras.layers.SpatialDropout1D: _unchanged,
     keras.layers.SpatialDropout2D: _unchanged,
     keras.layers.GaussianDropout: _unchanged,
     keras.layers.GaussianNoise: _unchanged,

@@ -16,6 +16,7 @@ from keras_ternary_spike.export.network import (
     NO_PADDING,
     Affine,
     Conv,
+    ConvTranspose,
     DepthwiseConv,
     Input,
     Linear,
@@ -83,6 +84,18 @@ def test_a_depthwise_convolution_may_have_unequal_strides():
     node = DepthwiseConv(kernel=kernel, bias=np.zeros(4), strides=(1, 2), **common((1, 1, 4)))
     output = assemble(network(node, shape=(1, 2, 2))).predict(np.array([[[[1, 10], [0, 0]]]], "float32"), verbose=0)
     assert output.ravel().tolist() == [1.0, 2.0, 30.0, 40.0]
+
+
+def test_a_transposed_convolution_is_cropped():
+    node = ConvTranspose(
+        kernel=np.array([1.0, 10.0, 100.0]).reshape(1, 3, 1, 1),
+        bias=np.array([0.5]),
+        strides=(1, 2),
+        cropping=((0, 0), (1, 2)),
+        **common((1, 2, 1)),
+    )
+    output = assemble(network(node, shape=(1, 2, 1))).predict(np.array([[[[1], [2]]]], "float32"), verbose=0)
+    assert output.ravel().tolist() == [10.5, 102.5]  # of 1, 10, 100 + 2, 20, 200
 
 
 def test_a_padding_that_no_keras_pooling_has_is_refused():

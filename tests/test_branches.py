@@ -23,6 +23,7 @@ from keras_ternary_spike.export.network import (
     Reshape,
     SumPool,
     TimeSum,
+    ZeroPad,
 )
 
 T = 3
@@ -179,6 +180,57 @@ def averaged_sum_of_classifiers(x):
     return TimeAverage()(add(layers.Dense(4)(flat(a)), layers.Dense(4)(flat(b))))
 
 
+def each(layer, x):
+    return PerTimestep(layer)(x)
+
+
+def u_net(x):
+    a = lif(conv_norm(x))
+    b = lif(conv_norm(PerTimestep(layers.MaxPooling2D(2))(a), 4))
+    up = layers.BatchNormalization()(each(layers.Conv2DTranspose(3, 3, strides=2, padding="same"), b))
+    x = lif(conv_norm(layers.Concatenate()([lif(up), a])))
+    return head(lif(conv_norm(layers.Concatenate()([each(layers.UpSampling2D(2), b), x]))))
+
+
+def borders(x):
+    a = lif(layers.BatchNormalization()(each(layers.Conv2D(3, 3), each(layers.ZeroPadding2D((1, 2)), x))))
+    b = each(layers.Cropping2D(((1, 0), (0, 1))), a)
+    c = each(layers.Conv2DTranspose(2, 2, strides=2), b)
+    x = layers.BatchNormalization()(each(layers.Cropping2D(1), each(layers.UpSampling2D((1, 2)), c)))
+    x = lif(x)
+    return TimeAverage()(layers.Dense(3)(each(layers.GlobalMaxPooling2D(), x)))
+
+
+def separable_and_grouped(x):
+    a = lif(layers.BatchNormalization()(each(layers.SeparableConv2D(4, 3, padding="same"), x)))
+    x = lif(add(layers.BatchNormalization()(each(layers.Conv2D(4, 3, groups=2, padding="same"), a)), a))
+    return head(x)
+
+
+def lines(x):
+    x = each(layers.Reshape((48, 2)), x)
+    x = lif(layers.BatchNormalization()(each(layers.Conv1D(4, 5, strides=2), x)))
+    shortcut = x
+    x = lif(layers.BatchNormalization()(each(layers.DepthwiseConv1D(3, padding="same"), x)))
+    x = lif(add(layers.BatchNormalization()(each(layers.Conv1D(4, 3, padding="causal"), x)), shortcut))
+    x = each(layers.MaxPooling1D(2), each(layers.SeparableConv1D(3, 3), each(layers.AveragePooling1D(2), x)))
+    return TimeAverage()(layers.Dense(3)(each(layers.GlobalAveragePooling1D(), lif(x))))
+
+
+def shared_convolution(x):
+    conv_shared, norm_shared = conv(3), layers.BatchNormalization()
+    x = lif(conv_norm(x))
+    x = lif(norm_shared(conv_shared(x)))
+    return head(lif(norm_shared(conv_shared(x))))
+
+
+def nested_block(x):
+    inner = keras.Input((*IMAGE[:2], 3))
+    value = layers.BatchNormalization()(layers.Conv2D(3, 3, padding="same")(inner))
+    block = keras.Model(inner, layers.Add()([value, layers.Conv2D(3, 1)(inner)]))
+    return head(lif(PerTimestep(block)(lif(conv_norm(x)))))
+
+
 def pooled_sum_of_currents(x):
     a = lif(conv_norm(x))
     return head(lif(pool(add(conv_norm(a), conv_norm(a, 3, 1)))))
@@ -193,6 +245,7 @@ BLOCKS = {
         *(concatenated, concatenated_currents, dense_block),
         *(two_neurons_on_one_current, two_norms_on_one_current, negative_amplitude_meets_max_pool),
         *(binary_shortcut, operator_plus, added_twice, averaged_sum_of_classifiers, pooled_sum_of_currents),
+        *(u_net, borders, separable_and_grouped, lines, shared_convolution, nested_block),
     )
 }
 
@@ -208,7 +261,9 @@ def built(block, rng, *, static=False, amplitudes=None):
     finally:
         keras.config.set_dtype_policy(previous)
     for layer in model.layers:
-        randomize(getattr(layer, "layer", layer), rng)
+        inner = getattr(layer, "layer", layer)
+        for part in getattr(inner, "layers", [inner]):
+            randomize(part, rng)
     for layer, amplitude in zip(neurons(model), amplitudes or (), strict=False):
         layer.set_weights([np.asarray(amplitude)])
     return model
@@ -222,8 +277,8 @@ def randomize(layer, rng):
     elif isinstance(layer, TernaryLIF | BinaryLIF):
         layer.set_weights([np.asarray(rng.uniform(0.4, 1.7) * (rng.choice([-1, 1])))])
     elif layer.weights:
-        kernel, bias = layer.get_weights()
-        layer.set_weights([rng.normal(0, 1.5 / np.sqrt(kernel[..., 0].size), kernel.shape), bias + 0.1])
+        *kernels, bias = layer.get_weights()
+        layer.set_weights([*(rng.normal(0, 1.5 / np.sqrt(k[..., 0].size), k.shape) for k in kernels), bias + 0.1])
 
 
 def neurons(model):
@@ -244,6 +299,7 @@ def check_equal(model, samples):
     spikes, output = values(assemble(folded, dtype="float64"), samples)
     assert set(spikes) == set(expected_spikes)
     for name, spike in expected_spikes.items():
+        spikes[name] = spikes[name].reshape(spike.shape)  # a line may have become an image of one row
         assert 0.02 < np.mean(np.abs(spike)) < 0.98, f"{name} should spike sometimes"
         turned = -1 if any(repr(name) in note for note in folded.notes) else 1
         np.testing.assert_array_equal(spikes[name], turned * spike, err_msg=name)
@@ -363,3 +419,17 @@ def test_an_offset_on_added_spikes_moves_into_the_kernel_beside_them():
     folded = fold_network(graph(dense("dense", "in"), neuron, shifted, beside, node(Add, "sum", "f", "beside")))
     assert kinds(folded) == [Input, Dense, LIF, Affine, Dense, Add]
     assert (float(folded["f"].scale), folded["beside"].bias.tolist()) == (2.0, [3.0, 3.0])
+
+
+def test_lines_of_pixels_are_images_of_one_row_from_end_to_end(rng):
+    folded = fold_network(describe(built(lines, rng)))
+    reshapes = [node for node in folded.nodes if isinstance(node, Reshape)]
+    assert len(reshapes) == 2
+    assert [node.shape for node in reshapes] == [(1, 48, 2), (3,)]
+
+
+def test_zeros_around_an_image_are_the_padding_of_the_convolution(rng):
+    folded = fold_network(describe(built(borders, rng)))
+    first = next(node for node in folded.nodes if isinstance(node, Conv))
+    assert first.padding == ((1, 1), (2, 2))
+    assert not any(isinstance(node, ZeroPad) for node in folded.nodes)

@@ -21,7 +21,11 @@ def evaluate(network, samples):
             values[node.name] = samples
             continue
         value = values[node.inputs[0]]
-        if isinstance(node, nodes.LIF):
+        if isinstance(node, nodes.Add):
+            values[node.name] = sum(values[name] for name in node.inputs)
+        elif isinstance(node, nodes.Concatenate):
+            values[node.name] = np.concatenate([values[name] for name in node.inputs], axis=-1)
+        elif isinstance(node, nodes.LIF):
             values[node.name] = integrate_and_fire(node, value)
         elif isinstance(node, nodes.Repeat):
             values[node.name] = np.stack([value] * network.timesteps, axis=1)
@@ -52,7 +56,31 @@ def at_once(node, value):
         return value @ node.kernel + node.bias
     if isinstance(node, nodes.Reshape):
         return value.reshape(len(value), *node.shape)
+    if isinstance(node, nodes.ConvTranspose):
+        return spread(node, value)
+    if isinstance(node, nodes.Upsample):
+        return value.repeat(node.factors[0], axis=1).repeat(node.factors[1], axis=2)
+    if isinstance(node, nodes.ZeroPad):
+        return np.pad(value, ((0, 0), *node.padding, (0, 0)))
+    if isinstance(node, nodes.Crop):
+        return cropped(value, node.cropping)
     return windows(node, value)
+
+
+def cropped(value, cropping):
+    (top, bottom), (left, right) = cropping
+    return value[:, top : value.shape[1] - bottom, left : value.shape[2] - right]
+
+
+def spread(node, value):
+    """Every input pixel adds its kernel to the output."""
+    (height, width), (rows, columns), strides = value.shape[1:3], node.kernel.shape[:2], node.strides
+    full = (height - 1) * strides[0] + rows, (width - 1) * strides[1] + columns
+    result = np.zeros((len(value), *full, node.shape[-1]))
+    for i, j in np.ndindex(height, width):
+        top, left = i * node.strides[0], j * node.strides[1]
+        result[:, top : top + rows, left : left + columns] += np.einsum("bi,hwio->bhwo", value[:, i, j], node.kernel)
+    return cropped(result, node.cropping) + node.bias
 
 
 def windows(node, value):
@@ -126,6 +154,47 @@ CHAINS = {
         PerTimestep(layers.GlobalAveragePooling2D(keepdims=True)),
         TimeAverage(),
     ],
+    "separable_and_grouped": lambda: [
+        layers.SeparableConv2D(4, 3, depth_multiplier=2, strides=2, padding="same", bias_initializer="ones"),
+        layers.Conv2D(6, (2, 1), groups=2, bias_initializer="ones"),
+        layers.GlobalMaxPooling2D(keepdims=True),
+        layers.Reshape((3, 2)),
+    ],
+    "transposed_same": lambda: [
+        layers.Conv2DTranspose(3, (3, 4), strides=2, padding="same", bias_initializer="ones"),
+        layers.Conv2DTranspose(2, 1, strides=(2, 3), padding="same"),
+    ],
+    "transposed_valid": lambda: [
+        layers.Conv2DTranspose(3, (3, 1), strides=(1, 2), bias_initializer="ones"),
+        layers.Conv2DTranspose(2, 2, strides=3, use_bias=False),
+    ],
+    "borders_and_sizes": lambda: [
+        layers.ZeroPadding2D(((1, 0), (2, 1))),
+        layers.UpSampling2D((2, 3)),
+        layers.Cropping2D(((0, 1), (3, 0))),
+        layers.GlobalMaxPooling2D(),
+        layers.Reshape((1, 2, 1)),
+        layers.Permute((2, 1, 3)),
+    ],
+    "lines": lambda: [
+        layers.Reshape((21, 4)),
+        layers.Conv1D(3, 4, strides=2, padding="same", bias_initializer="ones"),
+        DirectEncoding(T),
+        PerTimestep(layers.SeparableConv1D(5, 3, padding="same", dilation_rate=2)),
+        PerTimestep(layers.Conv1D(5, 3, padding="causal", dilation_rate=2)),
+        TernaryLIF(threshold=0.1),
+        PerTimestep(layers.MaxPooling1D(2)),
+        PerTimestep(layers.DepthwiseConv1D(2, depth_multiplier=2)),
+        PerTimestep(layers.AveragePooling1D(2)),
+        PerTimestep(layers.GlobalMaxPooling1D()),
+        TimeAverage(),
+    ],
+    "statistics_per_channel": lambda: [
+        layers.Normalization(mean=[0.5, -1.0], variance=[2.0, 0.3]),
+        layers.Rescaling([2.0, -1.0], [0.5, 0.25]),
+        layers.Reshape((-1, 2)),
+        layers.GlobalAveragePooling1D(),
+    ],
     "cell_in_rnn": lambda: [
         layers.Flatten(),
         DirectEncoding(T),
@@ -144,8 +213,39 @@ def test_a_described_chain_computes_what_keras_computes(name, functional, rng):
         for layer in model.layers:
             value = layer(value)
         model = keras.Model(inputs, value)
-    samples = rng.normal(0, 1, (4, *IMAGE))
+    samples = rng.normal(0, 1, (4, *IMAGE)).astype("float32").astype("float64")  # Keras rounds them
     np.testing.assert_allclose(evaluate(describe(model), samples), model.predict(samples, verbose=0), atol=1e-12)
+
+
+def test_a_layer_used_twice_is_described_twice(rng):
+    shared = in_float64(lambda: layers.Dense(4, name="shared"))
+    inputs = in_float64(lambda: keras.Input((4,)))
+    model = keras.Model(inputs, shared(shared(inputs)))
+    network = describe(model)
+    assert [node.name for node in network.nodes] == ["input", "shared", "shared_1"]
+    samples = rng.normal(0, 1, (3, 4)).astype("float32").astype("float64")
+    np.testing.assert_allclose(evaluate(network, samples), model.predict(samples, verbose=0), atol=1e-12)
+
+
+def test_a_nested_model_is_described_layer_by_layer(rng):
+    def block():
+        inner = keras.Input((T, 4))
+        return keras.Model(inner, layers.Add()([layers.Dense(4)(TernaryLIF()(inner)), inner]), name="block")
+
+    def build():
+        inputs = keras.Input((T, 4))
+        nested = block()
+        return keras.Model(inputs, nested(nested(inputs)))
+
+    model = in_float64(build)
+    samples = rng.normal(0, 1, (3, T, 4)).astype("float32").astype("float64")
+    np.testing.assert_allclose(evaluate(describe(model), samples), model.predict(samples, verbose=0), atol=1e-12)
+
+
+def test_a_part_of_a_layer_takes_no_name_of_another_layer():
+    chain = [layers.Dense(2, name="pool_flatten"), layers.GlobalAveragePooling2D(name="pool"), layers.Dense(1)]
+    names = [node.name for node in describe(keras.Sequential([keras.Input((3, 3, 1)), *chain])).nodes]
+    assert names[1:4] == ["pool_flatten", "pool", "pool_flatten_1"]
 
 
 def test_a_described_model_is_left_as_it_is():
@@ -317,9 +417,35 @@ REFUSED = {
         lambda: keras.Sequential([keras.Input((5, 5, 1)), layers.AveragePooling2D(2, padding="same", name="p")]),
         "divides by fewer pixels at the border.*'p'.*padding=\"valid\"",
     ),
-    "groups": (
-        lambda: keras.Sequential([keras.Input((5, 5, 4)), layers.Conv2D(4, 3, groups=2, name="c")]),
-        "Grouped convolutions.*'c'.*groups=1",
+    "permuted": (
+        lambda: keras.Sequential([keras.Input((5, 4, 1)), layers.Permute((2, 1, 3), name="turn")]),
+        r"Permute may only move axes of size 1.*'turn'.*\(2, 1, 3\).*\(5, 4, 1\)",
+    ),
+    "interpolated": (
+        lambda: keras.Sequential([keras.Input((5, 4, 1)), layers.UpSampling2D(interpolation="bilinear", name="up")]),
+        "must be \"nearest\".*'up'.*bilinear.*Conv2DTranspose",
+    ),
+    "output_padding": (
+        lambda: keras.Sequential(
+            [keras.Input((5, 4, 1)), layers.Conv2DTranspose(1, 3, strides=2, output_padding=1, name="up")]
+        ),
+        "`output_padding` must be None.*'up'",
+    ),
+    "dilated_transposed": (
+        lambda: keras.Sequential([keras.Input((5, 4, 1)), layers.Conv2DTranspose(1, 3, dilation_rate=2, name="up")]),
+        "must not be dilated.*'up'",
+    ),
+    "inverted": (
+        lambda: keras.Sequential([keras.Input((5,)), layers.Normalization(mean=1, variance=2, invert=True, name="n")]),
+        "must not be inverted.*'n'",
+    ),
+    "convolved_over_time": (
+        spiking(layers.Conv1D(3, 2, padding="causal", name="over_time"), TernaryLIF()),
+        r"Conv1D would mix timesteps.*'over_time'.*PerTimestep\(Conv1D",
+    ),
+    "attention": (
+        two_sides(layers.Attention(name="look"), layers.Dense(4), shape=(T, 4)),
+        r"Cannot export layer 'look' \(Attention\)",
     ),
     "axis": (
         lambda: keras.Sequential([keras.Input((5, 4)), layers.BatchNormalization(axis=1, name="bn")]),

@@ -1,0 +1,47 @@
+"""Windows over an image: their padding in pixels, and how many there are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .network import NO_PADDING, Node, Padding
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """TensorFlow's padding="same": as many outputs as strides fit in `size`; the odd pixel goes to the end."""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+def window(
+    layer: Any, source: Node, window: tuple[int, int], strides: tuple[int, int]
+) -> tuple[Padding, tuple[int, int]]:
+    """Explicit padding, and the number of windows along height and width."""
+    check_image(layer, source)
+    sizes = source.shape[:2]
+    padding = NO_PADDING
+    if layer.padding == "same":
+        padding = tuple(same_padding(*values) for values in zip(sizes, window, strides, strict=True))
+    elif layer.padding == "causal":
+        padding = ((0, 0), (window[1] - 1, 0))
+    counts = tuple((sizes[i] + sum(padding[i]) - window[i]) // strides[i] + 1 for i in (0, 1))
+    return padding, counts
+
+
+def check_image(layer: Any, source: Node) -> None:
+    if layer.data_format != "channels_last":
+        raise ValueError(
+            f'`data_format` must be "channels_last". Received: layer {layer.name!r} with "channels_first".'
+        )
+    if len(source.shape) != 3:
+        raise ValueError(
+            f"{type(layer).__name__} needs (height, width, channels) at one timestep. Received: {source.shape} at "
+            f"layer {layer.name!r}."
+        )
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """(height, width); one number counts for both, a tuple of one for the width of a row."""
+    if isinstance(value, int):
+        return value, value
+    return (1, int(value[0])) if len(value) == 1 else (int(value[0]), int(value[1]))
