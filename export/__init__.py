@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .predictor import load as load
     from .program import Program as Program
     from .report import Report as Report
+    from .stepping import StepRunner as StepRunner
     from .target_report import TargetReport as TargetReport
     from .targets import check as check
     from .verification import verify as verify
@@ -27,6 +28,7 @@ _MODULES = {
     "Predictor": "predictor",
     "Program": "program",
     "Report": "report",
+    "StepRunner": "stepping",
     "TargetReport": "target_report",
     "check": "targets",
     "export_tflite": "exporter",

@@ -37,18 +37,18 @@ def export(arguments: Sequence[str]) -> None:
     """Exports a .keras file, checks and verifies it if asked to, and writes the .tflite file last."""
     options = export_parser().parse_args(arguments)
     check_output(options.output, options.model)
-    from .targets import check_target, require
+    from .targets import check_target
 
     if options.target is not None:
-        check_target(options.target)
+        check_target(options.target)  # before the seconds that TensorFlow and the model take
     from . import export_tflite  # and with it TensorFlow and our registered layers
 
     for module in options.modules:
         import_module(module)
     model = load_model(options.model)
-    tflite_bytes = export_tflite(model, input_range=tuple(options.input_range))
-    if options.target is not None:
-        require(tflite_bytes, options.target)
+    tflite_bytes = export_tflite(
+        model, input_range=tuple(options.input_range), form=options.form, target=options.target
+    )
     if options.verify is not None:
         verify_or_fail(model, tflite_bytes, load_samples(options.verify))
     write_atomically(options.output, tflite_bytes)
@@ -79,6 +79,12 @@ def export_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--target", metavar="TARGET", help="write only a file that runs wholly on this target, such as ethos-u55-128"
+    )
+    parser.add_argument(
+        "--form",
+        choices=("unrolled", "step"),
+        default="unrolled",
+        help="all timesteps in one call, or one a call with the states as inputs and outputs (default: unrolled)",
     )
     parser.add_argument(
         "--import",

@@ -15,11 +15,11 @@ def emit_input(context: Context, node: Input) -> Signal:
     grid = input_grid(*context.input_range)
     if shift := input_shift(context.network, node):
         grid, _ = shifted_input_grid(*context.input_range, shift)
-    timesteps = context.network.timesteps
-    shape = (timesteps, *node.shape) if node.temporal else node.shape
+    sequence = node.temporal and context.form == "unrolled"
+    shape = (context.timesteps, *node.shape) if sequence else node.shape
     tensor = context.builder.activation(node.name, shape, grid)
     context.inputs.append(tensor)
-    return Signal(slices(context.builder, node, tensor, grid, timesteps) if node.temporal else (tensor,), grid)
+    return Signal(slices(context.builder, node, tensor, grid, context.timesteps) if sequence else (tensor,), grid)
 
 
 def slices(builder: Builder, node: Input, tensor: int, grid: Grid, timesteps: int) -> tuple[int, ...]:
@@ -118,7 +118,7 @@ def emit_relabel(builder: Builder, node: Affine, source: Signal, scale: float) -
 def emit_output(context: Context, name: str) -> int:
     """The tensor that leaves the program; timesteps are stacked on axis 1."""
     node, signal, builder = context.network[name], context.signals[name], context.builder
-    if not node.temporal:
+    if not node.temporal or context.form == "step":
         return signal.tensors[0]
     frames = tuple(
         emit_reshape(builder, tensor, f"{name}/frame/{t}", (1, *node.shape), signal.grid)

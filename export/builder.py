@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -59,6 +60,9 @@ class Builder:
             self.operators.append(Operator(kind, inputs, output, activation, options))
             self._known[key] = output
         return self._known[key]
+
+    def rename(self, index: int, name: str) -> None:
+        self.tensors[index] = replace(self.tensors[index], name=name)
 
     def shape(self, index: int) -> tuple[int, ...]:
         """Shape without the batch axis."""

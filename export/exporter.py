@@ -9,9 +9,17 @@ from .assemble import assemble
 from .describe import describe
 from .folding import fold_network
 from .quantize import quantize
+from .signal import Form
+from .targets import check_target, require
 
 
-def export_tflite(model: keras.Model, *, input_range: tuple[float, float] = (0.0, 1.0)) -> bytes:
+def export_tflite(
+    model: keras.Model,
+    *,
+    input_range: tuple[float, float] = (0.0, 1.0),
+    form: Form = "unrolled",
+    target: str | None = None,
+) -> bytes:
     """Rewrites a trained spiking model as an exact int8 TFLite file.
 
     Batch normalization, amplitudes and thresholds are folded into the kernels; every spike tensor is int8 with
@@ -22,17 +30,27 @@ def export_tflite(model: keras.Model, *, input_range: tuple[float, float] = (0.0
         model: Built Keras model, a chain from one input to one output. Batch size and dtype do not matter.
         input_range: `(low, high)` of the samples in the units of the model's input: `(0, 255)` where the model
             starts with `Rescaling(1/255)`. Values beyond saturate. Default: `(0.0, 1.0)`.
+        form: `"unrolled"` computes all timesteps in one call. `"step"` computes one timestep a call, with the states
+            as inputs and outputs paired by name; `StepRunner` drives it. Default: `"unrolled"`.
+        target: refuse a file that would not run wholly on this target, such as `"ethos-u55-128"`; see `check`.
+            Default: None, any.
 
     Returns:
         The file's bytes. A final softmax is left out: the file emits logits.
 
     Raises:
-        ValueError: naming the layer, the rule and the way out, if the model cannot be exported exactly.
+        ValueError: naming the layer, the rule and the way out, if the model cannot be exported exactly, or the target
+            leaves an operator out.
 
     Example:
         >>> Path("model.tflite").write_bytes(export_tflite(model))
     """
-    return flatbuffer.write(quantize(fold_network(describe(model)), input_range=input_range))
+    if target is not None:
+        check_target(target)
+    tflite_bytes = flatbuffer.write(quantize(fold_network(describe(model)), input_range=input_range, form=form))
+    if target is not None:
+        require(tflite_bytes, target)
+    return tflite_bytes
 
 
 def fold(model: keras.Model) -> keras.Model:

@@ -42,6 +42,21 @@ def emit_neuron(
     return tuple(spikes)
 
 
+def emit_step(
+    builder: Builder, name: str, current: int, state: int, grid: MembraneGrid, *, signed: bool
+) -> tuple[int, int]:
+    """Emits one timestep, from the state before it. Returns the spikes and the state after it."""
+    membrane = _integrate(builder, name, state, current, grid, 0)
+    spike = _fire(builder, name, membrane, 0, signed=signed)
+    return spike, _reset(builder, name, membrane, spike, grid, 0, signed)
+
+
+def state_grid(grid: MembraneGrid, *, signed: bool) -> Grid:
+    """The grid of a state: the integers of the membrane, each worth decay times as much."""
+    low = -grid.half if signed else INT8_MIN
+    return Grid(float32(float32(float(grid.decay)) * grid.step), low=low, high=min(grid.half, INT8_MAX))
+
+
 def _fire(builder: Builder, name: str, membrane: int, t: int, current: int | None = None, *, signed: bool) -> int:
     """Rounds membrane (+ current) to a spike."""
     shape = builder.shape(membrane)
@@ -63,6 +78,4 @@ def _reset(builder: Builder, name: str, membrane: int, spike: int, grid: Membran
         fired = builder.emit("MUL", (spike, spike), f"{name}/fired/{t}", shape, BINARY_SPIKE)
     one = builder.scalar(f"{name}/decay", 1, decay, len(shape))
     keep = builder.emit("SUB", (one, fired), f"{name}/keep/{t}", shape, Grid(decay, low=0, high=1), activation="RELU")
-    low = -grid.half if signed else INT8_MIN
-    state = Grid(float32(decay * grid.step), low=low, high=min(grid.half, INT8_MAX))
-    return builder.emit("MUL", (membrane, keep), f"{name}/state/{t}", shape, state)
+    return builder.emit("MUL", (membrane, keep), f"{name}/state/{t}", shape, state_grid(grid, signed=signed))

@@ -28,7 +28,7 @@ class Predictor:
     """
 
     def __init__(self, tflite_bytes: bytes):
-        self.program = flatbuffer.read(tflite_bytes)
+        self.program = single_input(flatbuffer.read(tflite_bytes))
         self.input_shape = self.program.tensors[self.program.inputs[0]].shape[1:]
         self.output_shape = self.program.tensors[self.program.outputs[0]].shape[1:]
         self._interpreter = runtimes.litert(tflite_bytes)
@@ -65,6 +65,14 @@ class Predictor:
             self._interpreter.invoke()
             integers[i] = self._interpreter.get_tensor(self._fetch)[0]
         return dequantize_output(self.program, integers)
+
+
+def single_input(program: Program) -> Program:
+    """`program`; ValueError if it needs more than samples, as files of the step form do."""
+    if len(program.inputs) > 1:
+        names = [program.tensors[index].name for index in program.inputs]
+        raise ValueError(f"The file must have one input. Received: {names}. Run files of the step form with StepRunner")
+    return program
 
 
 def check_samples(program: Program, samples: np.ndarray) -> np.ndarray:

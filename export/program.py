@@ -65,21 +65,39 @@ class Program:
         """Integers in, integers out, as every runtime computes them.
 
         inputs: int8, `(samples, *shape of the input tensor without its batch axis)`.
-        Returns: int8, `(samples, *shape of the output tensor without its batch axis)`.
-        Raises: ValueError if the dtype or the shape differs.
+        Returns: int8, `(samples, *shape of the first output tensor without its batch axis)`.
+        Raises: ValueError if the dtype or the shape differs, or the program has several inputs.
         """
         name = self.tensors[self.outputs[0]].name
         return self.trace(inputs, keep=(name,))[name]
 
-    def trace(self, inputs: np.ndarray, *, keep: Collection[str] | None = None) -> dict[str, np.ndarray]:
-        """As `run`, but every activation tensor by name (or only those named in `keep`)."""
-        check_inputs(self.tensors[self.inputs[0]], inputs)
-        chunks = [self._trace_chunk(chunk, keep) for chunk in chunked(inputs, self.tensors)]
+    def trace(
+        self, inputs: np.ndarray | Mapping[str, np.ndarray], *, keep: Collection[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """As `run`, but every activation tensor by name (or only those named in `keep`).
+
+        inputs: as in `run`, or for several inputs an array for each, by tensor name.
+        """
+        feeds = self._feeds(inputs)
+        samples = len(feeds[self.inputs[0]])
+        chunks = [
+            self._trace_chunk({index: array[chunk] for index, array in feeds.items()}, keep)
+            for chunk in chunked(samples, self.tensors)
+        ]
         return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
-    def _trace_chunk(self, inputs: np.ndarray, keep: Collection[str] | None) -> dict[str, np.ndarray]:
-        values = {i: tensor.data for i, tensor in enumerate(self.tensors) if tensor.data is not None}
-        values[self.inputs[0]] = inputs
+    def _feeds(self, inputs: np.ndarray | Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:
+        names = [self.tensors[index].name for index in self.inputs]
+        if isinstance(inputs, np.ndarray):
+            inputs = {names[0]: inputs}
+        if sorted(inputs) != sorted(names):
+            raise ValueError(f"`inputs` must hold an array for each of {names}. Received: {sorted(inputs)}")
+        for index, name in zip(self.inputs, names, strict=True):
+            check_inputs(self.tensors[index], inputs[name])
+        return {index: inputs[name] for index, name in zip(self.inputs, names, strict=True)}
+
+    def _trace_chunk(self, feeds: dict[int, np.ndarray], keep: Collection[str] | None) -> dict[str, np.ndarray]:
+        values = feeds | {i: tensor.data for i, tensor in enumerate(self.tensors) if tensor.data is not None}
         last_use = {index: step for step, op in enumerate(self.operators) for index in op.inputs}
         kept = {}
         for step, op in enumerate(self.operators):
@@ -101,8 +119,8 @@ def check_inputs(tensor: Tensor, inputs: np.ndarray) -> None:
         raise ValueError(f"`inputs` must be int8 of shape {expected}. Received: {inputs.dtype} of shape {inputs.shape}")
 
 
-def chunked(inputs: np.ndarray, tensors: tuple[Tensor, ...], budget: int = 2**24) -> list[np.ndarray]:
-    """Splits samples so that the largest activation of a chunk has at most `budget` elements."""
+def chunked(samples: int, tensors: tuple[Tensor, ...], budget: int = 2**24) -> list[slice]:
+    """Slices of samples such that the largest activation of a chunk has at most `budget` elements."""
     largest = max(math.prod(tensor.shape) for tensor in tensors if tensor.data is None)
-    samples = max(1, budget // largest)
-    return [inputs[i : i + samples] for i in range(0, max(len(inputs), 1), samples)]
+    size = max(1, budget // largest)
+    return [slice(start, start + size) for start in range(0, max(samples, 1), size)]

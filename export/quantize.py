@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from . import logits
 from .boundary import emit_affine, emit_input, emit_output
 from .builder import Builder
 from .currents import effective_decay, plan_currents
-from .grid import INT8_MAX, Grid, step
+from .grid import INT8_MAX, Grid, MembraneGrid, step
 from .joints import emit_add, emit_concatenate, emit_crop, emit_upsample, emit_zero_pad
 from .linear import Target, emit_linear
 from .network import (
@@ -35,31 +36,50 @@ from .network import (
     Upsample,
     ZeroPad,
 )
-from .neuron import BINARY_SPIKE, SPIKE, emit_neuron
+from .neuron import BINARY_SPIKE, SPIKE, emit_neuron, emit_step, state_grid
 from .program import Program
-from .signal import Context, Signal, neuron_grid, per_timestep
+from .signal import Context, Form, Signal, neuron_grid, per_timestep
 from .structure import emit_max_pool, emit_repeat, emit_reshape_node, emit_sum_pool, emit_time_sum
 from .sums import split_sums
 
 
-def quantize(network: Network, *, input_range: tuple[float, float] = (0.0, 1.0)) -> Program:
+def quantize(network: Network, *, input_range: tuple[float, float] = (0.0, 1.0), form: Form = "unrolled") -> Program:
     """Turns a folded network into integers.
 
     Args:
         network: As `fold_network` returns it: thresholds 1/2, amplitudes 1, sums instead of averages.
         input_range: (low, high) of the samples, in the units of the network's input.
+        form: "unrolled" computes all timesteps in one call. "step" computes one, with the neurons' states and the sums
+            over time as further inputs `state_in/<layer>` and outputs `state_out/<layer>`; all 0 before the first.
 
     Raises:
-        ValueError: if `input_range` is not finite and ascending, or a layer does not fit into integers.
+        ValueError: if `input_range` is not finite and ascending, `form` is not known, or a layer does not fit into
+            integers.
     """
     check_range(input_range)
+    if form not in get_args(Form):
+        raise ValueError(f"`form` must be one of {get_args(Form)}. Received: form={form!r}")
     network = split_sums(network)
-    context = Context(network, Builder(), input_range, plan_currents(network))
-    for node in network.nodes:
+    currents = plan_currents(network)
+    context = Context(network, Builder(), input_range, currents)
+    program = emit_network(context)
+    if form == "unrolled":
+        return program
+    return emit_network(Context(network, Builder(), input_range, currents, form, logit_grids=context.logit_grids))
+
+
+def emit_network(context: Context) -> Program:
+    """Emits node after node."""
+    for node in context.network.nodes:
         sources = [context.signals[name] for name in node.inputs]
         context.signals[node.name] = EMITTERS[type(node)](context, node, *sources)
-    outputs = tuple(emit_output(context, name) for name in network.outputs)
-    return context.builder.program(network.name, tuple(context.inputs), outputs, metadata(context))
+    outputs = tuple(emit_output(context, name) for name in context.network.outputs)
+    return context.builder.program(
+        context.network.name,
+        (*context.inputs, *context.states),
+        (*outputs, *context.states.values()),
+        metadata(context),
+    )
 
 
 def check_range(input_range: tuple[float, float]) -> None:
@@ -97,8 +117,10 @@ def linear_grid(context: Context, node: Linear, source: Signal) -> Grid:
     if node.name in context.currents:
         return Grid(step(context.currents[node.name].half))
     if reaches_output(context, node):
-        samples = logits.probe(context.builder, context.inputs[0], source.tensors)
-        return logits.logit_grid(node, samples, source.grid)
+        if node.name not in context.logit_grids:
+            samples = logits.probe(context.builder, context.inputs[0], source.tensors)
+            context.logit_grids[node.name] = logits.logit_grid(node, samples, source.grid)
+        return context.logit_grids[node.name]
     return logits.worst_case_grid(node, source.grid)
 
 
@@ -109,10 +131,26 @@ def reaches_output(context: Context, node: Node) -> bool:
 
 
 def emit_lif(context: Context, node: LIF, source: Signal) -> Signal:
+    spike = SPIKE if node.signed else BINARY_SPIKE
     if source.grid == SPIKE:  # the linear operator in front has fired
         return source
-    spikes = emit_neuron(context.builder, node.name, source.tensors, neuron_grid(context, node), signed=node.signed)
-    return Signal(spikes, SPIKE if node.signed else BINARY_SPIKE)
+    grid = neuron_grid(context, node)
+    if context.form == "step" and grid.decay != 0:
+        return Signal((emit_streaming(context, node, source.tensors[0], grid),), spike)
+    return Signal(emit_neuron(context.builder, node.name, source.tensors, grid, signed=node.signed), spike)
+
+
+def emit_streaming(context: Context, node: LIF, current: int, grid: MembraneGrid) -> int:
+    """One timestep of a neuron whose state is an input and an output of the program. Returns the spikes."""
+    spikes = []
+
+    def emit(before: int) -> int:
+        spike, after = emit_step(context.builder, node.name, current, before, grid, signed=node.signed)
+        spikes.append(spike)
+        return after
+
+    context.state(node.name, node.shape, state_grid(grid, signed=node.signed), emit)
+    return spikes[0]
 
 
 def metadata(context: Context) -> dict[str, object]:
@@ -133,6 +171,7 @@ def metadata(context: Context) -> dict[str, object]:
     return {
         "network": network.name,
         "timesteps": network.timesteps,
+        "form": context.form,
         "input_range": [float(end) for end in context.input_range],
         "neurons": neurons,
         "notes": [*network.notes, *saturation_notes(context)],

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from .builder import Builder
 from .currents import CurrentGrid, effective_decay
 from .grid import Grid, MembraneGrid
 from .network import LIF, Network
+
+Form = Literal["unrolled", "step"]
+STATE_IN, STATE_OUT = "state_in/", "state_out/"
 
 
 @dataclass(frozen=True)
@@ -21,14 +25,35 @@ class Signal:
 
 @dataclass(frozen=True)
 class Context:
-    """What emitting a node may look at. currents: the grids of values that reach neurons, by node name."""
+    """What emitting a node may look at, and what it leaves there.
+
+    currents: the grids of values that reach neurons, by node name.
+    form: "unrolled", or "step": one timestep a call.
+    inputs, states: the program's inputs so far; its state inputs and the tensors that hold their next values.
+    logit_grids: the grids of values that leave the network, by node name.
+    """
 
     network: Network
     builder: Builder
     input_range: tuple[float, float]
     currents: Mapping[str, CurrentGrid]
+    form: Form = "unrolled"
     signals: dict[str, Signal] = field(default_factory=dict)
     inputs: list[int] = field(default_factory=list)
+    states: dict[int, int] = field(default_factory=dict)
+    logit_grids: dict[str, Grid] = field(default_factory=dict)
+
+    @property
+    def timesteps(self) -> int:
+        """How many timesteps the program computes."""
+        return 1 if self.form == "step" else self.network.timesteps
+
+    def state(self, name: str, shape: tuple[int, ...], grid: Grid, emit: Callable[[int], int]) -> int:
+        """Emits `emit(state)`, with the state an input of the program and the result its next value. Returns that."""
+        before = self.builder.activation(f"{STATE_IN}{name}", shape, grid)
+        self.states[before] = after = emit(before)
+        self.builder.rename(after, f"{STATE_OUT}{name}")
+        return after
 
 
 def neuron_grid(context: Context, node: LIF) -> MembraneGrid:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from .grid import INT8_MAX, Grid
@@ -61,16 +63,20 @@ def emit_reshape_node(context: Context, node: Reshape, source: Signal) -> Signal
 
 
 def emit_repeat(context: Context, node: Repeat, source: Signal) -> Signal:
-    return Signal(source.tensors * context.network.timesteps, source.grid)
+    return Signal(source.tensors * context.timesteps, source.grid)
 
 
 def emit_time_sum(context: Context, node: TimeSum, source: Signal) -> Signal:
-    """A chain of ADD with all scales 1: integer sums."""
-    total, grid = source.tensors[0], source.grid
-    for t, tensor in enumerate(source.tensors[1:], start=1):
-        grid = Grid(1.0, low=grid.low + source.grid.low, high=grid.high + source.grid.high)
-        check_time_sum(node, source.grid, grid)
-        total = context.builder.emit("ADD", (total, tensor), f"{node.name}/sum/{t}", node.shape, grid)
+    """A chain of ADD with all scales 1: integer sums. In the step form, one ADD to the sum so far."""
+    timesteps = context.network.timesteps
+    grid = Grid(1.0, low=timesteps * source.grid.low, high=timesteps * source.grid.high)
+    check_time_sum(node, source.grid, grid)
+    emit = partial(context.builder.emit, "ADD", shape=node.shape, grid=grid)
+    total, *others = source.tensors
+    if context.form == "step":
+        total = context.state(node.name, node.shape, grid, lambda before: emit((before, total), f"{node.name}/sum"))
+    for t, tensor in enumerate(others, start=1):
+        total = emit((total, tensor), f"{node.name}/sum/{t}")
     return Signal((total,), grid)
 
 

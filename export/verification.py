@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import flatbuffer, runtimes
-from .predictor import check_samples, count_saturating, dequantize_output, quantize_input
+from .predictor import check_samples, count_saturating, dequantize_output, quantize_input, single_input
 from .program import Program, Tensor
 from .report import Agreement, Comparison, Report
 
@@ -43,7 +43,7 @@ def verify(model: keras.Model | None, tflite_bytes: bytes, samples: np.ndarray) 
     Raises:
         ValueError: if the file is corrupt or holds other operators than ours, or the samples do not fit.
     """
-    program = flatbuffer.read(tflite_bytes)
+    program = single_input(flatbuffer.read(tflite_bytes))
     samples = check_samples(program, samples)
     if not len(samples):
         raise ValueError("`samples` must hold at least one sample. Received: 0")
