@@ -1,4 +1,4 @@
-"""Which values are whole numbers: spikes, and sums and rearrangements of spikes."""
+"""Which values are whole numbers, and how large: spikes, and sums and rearrangements of spikes."""
 
 from __future__ import annotations
 
@@ -35,3 +35,19 @@ def are_counts(network: Network, node: Node, *, factors: bool = True) -> bool:
     if not (factor or isinstance(node, KEEPS_COUNTS)):
         return False
     return all(are_counts(network, network[name], factors=factors) for name in node.inputs)
+
+
+def count_bound(network: Network, node: Node) -> int | None:
+    """Largest |value| of a node that holds spikes or sums of spikes; None for any other node."""
+    if isinstance(node, LIF):
+        return 1
+    if not isinstance(node, KEEPS_COUNTS):
+        return None
+    below = [count_bound(network, network[name]) for name in node.inputs]
+    if None in below:
+        return None
+    if isinstance(node, Add):
+        return sum(below)
+    if isinstance(node, TimeSum):
+        return max(below) * network.timesteps
+    return max(below) * node.size[0] * node.size[1] if isinstance(node, SumPool) else max(below)

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from .bounds import SAME_VALUES, count_bound
+from .counts import KEEPS_COUNTS, count_bound
 from .grid import INT8_MAX, largest_half, snap_decay
 from .network import LIF, Add, Affine, Linear, Network, Node
 
@@ -38,7 +38,7 @@ def current_groups(network: Network) -> list[tuple[str, ...]]:
     """Nodes that are not counts, grouped so that whatever is added, pooled or concatenated is in one group."""
     group = {node.name: (node.name,) for node in network.nodes if count_bound(network, node) is None}
     for node in network.nodes:
-        if node.name in group and isinstance(node, SAME_VALUES | Add):
+        if node.name in group and isinstance(node, KEEPS_COUNTS):
             joined = tuple(dict.fromkeys(name for part in (*node.inputs, node.name) for name in group.get(part, ())))
             group.update(dict.fromkeys(joined, joined))
     return list(dict.fromkeys(group.values()))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .bounds import count_bound
+from .counts import count_bound
 from .grid import INT8_MAX
 from .network import Dense, Network, Node, Reshape, SumPool
 
