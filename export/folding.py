@@ -5,7 +5,7 @@ Exact in real arithmetic. `PASSES` is the order; docs/folding.md has the equatio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -16,23 +16,20 @@ from .affines import (
     drop_identities,
     gather_offsets,
     is_input_offset,
-    line_of,
     relabel_inputs,
     sink_affines,
     split_affines,
 )
 from .counts import are_counts
+from .diagonals import add_diagonals, has_linear_above, values_above
 from .distribution import distribute_factors
 from .expose import THRESHOLD, expose_amplitudes, expose_averages, expose_thresholds
-from .graph import affine_after, fresh_name, nodes_of, only_reader, place_before, reading, substitute
-from .linearity import diagonal
+from .graph import affine_after, nodes_of, only_reader, substitute
 from .network import (
     LIF,
     Add,
     Affine,
     AveragePool,
-    Concatenate,
-    Input,
     Linear,
     MaxPool,
     Network,
@@ -67,19 +64,6 @@ def carry_signs(network: Network) -> Network:
         lif = only_reader(network, affine.name)
         if isinstance(lif, LIF) and lif.signed and np.any(affine.scale < 0) and _is_behind_max_pool(network, affine):
             network = _sign_behind(network, affine, lif)
-    return network
-
-
-def add_diagonals(network: Network) -> Network:
-    """A factor that no kernel takes becomes one of its own; so does the way from an Input to a neuron or a sum.
-
-    These are: an Affine in front of a neuron or a Concatenate, one in front of an Add unless it is on spikes, and
-    the identity in front of a neuron that no Linear feeds.
-    """
-    for node in network.nodes:
-        for name in dict.fromkeys(node.inputs):
-            if _needs_diagonal(network, network[name], node):
-                network = _with_diagonal(network, name, node.name)
     return network
 
 
@@ -143,49 +127,10 @@ def _sign_behind(network: Network, affine: Affine, lif: LIF) -> Network:
     return replace(network, notes=(*network.notes, note))
 
 
-def _needs_diagonal(network: Network, source: Node, reader: Node) -> bool:
-    if isinstance(reader, LIF) and not _has_linear_above(network, reader):
-        return True
-    if isinstance(reader, Add) and isinstance(source, Input):
-        return True
-    if not isinstance(source, Affine) or is_stuck(network, source):
-        return False
-    on_spikes = are_counts(network, source)
-    return isinstance(reader, LIF | Concatenate) or (isinstance(reader, Add) and not on_spikes)
-
-
-def is_stuck(network: Network, affine: Affine) -> bool:
-    """Whether the only way up from `affine` leads to a Linear that cannot take it, past a MaxPool."""
-    node = network[affine.inputs[0]]
-    while not isinstance(node, Linear | LIF) and len(node.inputs) == 1 and only_reader(network, node.name):
-        node = network[node.inputs[0]]
-    return isinstance(node, Linear) and only_reader(network, node.name) is not None
-
-
-def _with_diagonal(network: Network, name: str, reader: str) -> Network:
-    source, line = network[name], (np.ones(()), np.zeros(()))
-    if isinstance(source, Affine) and only_reader(network, name) is not None:
-        network, line, source = substitute(network, name), line_of(source), network[source.inputs[0]]
-    linear = diagonal(fresh_name(network, f"{reader}_current"), source, line)
-    network = place_before(network, reader, linear)
-    rewired = (reading(node, source.name, linear.name) if node.name == reader else node for node in network.nodes)
-    return network.with_nodes(tuple(rewired))
-
-
-def _above(network: Network, node: Node) -> Iterator[Node]:
-    """What lies above `node`, up to and with the next Linear, neuron or Input on each way."""
-    for name in node.inputs:
-        yield (source := network[name])
-        if not isinstance(source, Linear | LIF):
-            yield from _above(network, source)
-
-
-def _has_linear_above(network: Network, node: Node) -> bool:
-    return any(isinstance(source, Linear) for source in _above(network, node))
-
-
 def _is_behind_max_pool(network: Network, node: Node) -> bool:
-    return _has_linear_above(network, node) and any(isinstance(source, MaxPool) for source in _above(network, node))
+    return has_linear_above(network, node) and any(
+        isinstance(source, MaxPool) for source in values_above(network, node)
+    )
 
 
 def _check_neuron(network: Network, lif: LIF) -> None:
@@ -194,7 +139,7 @@ def _check_neuron(network: Network, lif: LIF) -> None:
             f"A folded neuron has threshold 0.5 and amplitude 1. Received: {lif.name!r} with "
             f"threshold={lif.threshold:g}, amplitude={lif.amplitude:g}."
         )
-    if not _has_linear_above(network, lif):
+    if not has_linear_above(network, lif):
         raise ValueError(f"A folded neuron has a Linear node above it. Received: {lif.name!r} without one.")
 
 
@@ -214,7 +159,7 @@ def _why_stuck(network: Network, affine: Affine) -> str:
             "An offset in front of a zero-padded convolution cannot be folded, for the padding would need it too. "
             f'{received} Put BatchNormalization behind the convolution, or use padding="valid".'
         )
-    if np.any(affine.scale < 0) and any(isinstance(node, MaxPool) for node in (reader, *_above(network, affine))):
+    if np.any(affine.scale < 0) and any(isinstance(node, MaxPool) for node in (reader, *values_above(network, affine))):
         return (
             "A negative factor per channel cannot pass a maximum. "
             f"{received} Put BatchNormalization before MaxPooling2D, directly behind the convolution."

@@ -111,8 +111,9 @@ class Add(Node):
     """Elementwise sum of two or more different inputs of the value's shape, all with a time axis or all without.
 
     In a folded network an Affine in front of it has offset 0 and reads spikes, or sums and rearrangements of spikes: a
-    shortcut's factor, a number or one per channel. All other addends are in the sum's unit already. That unit is
-    the neurons' (2 * threshold = 1) where neurons and kernels meet in the sum, and the spike where only spikes do.
+    shortcut's factor, a number or one per channel; where it is 1 the spikes come as they are. All other addends are
+    in the sum's unit already: the neurons' (2 * threshold = 1) where neurons and kernels meet in the sum, the spike
+    where only spikes do.
     """
 
 
