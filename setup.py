@@ -3,6 +3,10 @@
 from setuptools import setup
 
 setup(
-    packages=["keras_ternary_spike", "keras_ternary_spike.export"],
-    package_dir={"keras_ternary_spike": "keras_ternary_spike", "keras_ternary_spike.export": "export"},
+    packages=["keras_ternary_spike", "keras_ternary_spike.export", "keras_ternary_spike.models"],
+    package_dir={
+        "keras_ternary_spike": "keras_ternary_spike",
+        "keras_ternary_spike.export": "export",
+        "keras_ternary_spike.models": "keras_ternary_spike/models",
+    },
 )

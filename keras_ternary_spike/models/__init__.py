@@ -1,0 +1,16 @@
+"""Spiking networks to train and export: layouts of the literature, without weights.
+
+Each function is called as `resnet19((32, 32, 3), 10, timesteps=2)` and returns a functional Keras model, images in,
+logits out.
+"""
+
+from .operations import Operations as Operations
+from .operations import count_operations as count_operations
+from .plain import tiny as tiny
+from .plain import vgg as vgg
+from .resnet import ms_resnet as ms_resnet
+from .resnet import resnet18 as resnet18
+from .resnet import resnet19 as resnet19
+from .resnet import resnet20 as resnet20
+from .resnet import resnet34 as resnet34
+from .separable import keyword_spotter as keyword_spotter

@@ -1,0 +1,88 @@
+"""What all networks are made of: the input, normalized convolutions, encoding, neurons and the classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras import layers
+
+from ..timesteps import DirectEncoding, PerTimestep, TimeAverage
+
+Fire = Callable[[str, Any], Any]  # (name of the layer, current) -> spikes
+
+TIMESTEPS = 2
+# With Keras's 0.99 the moving statistics lag behind a short training by tens of points of accuracy.
+MOMENTUM = 0.9
+IMAGE_RANK = 4  # (batch, height, width, channels); a sequence of images has one more axis
+
+
+def image_input(shape: Sequence[int]) -> Any:
+    """The input of a network. Raises ValueError unless `shape` is (height, width, channels)."""
+    if len(shape) != 3 or not all(_is_count(size) for size in shape):
+        raise ValueError(
+            f"`input_shape` must be (height, width, channels), three positive integers, without batch and timesteps. "
+            f"Received: input_shape={shape!r}. A grey image has one channel: (28, 28, 1)."
+        )
+    return keras.Input(tuple(int(size) for size in shape), name="image")
+
+
+def scaled(channels: int, width: float) -> int:
+    """`width` times as many channels, rounded, at least 1. Raises ValueError unless width is positive."""
+    if not width > 0:
+        raise ValueError(f"`width`, the factor of all channels, must be positive. Received: width={width}")
+    return max(1, round(channels * width))
+
+
+def firing(neuron: type[keras.layers.Layer], options: dict[str, Any]) -> Fire:
+    """Puts a layer `neuron(**options)` on a current, `(batch, timesteps, height, width, channels)`."""
+    return lambda name, current: neuron(name=name, **options)(current)
+
+
+def apply(layer: keras.layers.Layer, x: Any) -> Any:
+    """`layer` on an image, or on every timestep of a sequence of images."""
+    return layer(x) if len(x.shape) == IMAGE_RANK else PerTimestep(layer, name=layer.name)(x)
+
+
+def normalized(convolution: keras.layers.Layer, x: Any) -> Any:
+    """The current that a convolution without bias and a batch normalization make of an image or of spikes."""
+    norm = layers.BatchNormalization(momentum=MOMENTUM, name=f"{convolution.name}_norm")
+    return apply(norm, apply(convolution, x))
+
+
+def conv(channels: int, name: str, *, kernel: int | tuple[int, int] = 3, strides: int = 1) -> keras.layers.Layer:
+    """A convolution without bias, zero-padded."""
+    options = {"padding": "same", "use_bias": False, "kernel_initializer": "he_normal"}
+    return layers.Conv2D(channels, kernel, strides=strides, name=name, **options)
+
+
+def depthwise(name: str, *, kernel: int = 3) -> keras.layers.Layer:
+    """A depthwise convolution without bias, zero-padded."""
+    options = {"padding": "same", "use_bias": False, "depthwise_initializer": "he_normal"}
+    return layers.DepthwiseConv2D(kernel, name=name, **options)
+
+
+def encoded(current: Any, timesteps: int) -> Any:
+    """Direct encoding: the same current at every timestep, so that the image is convolved once."""
+    return DirectEncoding(timesteps, name="encoding")(current)
+
+
+def classifier(spikes: Any, classes: int, *, pooling: keras.layers.Layer | None = None) -> Any:
+    """Logits, `(batch, classes)`: the mean over timesteps of a linear layer on pooled spikes.
+
+    pooling: the layer that makes vectors of images. Default: None, GlobalAveragePooling2D.
+
+    Raises:
+        ValueError: if classes is not an integer of at least 1.
+    """
+    if not _is_count(classes):
+        raise ValueError(f"`classes` must be an integer of at least 1. Received: classes={classes!r}")
+    vectors = apply(pooling or layers.GlobalAveragePooling2D(name="pool"), spikes)
+    return TimeAverage(name="logits")(
+        PerTimestep(layers.Dense(int(classes), name="classifier"), name="classifier")(vectors)
+    )
+
+
+def _is_count(value: Any) -> bool:
+    return hasattr(value, "__index__") and not isinstance(value, bool) and value >= 1
