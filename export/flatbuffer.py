@@ -27,9 +27,7 @@ MIN_RUNTIME_VERSION = "1.15.0"  # the first that has MUL with a multiplier of 1;
 
 TENSOR_TYPES: Mapping[str, int] = {name: getattr(schema.TensorType, name.upper()) for name in DTYPES}
 PADDINGS: Mapping[str, int] = {"SAME": schema.Padding.SAME, "VALID": schema.Padding.VALID}
-ACTIVATION_TYPES: Mapping[str, int] = {
-    name: getattr(schema.ActivationFunctionType, name) for name in ACTIVATIONS
-}
+ACTIVATION_TYPES: Mapping[str, int] = {name: getattr(schema.ActivationFunctionType, name) for name in ACTIVATIONS}
 KIND_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
 
 
@@ -52,9 +50,7 @@ def write(program: Program) -> bytes:
     model = schema.ModelT(version=SCHEMA_VERSION, description="Written by keras_ternary_spike")
     kinds = list(dict.fromkeys(operator.kind for operator in program.operators))
     model.operatorCodes = [_pack_kind(kind) for kind in kinds]
-    graph = schema.SubGraphT(
-        name=program.name, inputs=_int32(program.inputs), outputs=_int32(program.outputs)
-    )
+    graph = schema.SubGraphT(name=program.name, inputs=_int32(program.inputs), outputs=_int32(program.outputs))
     graph.tensors = [_pack_tensor(tensor, buffers) for tensor in program.tensors]
     graph.operators = [_pack_operator(operator, kinds) for operator in program.operators]
     model.subgraphs = [graph]
@@ -216,9 +212,7 @@ def _unpack_operator(operator: schema.OperatorT, kinds: Sequence[str]) -> Operat
         kind=name,
         inputs=_integers(operator.inputs),
         output=outputs[0],
-        activation=next(
-            (key for key, code in ACTIVATION_TYPES.items() if code == activation), str(activation)
-        ),
+        activation=next((key for key, code in ACTIVATION_TYPES.items() if code == activation), str(activation)),
         options={key: _unpack_option(key, getattr(options, _camel(key))) for key in KINDS[name].options},
     )
 
@@ -287,9 +281,7 @@ def _unpack(tflite_bytes: bytes) -> schema.ModelT:
     try:
         model = schema.ModelT.InitFromPackedBuf(tflite_bytes)
     except (struct.error, IndexError, TypeError, ValueError, AssertionError, AttributeError) as error:
-        raise ValueError(
-            f"The .tflite file of {len(tflite_bytes)} bytes is truncated or corrupt ({error})."
-        ) from error
+        raise ValueError(f"The .tflite file of {len(tflite_bytes)} bytes is truncated or corrupt ({error}).") from error
     if model.version != SCHEMA_VERSION or not model.buffers:
         raise ValueError(f"The schema version must be {SCHEMA_VERSION}. Received: {model.version}")
     return model

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from keras_ternary_spike.export.arithmetic import KERNELS, same_padding
 from keras_ternary_spike.export.program import Operator, Program, Tensor
 
