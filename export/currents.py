@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -21,6 +21,31 @@ class CurrentGrid:
 
     half: int
     proven: bool
+
+
+def name_shortcuts(network: Network) -> Network:
+    """Puts an Affine of scale 1 where a sum of currents reads bare spikes: there a spike becomes a current."""
+    nodes = []
+    for node in network.nodes:
+        if isinstance(node, Add) and count_bound(network, node) is None:
+            spikes = [name for name in dict.fromkeys(node.inputs) if count_bound(network, network[name]) is not None]
+            shortcuts = {name: _shortcut(network[name], node) for name in spikes}
+            nodes.extend(shortcuts.values())
+            names = {name: shortcut.name for name, shortcut in shortcuts.items()}
+            node = replace(node, inputs=tuple(names.get(name, name) for name in node.inputs))
+        nodes.append(node)
+    return network.with_nodes(tuple(nodes))
+
+
+def _shortcut(source: Node, add: Add) -> Affine:
+    return Affine(
+        name=f"{add.name}/{source.name}",
+        inputs=(source.name,),
+        shape=source.shape,
+        temporal=source.temporal,
+        scale=np.ones(()),
+        offset=np.zeros(()),
+    )
 
 
 def plan_currents(network: Network) -> dict[str, CurrentGrid]:

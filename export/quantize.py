@@ -10,7 +10,7 @@ import numpy as np
 from . import logits
 from .boundary import emit_affine, emit_input, emit_output
 from .builder import Builder
-from .currents import effective_decay, plan_currents
+from .currents import effective_decay, name_shortcuts, plan_currents
 from .grid import INT8_MAX, Grid, MembraneGrid, step
 from .joints import emit_add, emit_concatenate, emit_crop, emit_upsample, emit_zero_pad
 from .linear import Target, emit_linear
@@ -59,7 +59,7 @@ def quantize(network: Network, *, input_range: tuple[float, float] = (0.0, 1.0),
     check_range(input_range)
     if form not in get_args(Form):
         raise ValueError(f"`form` must be one of {get_args(Form)}. Received: form={form!r}")
-    network = split_sums(network)
+    network = name_shortcuts(split_sums(network))
     currents = plan_currents(network)
     context = Context(network, Builder(), input_range, currents)
     program = emit_network(context)

@@ -118,6 +118,16 @@ def test_shortcut_per_channel_is_exact(rng):
     assert {1, -1} <= set(np.unique(trace["lif1/spike/1"]))
 
 
+def test_bare_spikes_in_a_sum_of_currents_are_a_shortcut_of_scale_one(rng):
+    named = identity_block(rng, 2, 1.0)
+    nodes = [n for n in named.nodes if n.name != "shortcut"]
+    bare = [Add(**{**vars(n), "inputs": ("conv1", "lif0")}) if n.name == "add" else n for n in nodes]
+    first, second = (quantize(network) for network in (named, named.with_nodes(bare)))
+    image = rng.integers(-128, 128, (4, SIZE, SIZE, 2)).astype(np.int8)
+    np.testing.assert_array_equal(first.run(image), second.run(image))
+    assert_exact(named.with_nodes(bare), rng)
+
+
 def test_sum_of_two_convolutions_states_its_saturation(rng):
     graph = Graph(rng, 2)
     spikes = graph.stem()
