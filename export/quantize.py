@@ -38,6 +38,7 @@ from .network import (
 )
 from .neuron import BINARY_SPIKE, SPIKE, emit_neuron, emit_step, state_grid
 from .program import Program
+from .schedule import with_small_peak
 from .signal import Context, Form, Signal, neuron_grid, per_timestep
 from .structure import emit_max_pool, emit_repeat, emit_reshape_node, emit_sum_pool, emit_time_sum
 from .sums import split_sums
@@ -74,12 +75,8 @@ def emit_network(context: Context) -> Program:
         sources = [context.signals[name] for name in node.inputs]
         context.signals[node.name] = EMITTERS[type(node)](context, node, *sources)
     outputs = tuple(emit_output(context, name) for name in context.network.outputs)
-    return context.builder.program(
-        context.network.name,
-        (*context.inputs, *context.states),
-        (*outputs, *context.states.values()),
-        metadata(context),
-    )
+    inputs, outputs = (*context.inputs, *context.states), (*outputs, *context.states.values())
+    return with_small_peak(context.builder.program(context.network.name, inputs, outputs, metadata(context)))
 
 
 def check_range(input_range: tuple[float, float]) -> None:
