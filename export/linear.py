@@ -16,14 +16,10 @@ from .weights import Weights, quantize_weights
 
 @dataclass(frozen=True)
 class Target:
-    """What a linear operator emits: values on `grid`, or, if it `fires`, spikes: then `grid` has scale 1."""
+    """What a linear operator emits: values on `grid`, clipped by a fused activation."""
 
     grid: Grid
-    fires: bool = False
-
-    @property
-    def activation(self) -> str:
-        return "RELU_N1_TO_1" if self.fires else "NONE"
+    activation: str = "NONE"
 
 
 def emit_linear(builder: Builder, node: Linear, tensor: int, name: str, *, source: Grid, target: Target) -> int:

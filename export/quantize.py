@@ -88,7 +88,7 @@ def check_range(input_range: tuple[float, float]) -> None:
 def emit_weighted(context: Context, node: Linear, source: Signal) -> Signal:
     neuron = fused_neuron(context, node)
     name = f"{neuron.name}/spike/0" if neuron else f"{node.name}/current"
-    target = Target(SPIKE, fires=True) if neuron else Target(linear_grid(context, node, source))
+    target = Target(SPIKE, "RELU_N1_TO_1") if neuron else Target(linear_grid(context, node, source))
 
     def emit(tensor: int, name: str) -> int:
         return emit_linear(context.builder, node, tensor, name, source=source.grid, target=target)
