@@ -160,8 +160,9 @@ def _reshape(node: nodes.Reshape, source: Node, dtype: str) -> Layers:
 
 def _lif(network: Network, node: nodes.LIF, dtype: str) -> Layers:
     kind = TernaryLIF if node.signed else BinaryLIF
-    layer = kind(decay=node.decay, threshold=node.threshold, name=node.name, dtype=dtype)
-    return [(layer, [np.asarray(node.amplitude)])]
+    amplitude = np.asarray(node.amplitude)
+    options = {"amplitude_per": "channel" if amplitude.ndim else "layer", "name": node.name, "dtype": dtype}
+    return [(kind(decay=node.decay, threshold=node.threshold, **options), [amplitude])]
 
 
 def _repeat(network: Network, node: nodes.Repeat, dtype: str) -> Layers:

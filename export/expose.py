@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from .graph import affine_after, affine_before, nodes_of, substitute
 from .network import LIF, AveragePool, Linear, MaxPool, Network, Node, SumPool, TimeAverage, TimeSum
 
@@ -27,19 +29,11 @@ def expose_thresholds(network: Network) -> Network:
 def expose_amplitudes(network: Network) -> Network:
     """Every LIF emits bare spikes. Where a MaxPool needs it, the sign goes in front: -spike(x) = spike(-x)."""
     for lif in nodes_of(network, LIF):
-        amplitude = lif.amplitude
+        amplitude = np.asarray(lif.amplitude, np.float64)
         network = substitute(network, lif.name, replace(lif, amplitude=1.0))
-        if amplitude < 0 and _meets_max_pool(network, lif):
-            if not lif.signed:
-                raise ValueError(
-                    f"A negative amplitude cannot pass a MaxPooling2D behind a binary neuron. Received: layer "
-                    f"{lif.name!r} with amplitude={amplitude:g}. Use TernaryLIF, or average pooling."
-                )
-            network = affine_before(network, network[lif.name], "sign", -1.0, 0.0)
-            amplitude = -amplitude
-            note = f"All channels of {lif.name!r} spike with the opposite sign: its amplitude is negative."
-            network = replace(network, notes=(*network.notes, note))
-        if amplitude != 1:
+        if np.any(amplitude < 0) and _meets_max_pool(network, lif):
+            network, amplitude = _sign_in_front(network, lif), np.abs(amplitude)
+        if np.any(amplitude != 1):
             network = affine_after(network, network[lif.name], "amplitude", amplitude, 0.0)
     return network
 
@@ -51,6 +45,18 @@ def expose_averages(network: Network) -> Network:
     for mean in nodes_of(network, TimeAverage):
         network = _as_sum(network, mean, _retyped(mean, TimeSum), network.timesteps)
     return network
+
+
+def _sign_in_front(network: Network, lif: LIF) -> Network:
+    if not lif.signed:
+        raise ValueError(
+            f"A negative amplitude cannot pass a MaxPooling2D behind a binary neuron. Received: layer {lif.name!r} "
+            f"with amplitude={np.min(lif.amplitude):g}. Use TernaryLIF, or average pooling."
+        )
+    which = "Some" if np.any(lif.amplitude > 0) else "All"
+    note = f"{which} channels of {lif.name!r} spike with the opposite sign: their amplitude is negative."
+    network = affine_before(network, network[lif.name], "sign", np.sign(lif.amplitude), 0.0)
+    return replace(network, notes=(*network.notes, note))
 
 
 def _as_sum(network: Network, mean: Node, total: Node, addends: int) -> Network:

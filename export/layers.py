@@ -123,14 +123,25 @@ def _lif(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
             f"{layer.name!r} with a {type(cell).__name__}."
         )
     _check_recurrence(layer)
-    amplitude, reset = float(array(cell, "amplitude")), cell.get_config()["reset"]
-    if amplitude == 0:
-        raise ValueError(f"`amplitude` must not be 0: no spike would arrive anywhere. Received: layer {layer.name!r}.")
+    amplitude, reset = _amplitude(layer, source), cell.get_config()["reset"]
     if reset != "zero":
         raise ValueError(f'`reset` must be "zero". Received: layer {layer.name!r} with reset={reset!r}.')
     signed = isinstance(cell, TernaryLIFCell)
     numbers = {"decay": float(cell.decay), "threshold": float(cell.threshold), "amplitude": amplitude}
     return (LIF(signed=signed, **numbers, **like(name, source)),)
+
+
+def _amplitude(layer: Any, source: Node) -> np.ndarray:
+    """One number, or one per channel."""
+    amplitude = array(layer.cell, "amplitude")
+    if amplitude.shape not in ((), source.shape[-1:]):
+        raise ValueError(
+            f"Kernels that pixels share can take up one amplitude, or one per channel. Received: layer {layer.name!r} "
+            f'with one per element, {amplitude.shape}. Build it with amplitude_per="channel", or behind Flatten.'
+        )
+    if np.any(amplitude == 0):
+        raise ValueError(f"`amplitude` must not be 0: no spike would arrive anywhere. Received: layer {layer.name!r}.")
+    return amplitude
 
 
 def _check_recurrence(layer: Any) -> None:

@@ -157,12 +157,13 @@ class Repeat(Node):
 class LIF(Node):
     """Leaky integrate-and-fire with hard reset; emits amplitude * spike.
 
-    decay in [0, 1]; threshold > 0, same units as its input; signed: spikes in {-1, 0, 1}, otherwise {0, 1}.
+    decay in [0, 1]; threshold > 0, same units as its input; amplitude: one number, or an array (channels,), last axis;
+    signed: spikes in {-1, 0, 1}, otherwise {0, 1}.
     """
 
     decay: float
     threshold: float
-    amplitude: float
+    amplitude: float | np.ndarray
     signed: bool = True
 
 

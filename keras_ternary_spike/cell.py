@@ -10,6 +10,8 @@ from keras import constraints, initializers, ops, regularizers
 from . import surrogate as surrogates
 from .dynamics import DECAY, THRESHOLD, Dynamics, check_decay, lif_step
 
+AMPLITUDES = ("layer", "channel", "element")
+
 
 class LIFCell(keras.layers.Layer):
     """What TernaryLIFCell and BinaryLIFCell share; `levels` is where they differ."""
@@ -21,6 +23,7 @@ class LIFCell(keras.layers.Layer):
         decay: float = DECAY,
         threshold: float = THRESHOLD,
         trainable_amplitude: bool = True,
+        amplitude_per: str = "layer",
         surrogate: surrogates.Surrogate | str | dict | None = "rectangular",
         reset: str = "zero",
         detach_reset: bool = False,
@@ -39,6 +42,7 @@ class LIFCell(keras.layers.Layer):
             surrogate=surrogates.get(surrogate),
         )
         self.trainable_amplitude = trainable_amplitude
+        self.amplitude_per = _check_amplitude_per(amplitude_per)
         self.amplitude_initializer = initializers.get(amplitude_initializer)
         self.amplitude_regularizer = regularizers.get(amplitude_regularizer)
         self.amplitude_constraint = constraints.get(amplitude_constraint)
@@ -67,12 +71,23 @@ class LIFCell(keras.layers.Layer):
         self.features = tuple(input_shape[1:])
         self.amplitude = self.add_weight(
             name="amplitude",
-            shape=(),
+            shape=self._amplitude_shape(),
             initializer=self.amplitude_initializer,
             regularizer=self.amplitude_regularizer,
             constraint=self.amplitude_constraint,
             trainable=self.trainable_amplitude,
         )
+
+    def _amplitude_shape(self) -> tuple[int, ...]:
+        """(), `(channels,)` or `features`: it broadcasts against the features."""
+        shape = {"layer": (), "channel": self.features[-1:], "element": self.features}[self.amplitude_per]
+        if None in shape:
+            what = "channels, the last axis" if self.amplitude_per == "channel" else "every feature axis"
+            raise ValueError(
+                f"amplitude_per={self.amplitude_per!r} needs a fixed size of {what}. Received: features "
+                f'{self.features} at {self.name!r}. Give the input its sizes, or use amplitude_per="layer".'
+            )
+        return shape
 
     def call(self, inputs: Any, states: Any, training: bool | None = None) -> tuple[Any, list[Any]]:
         output, state = lif_step(inputs, states[0], amplitude=self.amplitude, decay=self.decay, dynamics=self.dynamics)
@@ -97,6 +112,7 @@ class LIFCell(keras.layers.Layer):
             "decay": self.decay,
             "threshold": self.threshold,
             "trainable_amplitude": self.trainable_amplitude,
+            "amplitude_per": self.amplitude_per,
             "surrogate": keras.saving.serialize_keras_object(self.dynamics.surrogate),
             "reset": self.dynamics.reset,
             "detach_reset": self.dynamics.detach_reset,
@@ -104,6 +120,13 @@ class LIFCell(keras.layers.Layer):
             "amplitude_regularizer": regularizers.serialize(self.amplitude_regularizer),
             "amplitude_constraint": constraints.serialize(self.amplitude_constraint),
         }
+
+
+def _check_amplitude_per(amplitude_per: str) -> str:
+    if amplitude_per not in AMPLITUDES:
+        names = ", ".join(repr(name) for name in AMPLITUDES)
+        raise ValueError(f"`amplitude_per` must be one of {names}. Received: amplitude_per={amplitude_per!r}")
+    return amplitude_per
 
 
 @keras.saving.register_keras_serializable(package=surrogates.PACKAGE)
@@ -120,7 +143,9 @@ class TernaryLIFCell(LIFCell):
     Args:
         decay: Float in [0, 1]. Share of the membrane kept per timestep (the paper's tau). Default: 0.25.
         threshold: Float > 0, in units of the membrane. Equality fires. Default: 0.5.
-        trainable_amplitude: Boolean. Whether `amplitude`, a scalar weight, is trained. Default: True.
+        trainable_amplitude: Boolean. Whether the weight `amplitude` is trained. Default: True.
+        amplitude_per: "layer" (one scalar, the paper's), "channel" (one per index of the last axis) or "element"
+            (one per feature, after [Guo et al., 2022](https://arxiv.org/abs/2210.06686)). Default: "layer".
         surrogate: a `Surrogate`, its name, or None for `Rectangular()`, the paper's. Default: "rectangular".
         reset: "zero" (a spike clears the membrane) or "subtract" (it takes the threshold off). Default: "zero".
         detach_reset: Boolean. Whether the gradient ignores the reset's dependence on the membrane.
@@ -135,7 +160,8 @@ class TernaryLIFCell(LIFCell):
         `(output, [state])`, both `(batch, *features)`, in float32 under half-precision policies.
 
     Raises:
-        ValueError: decay outside [0, 1], threshold not positive, unknown reset or surrogate.
+        ValueError: decay outside [0, 1], threshold not positive, unknown amplitude_per, reset or surrogate, unknown
+            sizes where amplitudes are per channel or element.
     """
 
     levels = "ternary"

@@ -22,6 +22,7 @@ class LIF(keras.layers.RNN):
         decay: float = DECAY,
         threshold: float = THRESHOLD,
         trainable_amplitude: bool = True,
+        amplitude_per: str = "layer",
         surrogate: Surrogate | str | dict | None = "rectangular",
         reset: str = "zero",
         detach_reset: bool = False,
@@ -35,6 +36,7 @@ class LIF(keras.layers.RNN):
             decay=decay,
             threshold=threshold,
             trainable_amplitude=trainable_amplitude,
+            amplitude_per=amplitude_per,
             surrogate=surrogate,
             reset=reset,
             detach_reset=detach_reset,
@@ -120,7 +122,9 @@ class TernaryLIF(LIF):
     Args:
         decay: Float in [0, 1]. Share of the membrane kept per timestep (the paper's tau). Default: 0.25.
         threshold: Float > 0, in units of the membrane. Equality fires. Default: 0.5.
-        trainable_amplitude: Boolean. Whether `amplitude`, a scalar weight, is trained. Default: True.
+        trainable_amplitude: Boolean. Whether the weight `amplitude` is trained. Default: True.
+        amplitude_per: "layer" (one scalar, the paper's), "channel" (one per index of the last axis) or "element"
+            (one per feature, after [Guo et al., 2022](https://arxiv.org/abs/2210.06686)). Default: "layer".
         surrogate: a `Surrogate`, its name, or None for `Rectangular()`, the paper's. Default: "rectangular".
         reset: "zero" (a spike clears the membrane) or "subtract" (it takes the threshold off). Default: "zero".
         detach_reset: Boolean. Whether the gradient ignores the reset's dependence on the membrane.
@@ -143,8 +147,8 @@ class TernaryLIF(LIF):
         within the call, and rounded where it enters or leaves it.
 
     Raises:
-        ValueError: decay outside [0, 1], threshold not positive, unknown reset or surrogate, inputs without
-            a feature axis.
+        ValueError: decay outside [0, 1], threshold not positive, unknown amplitude_per, reset or surrogate, inputs
+            without a feature axis, unknown sizes where amplitudes are per channel or element.
 
     Example:
 

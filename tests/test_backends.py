@@ -99,6 +99,20 @@ def test_values_and_gradients_equal_numpy(rng, timesteps, fuse, dynamics):
         np.testing.assert_allclose(ours, wanted, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("fuse", [False, True])
+@pytest.mark.parametrize("timesteps", [4, 40])
+def test_gradient_of_amplitudes_per_channel_equals_numpy(rng, fuse, timesteps):
+    current, grad_outputs = rng.normal(size=(2, timesteps, 3, 5)), rng.normal(size=(2, timesteps, 3, 5))
+    spikes = numpy_sequence(current, np.zeros((2, 3, 5)), Dynamics())[0] / AMPLITUDE
+
+    def total(current, amplitude):
+        outputs, _ = lif_sequence(current, amplitude=amplitude, decay=DECAY, fuse=fuse)
+        return ops.sum(outputs * ops.cast(grad_outputs, "float32"))
+
+    _, gradient = gradients(total, (current, rng.normal(size=(5,))))
+    np.testing.assert_allclose(gradient, (grad_outputs * spikes).sum(axis=(0, 1, 2)), rtol=1e-5, atol=1e-4)
+
+
 @pytest.mark.parametrize("training", [False, True])
 def test_layer_equals_its_cell(rng, training):
     sequences = rng.normal(size=(2, 5, 4, 3)).astype("float32")

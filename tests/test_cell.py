@@ -68,6 +68,7 @@ def test_config_round_trip_keeps_every_argument(cell_class):
         decay=0.75,
         threshold=2.0,
         trainable_amplitude=False,
+        amplitude_per="channel",
         surrogate=Triangular(0.5),
         reset="subtract",
         detach_reset=True,

@@ -34,6 +34,11 @@ LAYERS = {
         lambda: TernaryLIF(amplitude_initializer=keras.initializers.Constant(2.0), amplitude_constraint="non_neg"),
         SEQUENCE,
     ),
+    "ternary per channel": (
+        lambda: TernaryLIF(amplitude_per="channel", amplitude_initializer="random_normal"),
+        SEQUENCE,
+    ),
+    "ternary per element": (lambda: TernaryLIF(amplitude_per="element"), SEQUENCE),
     "ternary backwards": (lambda: TernaryLIF(go_backwards=True, amplitude_regularizer="l2"), SEQUENCE),
     "binary": (lambda: BinaryLIF(threshold=0.25, surrogate="triangular"), SEQUENCE),
     "rnn": (lambda: keras.layers.RNN(TernaryLIFCell(decay=0.5), return_sequences=True), (4, 3)),
