@@ -8,7 +8,7 @@ import keras
 from keras import constraints, initializers, ops, regularizers
 
 from . import surrogate as surrogates
-from .dynamics import DECAY, THRESHOLD, Dynamics, check_decay, lif_step
+from .dynamics import DECAY, THRESHOLD, Dynamics, check_decay, lif_step, listed
 
 AMPLITUDES = ("layer", "channel", "element")
 
@@ -124,8 +124,7 @@ class LIFCell(keras.layers.Layer):
 
 def _check_amplitude_per(amplitude_per: str) -> str:
     if amplitude_per not in AMPLITUDES:
-        names = ", ".join(repr(name) for name in AMPLITUDES)
-        raise ValueError(f"`amplitude_per` must be one of {names}. Received: amplitude_per={amplitude_per!r}")
+        raise ValueError(f"`amplitude_per` must be {listed(AMPLITUDES)}. Received: amplitude_per={amplitude_per!r}")
     return amplitude_per
 
 
@@ -147,7 +146,8 @@ class TernaryLIFCell(LIFCell):
         amplitude_per: "layer" (one scalar, the paper's), "channel" (one per index of the last axis) or "element"
             (one per feature, after [Guo et al., 2022](https://arxiv.org/abs/2210.06686)). Default: "layer".
         surrogate: a `Surrogate`, its name, or None for `Rectangular()`, the paper's. Default: "rectangular".
-        reset: "zero" (a spike clears the membrane) or "subtract" (it takes the threshold off). Default: "zero".
+        reset: "zero" (a spike clears the membrane), "subtract" (it takes the threshold off) or "none" (the membrane
+            is carried on as it is). Default: "zero".
         detach_reset: Boolean. Whether the gradient ignores the reset's dependence on the membrane.
         amplitude_initializer, amplitude_regularizer, amplitude_constraint: as for any Keras weight.
             Default: "ones", None, None.

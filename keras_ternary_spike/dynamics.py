@@ -15,7 +15,7 @@ from .surrogate import Rectangular, Surrogate
 DECAY = 0.25
 THRESHOLD = 0.5
 LEVELS = ("ternary", "binary")
-RESETS = ("zero", "subtract")
+RESETS = ("zero", "subtract", "none")
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,12 @@ class Dynamics:
         spike = 1 if membrane >= threshold, else 0                                    (levels="binary")
         state = membrane * (1 - |spike|)                                              (reset="zero")
         state = membrane - threshold * spike                                          (reset="subtract")
+        state = membrane                                                              (reset="none")
 
     Args:
         threshold: Float > 0, in units of the membrane; a membrane equal to it fires. Default: 0.5.
         levels: "ternary" or "binary".
-        reset: "zero" or "subtract".
+        reset: "zero", "subtract" or "none".
         detach_reset: whether the gradient of the state ignores that the reset depends on the membrane.
         surrogate: a `Surrogate`; stands in for d spike / d membrane.
 
@@ -48,9 +49,9 @@ class Dynamics:
         if not (0 < self.threshold < math.inf):
             raise ValueError(f"`threshold` must be positive and finite. Received: threshold={self.threshold}")
         if self.levels not in LEVELS:
-            raise ValueError(f"`levels` must be 'ternary' or 'binary'. Received: levels={self.levels!r}")
+            raise ValueError(f"`levels` must be {listed(LEVELS)}. Received: levels={self.levels!r}")
         if self.reset not in RESETS:
-            raise ValueError(f"`reset` must be 'zero' or 'subtract'. Received: reset={self.reset!r}")
+            raise ValueError(f"`reset` must be {listed(RESETS)}. Received: reset={self.reset!r}")
 
     def fire(self, membrane: Any) -> Any:
         """Spikes, unscaled: -1, 0 or 1 where the membrane is finite, NaN where it is not."""
@@ -64,7 +65,7 @@ class Dynamics:
         """State: the membrane after the reset, before the decay."""
         if self.reset == "zero":
             return membrane * (1.0 - ops.abs(spike))
-        return membrane - self.threshold * spike
+        return membrane - self.threshold * spike if self.reset == "subtract" else membrane
 
     def spike_slope(self, membrane: Any) -> Any:
         """d spike / d membrane as the surrogate has it."""
@@ -76,7 +77,14 @@ class Dynamics:
         if self.reset == "zero":
             kept = 1.0 - ops.abs(spike)
             return kept if self.detach_reset else kept - membrane * spike * spike_slope
-        return ops.ones_like(membrane) if self.detach_reset else 1.0 - self.threshold * spike_slope
+        reads_spike = self.reset == "subtract" and not self.detach_reset
+        return 1.0 - self.threshold * spike_slope if reads_spike else ops.ones_like(membrane)
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """Names for a message: "'a', 'b' or 'c'"."""
+    *others, last = map(repr, names)
+    return f"{', '.join(others)} or {last}"
 
 
 def check_decay(decay: float) -> float:

@@ -126,7 +126,8 @@ class TernaryLIF(LIF):
         amplitude_per: "layer" (one scalar, the paper's), "channel" (one per index of the last axis) or "element"
             (one per feature, after [Guo et al., 2022](https://arxiv.org/abs/2210.06686)). Default: "layer".
         surrogate: a `Surrogate`, its name, or None for `Rectangular()`, the paper's. Default: "rectangular".
-        reset: "zero" (a spike clears the membrane) or "subtract" (it takes the threshold off). Default: "zero".
+        reset: "zero" (a spike clears the membrane), "subtract" (it takes the threshold off) or "none" (the membrane
+            is carried on as it is). Default: "zero".
         detach_reset: Boolean. Whether the gradient ignores the reset's dependence on the membrane.
         amplitude_initializer, amplitude_regularizer, amplitude_constraint: as for any Keras weight.
             Default: "ones", None, None.

@@ -94,9 +94,7 @@ def test_channels_suffice_where_pixels_are_unknown(rng):
 
 @pytest.mark.parametrize("neuron", [TernaryLIF, TernaryLIFCell])
 def test_unknown_sharing_lists_the_known_ones(neuron):
-    with pytest.raises(
-        ValueError, match=r"`amplitude_per` must be one of 'layer', 'channel', 'element'. Received.*'pixel'"
-    ):
+    with pytest.raises(ValueError, match=r"`amplitude_per` must be 'layer', 'channel' or 'element'. Received.*'pixel'"):
         neuron(amplitude_per="pixel")
 
 

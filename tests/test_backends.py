@@ -23,7 +23,7 @@ def numpy_sequence(current, state, dynamics):
         zeroed, subtracted = np.where(spike != 0, 0.0, membrane), membrane - dynamics.threshold * spike
         outputs.append(AMPLITUDE * spike)
         membranes.append(membrane)
-        states.append(zeroed if dynamics.reset == "zero" else subtracted)
+        states.append({"zero": zeroed, "subtract": subtracted, "none": membrane}[dynamics.reset])
     return np.stack(outputs, 1), states[-1], membranes, states
 
 
@@ -38,7 +38,7 @@ def numpy_gradients(current, state, dynamics, grad_outputs, grad_state):
         if dynamics.reset == "zero":
             keep = (spike == 0) - membrane * spike * slope * (not dynamics.detach_reset)
         else:
-            keep = 1 - threshold * slope * (not dynamics.detach_reset)
+            keep = 1 - threshold * slope * (dynamics.reset == "subtract" and not dynamics.detach_reset)
         grad_current[:, t] = grad_outputs[:, t] * AMPLITUDE * slope + grad_state * keep
         grad_decay += (grad_current[:, t] * states[t]).sum()
         grad_state = DECAY * grad_current[:, t]
@@ -75,8 +75,11 @@ def numbers(tensor):
 @pytest.mark.parametrize("fuse", [False, True])
 @pytest.mark.parametrize(
     "dynamics",
-    [Dynamics(threshold=0.4), Dynamics(threshold=0.4, reset="subtract", detach_reset=True), Dynamics(0.4, "binary")],
-    ids=["ternary", "subtract", "binary"],
+    [
+        *(Dynamics(threshold=0.4), Dynamics(threshold=0.4, reset="subtract", detach_reset=True)),
+        *(Dynamics(threshold=0.4, reset="none"), Dynamics(0.4, "binary")),
+    ],
+    ids=["ternary", "subtract", "no reset", "binary"],
 )
 def test_values_and_gradients_equal_numpy(rng, timesteps, fuse, dynamics):
     current, state = rng.integers(-6, 7, (2, timesteps, 3, 5)) / 4, rng.integers(-6, 7, (2, 3, 5)) / 4

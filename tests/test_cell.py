@@ -70,7 +70,7 @@ def test_config_round_trip_keeps_every_argument(cell_class):
         trainable_amplitude=False,
         amplitude_per="channel",
         surrogate=Triangular(0.5),
-        reset="subtract",
+        reset="none",
         detach_reset=True,
         amplitude_initializer=keras.initializers.Constant(2.0),
         amplitude_regularizer="l2",
@@ -104,7 +104,7 @@ def test_initial_state_of_an_unbuilt_cell_is_refused():
     [
         ({"decay": 1.5}, r"`decay` must lie in \[0, 1\]. Received: decay=1.5"),
         ({"threshold": -1}, r"`threshold` must be positive and finite. Received: threshold=-1.0"),
-        ({"reset": "hard"}, r"`reset` must be 'zero' or 'subtract'. Received: reset='hard'"),
+        ({"reset": "hard"}, r"`reset` must be 'zero', 'subtract' or 'none'. Received: reset='hard'"),
         ({"surrogate": "box"}, r"`surrogate` must be one of 'rectangular'.*Received: surrogate='box'"),
     ],
 )

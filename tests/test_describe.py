@@ -399,7 +399,8 @@ REFUSED = {
     ),
     "outputs": (two_outputs, "one output.*2 outputs"),
     "inputs": (two_inputs, "one input.*2 inputs"),
-    "reset": (spiking(TernaryLIF(reset="subtract", name="lif")), "`reset` must be \"zero\".*'lif'.*subtract"),
+    "soft reset": (spiking(TernaryLIF(reset="subtract", name="lif")), "`reset` must be \"zero\".*'lif'.*subtract"),
+    "no reset": (spiking(TernaryLIF(reset="none", name="lif")), "`reset` must be \"zero\".*'lif'.*none"),
     "last_only": (
         spiking(TernaryLIF(return_sequences=False, name="lif")),
         r"`return_sequences` must be True.*'lif'.*TimeAverage\(\)",

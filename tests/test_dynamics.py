@@ -39,9 +39,11 @@ def numpy_lif(current, state, amplitude, decay, dynamics, tangents=None):
         if dynamics.reset == "zero":
             state = np.where(spike != 0, 0.0, membrane)
             d_state = np.where(spike != 0, 0.0, d_membrane) - membrane * np.sign(spike) * d_reset
-        else:
+        elif dynamics.reset == "subtract":
             state = membrane - dynamics.threshold * spike
             d_state = d_membrane - dynamics.threshold * d_reset
+        else:
+            state, d_state = membrane, d_membrane
     return np.stack(outputs, 1), state, np.stack(d_outputs, 1), d_state
 
 
@@ -101,20 +103,20 @@ def assert_equals_numpy(rng, timesteps, decay, dynamics, function=lif_sequence):
 
 @pytest.mark.parametrize("timesteps", range(1, 9))
 @pytest.mark.parametrize("decay", [0.0, 0.25, 1.0])
-@pytest.mark.parametrize("reset", ["zero", "subtract"])
+@pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
 @pytest.mark.parametrize("detach_reset", [False, True])
 def test_values_and_gradients_equal_numpy(rng, timesteps, decay, reset, detach_reset):
     dynamics = Dynamics(reset=reset, detach_reset=detach_reset)
     assert_equals_numpy(rng, timesteps, decay, dynamics)
 
 
-@pytest.mark.parametrize("reset", ["zero", "subtract"])
+@pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
 @pytest.mark.parametrize("timesteps", [1, 4, 40])
 def test_binary_values_and_gradients_equal_numpy(rng, reset, timesteps):
     assert_equals_numpy(rng, timesteps, 0.25, Dynamics(levels="binary", reset=reset, threshold=0.25))
 
 
-@pytest.mark.parametrize("reset", ["zero", "subtract"])
+@pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
 @pytest.mark.parametrize("detach_reset", [False, True])
 @pytest.mark.parametrize("decay", [0.0, 0.5])
 def test_a_loop_equals_numpy_too(rng, reset, detach_reset, decay):
@@ -182,6 +184,15 @@ def test_subtracting_reset_keeps_the_rest():
     assert state.numpy().tolist() == [[-1.5, 1.5]]
 
 
+def test_without_reset_the_membrane_is_a_leaky_sum(rng):
+    current = rng.normal(size=(2, 6, 4)).astype("float32")
+    outputs, state = lif_sequence(current, decay=0.5, dynamics=Dynamics(reset="none"))
+    weights = 0.5 ** np.subtract.outer(np.arange(6), np.arange(6))
+    membranes = np.einsum("ts,bsf->btf", np.tril(weights), current)
+    np.testing.assert_allclose(state, membranes[:, -1], atol=1e-6)
+    np.testing.assert_array_equal(outputs, 1.0 * (membranes >= 0.5) - (membranes <= -0.5))
+
+
 def test_steps_one_by_one_equal_the_sequence(rng):
     current = quarters(rng, (2, 6, 4)).astype("float32")
     outputs, last_state = lif_sequence(current, np.zeros((2, 4), "float32"), amplitude=1.5)
@@ -223,7 +234,7 @@ def test_gradient_of_a_parameter_has_its_shape(rng, shape):
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("reset", ["zero", "subtract"])
+@pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("timesteps", [3, 40])
 def test_non_finite_current_shows_in_every_later_output(jit_compile, reset, value, timesteps):
@@ -260,7 +271,7 @@ def test_an_empty_sequence_is_refused():
         ({"threshold": 0.0}, "`threshold` must be positive and finite. Received: threshold=0.0"),
         ({"threshold": -1.0}, "`threshold` must be positive"),
         ({"threshold": float("nan")}, "`threshold` must be positive"),
-        ({"reset": "soft"}, "`reset` must be 'zero' or 'subtract'. Received: reset='soft'"),
+        ({"reset": "soft"}, "`reset` must be 'zero', 'subtract' or 'none'. Received: reset='soft'"),
         ({"levels": "quaternary"}, "`levels` must be 'ternary' or 'binary'. Received: levels='quaternary'"),
     ],
 )

@@ -15,6 +15,7 @@ DYNAMICS = {
     "ternary": Dynamics(),
     "detached": Dynamics(detach_reset=True),
     "subtract": Dynamics(reset="subtract", threshold=0.4),
+    "no reset": Dynamics(reset="none", threshold=0.4),
     "binary": Dynamics(levels="binary"),
     "arctangent": Dynamics(surrogate=ATan(0.5)),
 }
@@ -53,6 +54,7 @@ def calls_compiled_functions(function, *specs):
         (1, "ternary", False),
         (2, "detached", False),
         (5, "subtract", False),
+        (5, "no reset", True),
         (2, "binary", False),
         (2, "arctangent", False),
     ],
