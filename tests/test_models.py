@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, models
-from keras_ternary_spike.export import export_tflite
+from keras_ternary_spike.export import export_tflite, load
 from keras_ternary_spike.models.blocks import firing, normalized, scaled
 from keras_ternary_spike.models.operations import multiply_accumulates
 from keras_ternary_spike.models.resnet import membrane_block, residual_block, shortcut
@@ -159,6 +159,12 @@ def test_a_saved_network_is_the_same_network(network, shape, rng, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded(images), model(images))
+
+
+@every_network
+def test_every_network_exports(network, shape, rng):
+    file = export_tflite(build(network, shape))
+    assert load(file).predict(rng.uniform(size=(2, *shape)).astype("float32")).shape == (2, 4)
 
 
 def test_layers_are_named_by_block_and_role():
