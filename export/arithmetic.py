@@ -73,10 +73,12 @@ def exact_float(kernel: np.ndarray, axes: tuple[int, ...], largest_input: int) -
 def conv_2d(operator, inputs, output, arrays):
     image, kernel = integers(arrays[0], inputs[0]), arrays[1]
     dtype = exact_float(kernel, (1, 2, 3), np.abs(image).max(initial=0))
-    image, kernel = image.astype(dtype), kernel.astype(dtype)
+    image, taps = image.astype(dtype), np.ascontiguousarray(kernel.transpose(1, 2, 3, 0), dtype)
     accumulator = 0
     for row, column, view in windows(operator, image, kernel.shape[1:3], 0):
-        accumulator = accumulator + view @ kernel[:, row, column].T
+        # One large matrix product: over four axes NumPy would make a small one for every row of pixels.
+        accumulator = accumulator + view.reshape(-1, view.shape[-1]) @ taps[row, column]
+    accumulator = accumulator.reshape(len(image), *output.shape[1:])
     value = (accumulator.astype(np.float64) + arrays[2]) * multiplier(inputs, output)
     return requantize(value, output, operator.activation)
 

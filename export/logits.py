@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .builder import Builder
@@ -11,8 +13,8 @@ from .network import Linear
 from .probe import probe_inputs
 
 MARGIN = 2.0  # real images reach further than synthetic ones
-PROBE_VALUES = 2**27  # activations to compute on synthetic inputs, at most
-PROBE_SAMPLES = 64
+PROBE_SAMPLES = (4, 64)  # at least, at most
+PROBE_WORK = 2**34  # multiply-accumulates to spend on synthetic inputs: a second or two
 
 
 def worst_case_grid(node: Linear, source: Grid) -> Grid:
@@ -51,11 +53,20 @@ def _largest_output(node: Linear, samples: np.ndarray, source: Grid, grid: Grid)
 
 def probe(builder: Builder, image: int, tensors: tuple[int, ...]) -> np.ndarray:
     """Values of `tensors` on synthetic inputs, all timesteps stacked: int8 `(samples, *shape)`."""
-    work = sum(int(np.prod(tensor.shape)) for tensor in builder.tensors if tensor.data is None)
-    samples = int(np.clip(PROBE_VALUES // work, 4, PROBE_SAMPLES))
+    samples = int(np.clip(PROBE_WORK // max(work(builder), 1), *PROBE_SAMPLES))
     inputs = probe_inputs(builder.shape(image), samples)
     if image in tensors:
         return inputs
     names = {builder.tensors[index].name for index in tensors}
     values = builder.program("probe", (image,), tensors).trace(inputs, keep=names)
     return np.concatenate([values[name] for name in sorted(names)])
+
+
+def work(builder: Builder) -> int:
+    """Multiply-accumulates of the linear operators so far, for one sample."""
+    total = 0
+    for operator in builder.operators:
+        kernel = builder.tensors[operator.inputs[1]] if len(operator.inputs) > 2 else None
+        if kernel is not None and kernel.data is not None and kernel.dtype == "int8":
+            total += kernel.data.size * math.prod(builder.shape(operator.output)[:-1])
+    return total
