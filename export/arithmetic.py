@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .padding import same_padding
+
 if TYPE_CHECKING:
     from .program import Operator, Tensor
 
@@ -39,12 +41,6 @@ def integers(array: np.ndarray, tensor: Tensor) -> np.ndarray:
 def multiplier(inputs: Sequence[Tensor], output: Tensor) -> np.ndarray:
     """Accumulator step over output step: a scalar, or one per channel."""
     return inputs[0].scale.astype(np.float64) * inputs[1].scale.astype(np.float64) / float(output.scale)
-
-
-def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, int]:
-    """TensorFlow's SAME rule along one axis: (before, after)."""
-    total = max((-(-size // stride) - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
-    return total // 2, total - total // 2
 
 
 def windows(operator: Operator, image: np.ndarray, size: tuple[int, int], fill: int):

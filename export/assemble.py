@@ -13,7 +13,7 @@ from keras_ternary_spike import TimeAverage as TimeAverageLayer
 
 from . import network as nodes
 from .network import NO_PADDING, Network, Node
-from .windows import same_padding
+from .padding import same_padding
 
 # Layers for one timestep, in order, and the weights of each; those that see the whole sequence are in SEQUENCE.
 Layers = list[tuple[keras.layers.Layer, list[np.ndarray]]]

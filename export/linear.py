@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .arithmetic import same_padding
 from .builder import Builder
 from .grid import Grid, with_zero
 from .movement import emit_pad, emit_slice
 from .network import NO_PADDING, Conv, ConvTranspose, Dense, DepthwiseConv, Linear
+from .padding import same_padding
 from .weights import Weights, quantize_weights
 
 

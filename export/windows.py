@@ -5,12 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .network import NO_PADDING, Node, Padding
-
-
-def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """TensorFlow's padding="same": as many outputs as strides fit in `size`; the odd pixel goes to the end."""
-    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2
+from .padding import same_padding
 
 
 def window(

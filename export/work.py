@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from .arithmetic import same_padding
+from .padding import same_padding
 from .program import Operator, Program
 from .verification import literal
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from keras_ternary_spike.export.arithmetic import KERNELS, same_padding
+from keras_ternary_spike.export.arithmetic import KERNELS
+from keras_ternary_spike.export.padding import same_padding
 from keras_ternary_spike.export.program import Operator, Program, Tensor
 
 ONE = np.float32(1)
