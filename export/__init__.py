@@ -5,6 +5,7 @@
     load(tflite_bytes) -> Predictor    runs the file on float samples
     verify(model, tflite_bytes, samples) -> Report
     check(tflite_bytes, target="ethos-u55-128") -> TargetReport
+    certify(model, tflite_bytes, samples) -> Certificate
 
 Names are imported on first use: `load` needs neither Keras nor TensorFlow.
 """
@@ -13,6 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .certificate import Certificate as Certificate
+    from .certificate import certify as certify
     from .exporter import export_tflite as export_tflite
     from .exporter import fold as fold
     from .predictor import Predictor as Predictor
@@ -25,11 +28,13 @@ if TYPE_CHECKING:
     from .verification import verify as verify
 
 _MODULES = {
+    "Certificate": "certificate",
     "Predictor": "predictor",
     "Program": "program",
     "Report": "report",
     "StepRunner": "stepping",
     "TargetReport": "target_report",
+    "certify": "certificate",
     "check": "targets",
     "export_tflite": "exporter",
     "fold": "exporter",

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def export(arguments: Sequence[str]) -> None:
     """Exports a .keras file, checks and verifies it if asked to, and writes the .tflite file last."""
-    options = export_parser().parse_args(arguments)
+    options = export_options(arguments)
     check_output(options.output, options.model)
     from .targets import check_target
 
@@ -49,10 +49,38 @@ def export(arguments: Sequence[str]) -> None:
     tflite_bytes = export_tflite(
         model, input_range=tuple(options.input_range), form=options.form, target=options.target
     )
-    if options.verify is not None:
+    files = {options.output: tflite_bytes}
+    if options.certificate is not None:
+        files |= certify_or_fail(model, tflite_bytes, options)
+    elif options.verify is not None:
         verify_or_fail(model, tflite_bytes, load_samples(options.verify))
-    write_atomically(options.output, tflite_bytes)
-    print(f"{options.output}: {len(tflite_bytes):,} bytes")
+    for path, data in files.items():
+        write_atomically(path, data)
+        print(f"{path}: {len(data):,} bytes")
+
+
+def export_options(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options of `export`, checked as far as they can be before any work is done."""
+    parser = export_parser()
+    options = parser.parse_args(arguments)
+    if options.certificate is None:
+        return options
+    if options.verify is None:
+        parser.error("--certificate needs samples to run the file on: add --samples SAMPLES.npz")
+    if options.certificate.suffix not in (".html", ".htm"):
+        parser.error(f"--certificate must be an .html file, its .json comes beside it. Received: {options.certificate}")
+    if options.form == "step":
+        parser.error("--certificate is for the unrolled form. Received: --form step")
+    for path in certificate_paths(options.certificate):
+        check_output(path, options.model)
+        if path.resolve() == options.output.resolve():
+            parser.error(f"--certificate and --output must be different files. Received: {path} for both")
+    return options
+
+
+def certificate_paths(html: Path) -> tuple[Path, Path]:
+    """The page, and the same as JSON beside it."""
+    return html, html.with_suffix(".json")
 
 
 def export_parser() -> argparse.ArgumentParser:
@@ -73,9 +101,16 @@ def export_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--verify",
+        "--samples",
         type=Path,
         metavar="SAMPLES.npz",
         help="run the file on these samples on every runtime, print the report, and write only an exact file",
+    )
+    parser.add_argument(
+        "--certificate",
+        type=Path,
+        metavar="CERT.html",
+        help="write the proof of the file as a page, and CERT.json beside it (needs --samples)",
     )
     parser.add_argument(
         "--target", metavar="TARGET", help="write only a file that runs wholly on this target, such as ethos-u55-128"
@@ -149,9 +184,25 @@ def verify_or_fail(model: keras.Model, tflite_bytes: bytes, samples: np.ndarray)
     report = verify(model, tflite_bytes, samples)
     print(report)
     if not report.exact:
-        raise ValueError("The runtimes do not agree on this file, so it was not written. The report shows where.")
+        raise ValueError(DISAGREE)
 
 
+def certify_or_fail(model: keras.Model, tflite_bytes: bytes, options: argparse.Namespace) -> dict[Path, bytes]:
+    """Prints the report. Returns the certificate's files. Raises: ValueError unless the file is exact and proven."""
+    from . import certify
+
+    certificate = certify(model, tflite_bytes, load_samples(options.verify), target=options.target)
+    print(certificate.report)
+    if not certificate.report.exact:
+        raise ValueError(DISAGREE)
+    unproven = [proof.layer for proof in certificate.proofs if not proof.holds]
+    if unproven:
+        raise ValueError(f"Every spiking layer must be proven on all operands. Received: {', '.join(unproven)} not.")
+    page, data = certificate_paths(options.certificate)
+    return {page: certificate.to_html().encode(), data: certificate.to_json().encode()}
+
+
+DISAGREE = "The runtimes do not agree on this file, so it was not written. The report shows where."
 DEFAULT_COMMAND = "export"
 COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "export": export,

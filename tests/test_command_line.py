@@ -1,5 +1,6 @@
 """What the command writes, prints and returns; and that it never leaves less than it found."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -68,6 +69,59 @@ def test_verify_prints_the_report(folder, capsys):
     out = capsys.readouterr().out
     assert out.startswith("tiny: EXACT, 0 of ")
     assert out.splitlines()[-1].startswith("model.tflite: ")
+
+
+CERTIFIED = ["model.keras", "-o", "model.tflite", "--samples", "samples.npz", "--certificate", "cert.html"]
+
+
+def test_a_certificate_is_a_page_and_json_of_the_file_written(folder, capsys):
+    assert main(["export", *CERTIFIED, "--target", "ethos-u55-32"]) == 0
+    document = json.loads((folder / "cert.json").read_text())
+    assert document["exact"] is True
+    assert document["sha256"] == hashlib.sha256((folder / "model.tflite").read_bytes()).hexdigest()
+    assert document["target"]["target"] == "ethos-u55-32"
+    assert document["sha256"] in (folder / "cert.html").read_text()
+    out = capsys.readouterr().out
+    assert out.startswith("tiny: EXACT, 0 of ")
+    assert [line.split(":")[0] for line in out.splitlines()[-3:]] == ["model.tflite", "cert.html", "cert.json"]
+
+
+def test_samples_alone_verify(folder, capsys):
+    assert main(["model.keras", "-o", "model.tflite", "--samples", "samples.npz"]) == 0
+    assert capsys.readouterr().out.startswith("tiny: EXACT, 0 of ")
+
+
+def test_a_layer_that_is_not_proven_leaves_no_file(folder, capsys, monkeypatch):
+    from keras_ternary_spike.export import proof
+
+    monkeypatch.setattr(proof, "recurrence", lambda currents, neuron: np.ones_like(currents))
+    assert_fails(capsys, folder, CERTIFIED, "Every spiking layer must be proven on all operands. Received: ternary_lif")
+
+
+def test_a_certificate_that_cannot_be_made_leaves_no_file(folder, capsys):
+    np.savez("samples.npz", samples=np.zeros((3, 4)))
+    assert_fails(capsys, folder, CERTIFIED, "`samples` must have shape ('samples', 5). Received: (3, 4)")
+
+
+def test_a_folder_of_the_certificate_that_is_missing_is_refused_before_any_work(folder, capsys):
+    arguments = ["none.keras", "-o", "m.tflite", "--samples", "s.npz", "--certificate", "nowhere/cert.html"]
+    assert_fails(capsys, folder, arguments, "The folder of the output must exist. Received: nowhere/cert.html")
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--certificate", "cert.html"], "--certificate needs samples to run the file on"),
+        (["--certificate", "cert.pdf", "--samples", "s.npz"], "--certificate must be an .html file"),
+        (["--certificate", "m.html", "--samples", "s.npz"], "must be different files. Received: m.html for both"),
+        (["--certificate", "c.html", "--samples", "s.npz", "--form", "step"], "--certificate is for the unrolled form"),
+    ],
+)
+def test_a_certificate_that_makes_no_sense_is_wrong_usage(arguments, message, folder, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["model.keras", "-o", "m.html", *arguments])
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 def test_the_module_runs_as_a_command_in_a_fresh_process(model, folder):

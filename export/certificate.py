@@ -1,0 +1,136 @@
+"""The document for the people who build the device: proofs, comparisons, counts, sizes and estimates of one file."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import flatbuffer
+from .observation import LayerSpikes, observe
+from .program import Program
+from .proof import Proof, prove
+from .report import Report
+from .target_report import TargetReport
+from .targets import check, check_target
+from .verification import verify
+from .work import Work, work
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes. arena: RAM of TFLite Micro (None: not installed); file, gzip, constants: flash, the last without names."""
+
+    arena: int | None
+    file: int
+    gzip: int
+    constants: int
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What `certify` found. `to_html()` is the page, `to_dict()` the same for JSON.
+
+    report: of `verify`, value by value on the samples.
+    proofs: one per spiking layer, for every operand.
+    spikes: one per spiking layer, on the samples.
+    work: additions and multiplications of one sample.
+    memory: of the file.
+    target: of `check`; None where no target was asked for.
+    sha256: of the file.
+    metadata: of the file.
+    """
+
+    report: Report
+    proofs: tuple[Proof, ...]
+    spikes: tuple[LayerSpikes, ...]
+    work: Work
+    memory: Memory
+    target: TargetReport | None
+    sha256: str
+    metadata: Mapping[str, object]
+
+    @property
+    def exact(self) -> bool:
+        """Whether no value differs on the samples and every proof holds."""
+        return self.report.exact and all(proof.holds for proof in self.proofs)
+
+    def to_dict(self) -> dict[str, object]:
+        """Only dicts, lists, strings, numbers, booleans and None."""
+        document = {
+            "exact": self.exact,
+            "sha256": self.sha256,
+            "report": self.report.to_dict(),
+            "proofs": [{"holds": proof.holds, **asdict(proof)} for proof in self.proofs],
+            "spikes": [{"share": layer.share, **asdict(layer)} for layer in self.spikes],
+            "work": asdict(self.work),
+            "memory": asdict(self.memory),
+            "target": None if self.target is None else self.target.to_dict(),
+            "metadata": self.metadata,
+        }
+        return json.loads(json.dumps(document, allow_nan=False))  # tuples become lists
+
+    def to_json(self) -> str:
+        """`to_dict()` as text."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+
+    def to_html(self) -> str:
+        """One page that needs nothing else: no script, no style sheet, no image from elsewhere."""
+        from .certificate_page import page
+
+        return page(self)
+
+
+def certify(
+    model: keras.Model | None, tflite_bytes: bytes, samples: np.ndarray, *, target: str | None = None
+) -> Certificate:
+    """Verifies a file, proves its spiking layers on every operand, counts its work and asks the target.
+
+    Args:
+        model: The Keras model that was exported, or None to leave out the comparison with Keras.
+        tflite_bytes: The file, as `export_tflite` returns it, in the unrolled form.
+        samples: Numbers of shape `(samples, *input shape)`, in the units of the Keras model's input.
+        target: One of those of `check`, such as `"ethos-u55-128"`. Default: None, no target.
+
+    Raises:
+        ValueError: if the file is not one of `export_tflite`, the samples do not fit, or the target is unknown.
+        ImportError: naming the extra to install, if the target's tool is missing.
+
+    Example:
+        >>> Path("certificate.html").write_text(certify(model, tflite_bytes, images).to_html())
+    """
+    if target is not None:
+        check_target(target)
+    report = verify(model, tflite_bytes, samples)
+    program = flatbuffer.read(tflite_bytes)
+    proofs = prove(program)
+    spikes, activity = observe(model, program, proofs, samples)
+    return Certificate(
+        report=report,
+        proofs=proofs,
+        spikes=spikes,
+        work=work(program, activity),
+        memory=memory(program, tflite_bytes, report.arena_bytes),
+        target=None if target is None else check(tflite_bytes, target=target),
+        sha256=hashlib.sha256(tflite_bytes).hexdigest(),
+        metadata=program.metadata,
+    )
+
+
+def memory(program: Program, tflite_bytes: bytes, arena: int | None) -> Memory:
+    """Sizes of a file; constants that share a buffer in the file are counted once."""
+    constants = {tensor.data.tobytes() for tensor in program.tensors if tensor.data is not None}
+    return Memory(
+        arena=arena,
+        file=len(tflite_bytes),
+        gzip=len(gzip.compress(tflite_bytes, mtime=0)),
+        constants=sum(map(len, constants)),
+    )

@@ -1,0 +1,106 @@
+"""The operators of one spiking layer as a program of their own, on rows of cases instead of images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from .boundary import slices
+from .builder import Builder
+from .grid import INT8_MAX, INT8_MIN, Grid
+from .movement import emit_reshape
+from .network import Input
+from .program import Operator, Program
+from .work import ELEMENTWISE
+
+ROLES = ("positive", "membrane", "spike", "fired", "keep", "state", "within")
+ALL_INT8 = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.int8)
+
+
+def own_operators(program: Program, layer: str) -> tuple[Operator, ...]:
+    """The elementwise operators of one spiking layer, all timesteps, in order."""
+    return tuple(
+        operator
+        for operator in program.operators
+        if operator.kind in ELEMENTWISE and role_path(program, operator, layer)[0] in ROLES
+    )
+
+
+def role_path(program: Program, operator: Operator, layer: str) -> list[str]:
+    """["spike", "0"] of an operator that writes "<layer>/spike/0"; [""] for other layers."""
+    name = program.tensors[operator.output].name
+    return name[len(layer) + 1 :].split("/") if name.startswith(f"{layer}/") else [""]
+
+
+def current_tensors(program: Program, operators: Sequence[Operator]) -> tuple[int, ...]:
+    """The tensors that the operators read and none of them writes, constants left out."""
+    written = {operator.output for operator in operators}
+    read = dict.fromkeys(index for operator in operators for index in operator.inputs)
+    return tuple(index for index in read if index not in written and program.tensors[index].data is None)
+
+
+def isolate(program: Program, operators: Sequence[Operator], layer: str, frames: int) -> Program:
+    """The operators alone, their names without the layer's, its input the currents `(1, frames, cases)`.
+
+    frames: 1 where one current serves all timesteps, else their number: then each timestep has a current of its own,
+        even where two timesteps of the network share one.
+
+    Raises: ValueError if the currents lie on several grids, or a constant is not one number for all channels.
+    """
+    currents = current_tensors(program, operators)
+    check_alone(program, operators, currents, layer)
+    builder, first = Builder(), program.tensors[currents[0]]
+    width, grid = cases(frames).shape[-1], Grid(float(first.scale), first.zero_point)
+    tensor = builder.activation("currents", (frames, width), grid)
+    rows = slices(builder, Input(name="currents", shape=(width,), temporal=True), tensor, grid, frames)
+    shape = (*[1] * (len(first.shape) - 2), width)
+    rows = [emit_reshape(builder, row, f"current/{t}", shape, grid) for t, row in enumerate(rows)]
+    mapped: dict[int, int] = {}
+    for operator in operators:
+        timestep = 0 if frames == 1 else int(role_path(program, operator, layer)[1])
+        inputs = {index: rows[timestep] for index in currents} | mapped
+        mapped[operator.output] = _emit_again(builder, program, operator, inputs, layer, shape)
+    return builder.program("neuron", (tensor,), (mapped[operators[-1].output],))
+
+
+def cases(frames: int) -> np.ndarray:
+    """Currents to try, int8 `(samples, frames, cases)`: all 256, or, at every two neighbouring timesteps, all pairs.
+
+    The timesteps before a pair have current 0, and so no state; those behind it too.
+    """
+    if frames == 1:
+        return ALL_INT8[None, None]
+    pairs = np.stack(np.meshgrid(ALL_INT8, ALL_INT8, indexing="ij")).reshape(2, -1)
+    result = np.zeros((frames - 1, frames, pairs.shape[1]), np.int8)
+    for t in range(frames - 1):
+        result[t, t : t + 2] = pairs
+    return result
+
+
+def check_alone(program: Program, operators: Sequence[Operator], currents: Sequence[int], layer: str) -> None:
+    """Raises ValueError if the layer cannot stand for itself on one row."""
+    grids = {(float(program.tensors[i].scale), program.tensors[i].zero_point) for i in currents}
+    constants = [program.tensors[i] for operator in operators for i in operator.inputs]
+    if len(grids) != 1 or any(tensor.data is not None and tensor.data.size != 1 for tensor in constants):
+        raise ValueError(
+            "The currents of a spiking layer must lie on one grid, and its constants be single numbers. Received: "
+            f"{len(grids)} grids at {layer!r}. Export the model again."
+        )
+
+
+def _emit_again(
+    builder: Builder, program: Program, operator: Operator, mapped: Mapping[int, int], layer: str, shape: tuple
+) -> int:
+    inputs = tuple(
+        mapped[i] if program.tensors[i].data is None else _constant(builder, program, i, layer) for i in operator.inputs
+    )
+    output = program.tensors[operator.output]
+    grid, name = Grid(float(output.scale), output.zero_point), output.name.removeprefix(f"{layer}/")
+    return builder.emit(operator.kind, inputs, name, shape, grid, activation=operator.activation)
+
+
+def _constant(builder: Builder, program: Program, index: int, layer: str) -> int:
+    tensor = program.tensors[index]
+    name = tensor.name.removeprefix(f"{layer}/")
+    return builder.constant(name, tensor.data, tensor.scale, zero_point=tensor.zero_point)

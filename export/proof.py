@@ -1,0 +1,213 @@
+"""Each spiking layer of a file, run on every operand: on Program, on the runtimes, and against the neuron's equation.
+
+A layer's own operators are taken out of the file. Their currents are int8, so all of them can be tried: for every
+timestep all 65,536 pairs of the current before it, which is the state where it does not fire, and the current at it;
+all 256 currents where there is no state, or where one current serves all timesteps. Layers with the same operators
+share the run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from . import flatbuffer, runtimes
+from .grid import INT8_MAX, INT8_MIN
+from .isolation import cases, current_tensors, isolate, own_operators, role_path
+from .program import Program
+from .ties import channels_that_may_tie
+from .verification import differing
+from .work import APPLICATIONS
+
+SPIKES = re.compile(r"(spike|within)/\d+")
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """A spiking layer as a file states it. half: the threshold lies at half + 1/2 steps."""
+
+    name: str
+    decay: Fraction
+    half: int
+    signed: bool
+
+
+@dataclass(frozen=True)
+class Enumeration:
+    """A run over all operands of one layer.
+
+    cases: operands tried.
+    compared, differing: int8 values of all operators per runtime, against Program.
+    wrong: spikes of Program that differ from the neuron's equation in integers.
+    served: for every timestep the tensor that holds its spikes, without the layer's name.
+    """
+
+    cases: int
+    compared: Mapping[str, int]
+    differing: Mapping[str, int]
+    wrong: int
+    served: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What is known of one spiking layer for every operand, not only for samples.
+
+    method: "pairs" of state and current; all "currents", where there is no state or one current serves all timesteps;
+        or "kernel": a convolution or matrix product fires, and the rule of its multipliers keeps it away from ties.
+    cases: operands tried; for "kernel", output channels looked at.
+    compared, differing: int8 values of all its operators per runtime, against Program. Empty for "kernel".
+    wrong: spikes that differ from the neuron's equation in integers; for "kernel", channels that break the rule.
+    spikes: the tensors that hold its spikes, one per timestep.
+    """
+
+    layer: str
+    decay: str
+    steps_per_unit: int
+    method: str
+    cases: int
+    compared: Mapping[str, int]
+    differing: Mapping[str, int]
+    wrong: int
+    spikes: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        return not self.wrong and not any(self.differing.values())
+
+
+def prove(program: Program) -> tuple[Proof, ...]:
+    """One proof per spiking layer, in the order of the file.
+
+    Raises: ValueError if the metadata or the operators of a layer are not those of `export_tflite`.
+    """
+    known: dict[tuple, Enumeration] = {}
+    proofs: list[Proof] = []
+    for neuron in neurons(program):
+        prove_one = _prove_operators if own_operators(program, neuron.name) else _prove_kernel
+        proofs.append(prove_one(program, neuron, known, proofs))
+    return tuple(proofs)
+
+
+def neurons(program: Program) -> tuple[Neuron, ...]:
+    """The spiking layers that a file states. Raises: ValueError if its metadata is not that of `export_tflite`."""
+    try:
+        return tuple(
+            Neuron(one["name"], Fraction(one["decay"]), one["steps_per_unit"] // 2, -1 in one["levels"])
+            for one in program.metadata["neurons"]
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"The file must state its spiking layers, as files of `export_tflite` do. Received: {error!r} in its "
+            "metadata. Export the model again."
+        ) from error
+
+
+def recurrence(currents: np.ndarray, neuron: Neuron) -> np.ndarray:
+    """The neuron's equation in integers: spikes of currents `(samples, timesteps, cases)`.
+
+    membrane[t] = round(decay * membrane[t-1]) + current[t] in whole steps, saturated like int8; fires beyond `half`.
+    """
+    n, d = neuron.decay.numerator, neuron.decay.denominator
+    membrane, spikes = np.zeros(currents[:, 0].shape, np.int64), []
+    for current in np.moveaxis(currents.astype(np.int64), 1, 0):
+        membrane = np.clip((2 * n * membrane + d) // (2 * d) + current, INT8_MIN, INT8_MAX)
+        spike = (membrane > neuron.half).astype(np.int8)
+        if neuron.signed:
+            spike -= membrane < -neuron.half
+        spikes.append(spike)
+        membrane = np.where(spike == 0, membrane, 0)
+    return np.stack(spikes, axis=1)
+
+
+def _prove_operators(program: Program, neuron: Neuron, known: dict, earlier: list[Proof]) -> Proof:
+    operators, timesteps = own_operators(program, neuron.name), program.metadata["timesteps"]
+    alike = neuron.decay == 0 or len(current_tensors(program, operators)) == 1
+    frames = 1 if alike else timesteps
+    alone = isolate(program, operators, neuron.name, frames)
+    key = (flatbuffer.write(alone), neuron.decay, neuron.half, neuron.signed)
+    if key not in known:
+        known[key] = enumerate_cases(alone, neuron, frames, timesteps)
+    found = known[key]
+    served = [f"{neuron.name}/{role}" for role in found.served]
+    if neuron.decay == 0:
+        served = _present(program, [f"{neuron.name}/spike/{t}" for t in range(timesteps)], earlier)
+    method = "currents" if alike else "pairs"
+    return _proof(neuron, method, found.cases, found.wrong, served, found.compared, found.differing)
+
+
+def _prove_kernel(program: Program, neuron: Neuron, known: dict, earlier: list[Proof]) -> Proof:
+    firing = [
+        operator
+        for operator in program.operators
+        if operator.kind in APPLICATIONS and role_path(program, operator, neuron.name)[0] == "spike"
+    ]
+    if not firing:
+        raise ValueError(
+            f"Every spiking layer of a file must have operators. Received: none of {neuron.name!r}. Export the model "
+            "again."
+        )
+    breaking = np.any([channels_that_may_tie(program, operator) for operator in firing], axis=0)
+    names = [f"{neuron.name}/spike/0"] * program.metadata["timesteps"]
+    if program.tensors[firing[0].output].name != names[0]:
+        names = _present(program, [f"{name}/{t}" for t, name in enumerate(names)], earlier)
+    return _proof(neuron, "kernel", breaking.size, int(breaking.sum()), names)
+
+
+def _proof(neuron: Neuron, method: str, tried: int, wrong: int, spikes, compared=None, differing=None) -> Proof:
+    return Proof(
+        layer=neuron.name,
+        decay=str(neuron.decay),
+        steps_per_unit=2 * neuron.half + 1,
+        method=method,
+        cases=tried,
+        compared=compared or {},
+        differing=differing or {},
+        wrong=wrong,
+        spikes=tuple(spikes),
+    )
+
+
+def enumerate_cases(alone: Program, neuron: Neuron, frames: int, timesteps: int) -> Enumeration:
+    """Runs an isolated layer on all its cases, on Program, on every installed runtime and as the equation."""
+    inputs = cases(frames)
+    trace, exposed = alone.trace(inputs), runtimes.expose(flatbuffer.write(alone))
+    results = {name: runtime.run(exposed, inputs) for name, runtime in runtimes.installed().items()}
+    expected = recurrence(np.repeat(inputs, timesteps // frames, axis=1), neuron)
+    found = [_closest(trace, expected[:, t], t) for t in range(timesteps)]
+    return Enumeration(
+        cases=inputs.shape[0] * inputs.shape[2],
+        compared={name: sum(values.size for values in result.values()) for name, result in results.items()},
+        differing={
+            name: sum(differing(values, trace[tensor]) for tensor, values in result.items())
+            for name, result in results.items()
+        },
+        wrong=sum(wrong for wrong, _ in found),
+        served=tuple(name for _, name in found),
+    )
+
+
+def _closest(trace: Mapping[str, np.ndarray], expected: np.ndarray, t: int) -> tuple[int, str]:
+    """(wrong spikes, name) of the spike tensor of timestep t: its own, or an equal one that serves it too."""
+    own = f"spike/{t}"
+    names = [own] if own in trace else [name for name in trace if SPIKES.fullmatch(name)]
+    return min((differing(trace[name].reshape(expected.shape), expected), name) for name in names)
+
+
+def _present(program: Program, names: list[str], earlier: list[Proof]) -> tuple[str, ...]:
+    """The names, one per timestep; where one is missing, that of a timestep with equal spikes in an earlier layer.
+
+    An operator asked for twice is emitted once, so equal inputs at two timesteps leave one name. Empty if none fits.
+    """
+    tensors = {tensor.name for tensor in program.tensors}
+    single = [name for name in names if name in tensors]
+    found = []
+    for t, name in enumerate(names):
+        twins = [names[proof.spikes.index(proof.spikes[t])] for proof in earlier if proof.spikes]
+        last = single if len(single) == 1 else []
+        found += [twin for twin in (name, *twins, *last) if twin in tensors][:1]
+    return tuple(found) if len(found) == len(names) else ()

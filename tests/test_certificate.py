@@ -1,0 +1,321 @@
+"""The certificate: proofs that fail when a layer is wrong, spikes of the model's own layers, a page of its own."""
+
+import json
+import re
+from dataclasses import replace
+from fractions import Fraction
+from html.parser import HTMLParser
+
+import keras
+import numpy as np
+import pytest
+
+from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
+from keras_ternary_spike.export import certify, export_tflite, runtimes
+from keras_ternary_spike.export.certificate import memory
+from keras_ternary_spike.export.flatbuffer import read, write
+from keras_ternary_spike.export.observation import flipped_layers
+from keras_ternary_spike.export.proof import Neuron, prove, recurrence
+from keras_ternary_spike.export.ties import channels_that_may_tie
+
+RUNTIMES = ["reference", "optimized", "xnnpack", "tflm"]
+
+
+def build(timesteps=3, decays=(0.25, 0.25, 0.0), neuron=TernaryLIF):
+    """A constant current, a changing one, and a layer without state."""
+    keras.utils.set_random_seed(0)
+    layers, model = keras.layers, keras.Sequential([keras.Input((6, 6, 1)), DirectEncoding(timesteps)], name="three")
+    for index, decay in enumerate(decays):
+        model.add(PerTimestep(layers.Conv2D(4, 3, padding="same", kernel_initializer="he_normal")))
+        model.add(neuron(decay=decay, name=f"lif_{index}"))
+    for layer in (PerTimestep(layers.Flatten()), PerTimestep(layers.Dense(5, name="classes")), TimeAverage()):
+        model.add(layer)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build()
+
+
+@pytest.fixture(scope="module")
+def tflite_bytes(model):
+    return export_tflite(model)
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return np.random.default_rng(0).random((12, 6, 6, 1)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def certificate(model, tflite_bytes, samples):
+    return certify(model, tflite_bytes, samples)
+
+
+def changed(program, name, **changes):
+    """The program with one tensor changed."""
+    assert name in {tensor.name for tensor in program.tensors}
+    tensors = tuple(replace(t, **changes) if t.name == name else t for t in program.tensors)
+    return replace(program, tensors=tensors)
+
+
+def test_an_exported_file_is_exact_and_every_layer_is_proven(certificate):
+    assert certificate.exact
+    assert [proof.holds for proof in certificate.proofs] == [True, True, True]
+    assert [(proof.layer, proof.method) for proof in certificate.proofs] == [
+        ("lif_0", "currents"),
+        ("lif_1", "pairs"),
+        ("lif_2", "kernel"),
+    ]
+
+
+def test_every_operand_is_tried_on_every_runtime(certificate):
+    constant, changing, kernel = certificate.proofs
+    # 256 currents; 65,536 pairs at the second and third timestep; 4 channels.
+    assert [proof.cases for proof in certificate.proofs] == [256, 2 * 65536, 4]
+    # The values of a case: a constant current brought into shape (2), 5 operators; three currents stacked (3), cut (3),
+    # brought into shape (3), 10 operators.
+    assert constant.compared == dict.fromkeys(RUNTIMES, 256 * (2 + 5))
+    assert changing.compared == dict.fromkeys(RUNTIMES, 2 * 65536 * (9 + 10))
+    assert changing.differing == dict.fromkeys(RUNTIMES, 0)
+    assert kernel.compared == {}
+
+
+def test_spike_tensors_of_a_layer_are_those_of_its_timesteps(certificate):
+    assert [proof.spikes for proof in certificate.proofs] == [
+        ("lif_0/spike/0", "lif_0/spike/1", "lif_0/spike/2"),
+        ("lif_1/spike/0", "lif_1/spike/1", "lif_1/spike/2"),
+        ("lif_2/spike/0/0", "lif_2/spike/0/1", "lif_2/spike/0/2"),
+    ]
+
+
+@pytest.mark.parametrize("neuron", [TernaryLIF, BinaryLIF])
+@pytest.mark.parametrize(
+    "timesteps, decays",
+    [(1, (0.25, 0.5)), (2, (0.1, 0.9)), (4, (0.1, 0.0, 0.1)), (6, (0.25, 0.1, 0.0)), (3, (1.0, 1.0))],
+)
+def test_layers_of_every_kind_are_proven_and_their_spikes_found(timesteps, decays, neuron):
+    """Small decays and long constant currents leave out operators: a timestep's spikes are then another's."""
+    program = read(export_tflite(build(timesteps, decays, neuron)))
+    samples = np.random.default_rng(1).integers(-128, 128, (2, 6, 6, 1)).astype(np.int8)
+    trace = program.trace(samples)
+    for proof in prove(program):
+        assert proof.holds
+        assert len(proof.spikes) == timesteps
+        assert all(set(np.unique(trace[name])) <= {-1, 0, 1} for name in proof.spikes)
+
+
+def test_layers_with_the_same_operators_share_one_run(monkeypatch):
+    from keras_ternary_spike.export import proof
+
+    program, runs, enumerate_cases = read(export_tflite(build(2, (0.25,) * 4))), [], proof.enumerate_cases
+
+    def counting(*arguments):
+        runs.append(arguments)
+        return enumerate_cases(*arguments)
+
+    monkeypatch.setattr(proof, "enumerate_cases", counting)
+    assert [one.method for one in prove(program)] == ["currents", "pairs", "pairs", "pairs"]
+    assert len(runs) == 2
+
+
+def test_a_wrong_decay_in_the_file_is_not_proven(tflite_bytes):
+    program = read(tflite_bytes)
+    slower = next(t for t in program.tensors if t.name == "lif_1/decay/3d").scale * 2
+    tampered = program
+    for name in ("lif_1/decay/3d", "lif_1/keep/0", "lif_1/keep/1"):
+        tampered = changed(tampered, name, scale=slower)
+    for name in ("lif_1/state/0", "lif_1/state/1"):
+        scale = next(t for t in program.tensors if t.name == name).scale * 2
+        tampered = changed(tampered, name, scale=scale)
+    proof = prove(tampered)[1]
+    assert proof.wrong > 0
+    assert not proof.holds
+    assert set(proof.differing.values()) == {0}  # the runtimes agree: on another neuron
+
+
+def test_a_threshold_that_ties_is_not_proven(tflite_bytes):
+    program = read(tflite_bytes)
+    grid = np.float32(1 / 200)  # the threshold lies on a step: equality fires in some roundings only
+    names = [t.name for t in program.tensors if t.name.startswith(("conv2d_1/current", "lif_1/membrane"))]
+    tampered = program
+    for name in names:
+        tampered = changed(tampered, name, scale=grid)
+    assert not prove(tampered)[1].holds
+
+
+def test_an_odd_kernel_of_a_firing_layer_may_tie(tflite_bytes):
+    program = read(tflite_bytes)
+    kernel = next(t for t in program.tensors if t.name == "conv2d_2/kernel")
+    data = kernel.data.copy()
+    data[2, 0, 0, 0] += 1
+    firing = next(o for o in program.operators if program.tensors[o.output].name == "lif_2/spike/0/0")
+    assert channels_that_may_tie(program, firing).tolist() == [False] * 4
+    tampered = changed(program, kernel.name, data=data)
+    assert channels_that_may_tie(tampered, firing).tolist() == [False, False, True, False]
+    assert prove(tampered)[2].wrong == 1
+
+
+def test_a_runtime_that_is_wrong_on_one_pair_is_not_proven(tflite_bytes, monkeypatch):
+    right = runtimes.RUNTIMES["xnnpack"].run
+
+    def wrong(tflite, inputs):
+        outputs = right(tflite, inputs)
+        if "spike/1" in outputs:
+            outputs["spike/1"].flat[12345 % outputs["spike/1"].size] ^= 1
+        return outputs
+
+    broken = runtimes.Runtime("xnnpack", wrong)
+    monkeypatch.setattr(runtimes, "RUNTIMES", dict(runtimes.RUNTIMES) | {"xnnpack": broken})
+    proof = prove(read(tflite_bytes))[1]
+    assert proof.differing == {"reference": 0, "optimized": 0, "xnnpack": 1, "tflm": 0}
+    assert not proof.holds
+
+
+def test_the_equation_in_integers_follows_the_fractions():
+    """decay 1/3, threshold at 2.5 steps: 2 -> 2/3 rounds to 1, 1 + 2 = 3 fires and resets; 2 again, then 1 - 4 = -3."""
+    currents = np.array([2, 2, 2, -4, 1], np.int8).reshape(1, 5, 1)
+    spikes = recurrence(currents, Neuron("lif", Fraction(1, 3), 2, signed=True))
+    assert spikes.ravel().tolist() == [0, 1, 0, -1, 0]
+    assert recurrence(currents, Neuron("lif", Fraction(1, 3), 2, signed=False)).ravel().tolist() == [0, 1, 0, 0, 0]
+
+
+def test_spikes_are_compared_with_those_of_the_models_own_layers(model, tflite_bytes, samples, certificate):
+    layers = [model.get_layer(f"lif_{index}").output for index in range(3)]
+    expected = [np.sign(x) for x in keras.Model(model.inputs, layers).predict(samples, verbose=0)]
+    program = read(tflite_bytes)
+    scale = program.tensors[program.inputs[0]]
+    integers = np.clip(np.rint(samples / np.float64(scale.scale)) + scale.zero_point, -128, 127).astype(np.int8)
+    trace = program.trace(integers)
+    for layer, proof, theirs in zip(certificate.spikes, certificate.proofs, expected, strict=True):
+        ours = np.stack([trace[name] for name in proof.spikes], axis=1)
+        assert (layer.same, layer.compared) == (np.count_nonzero(ours == theirs), 12 * 3 * 6 * 6 * 4)
+        assert layer.firing_rate == np.mean(ours != 0)
+        assert layer.share > 0.8
+
+
+def test_a_negative_amplitude_leaves_the_spikes_comparable(samples):
+    model = build(2, (0.25,))
+    model.get_layer("lif_0").amplitude.assign(-1.5)
+    (layer,) = certify(model, export_tflite(model), samples).spikes
+    assert layer.share > 0.9
+
+
+def test_layers_whose_signs_are_flipped_are_read_from_the_notes(tflite_bytes):
+    note = "Some channels of 'lif_1' spike with the opposite sign: their factor behind MaxPooling2D is negative."
+    program = read(tflite_bytes)
+    assert flipped_layers(program) == set()
+    assert flipped_layers(replace(program, metadata=program.metadata | {"notes": [note]})) == {"lif_1"}
+
+
+def test_without_a_model_nothing_is_compared_with_keras(tflite_bytes, samples):
+    found = certify(None, tflite_bytes, samples)
+    assert found.exact
+    assert [(layer.compared, layer.share) for layer in found.spikes] == [(0, None)] * 3
+    assert "not compared" in found.to_html()
+
+
+def test_work_on_spikes_is_measured_on_the_samples(certificate):
+    first, *_, total = (*certificate.work.layers, certificate.work.total)
+    # 16 of 18 kernel rows meet a pixel of each axis: once, for the current is constant.
+    assert (first.multiply_accumulates, first.additions) == (16 * 16 * 4, 0)
+    # Two convolutions at three timesteps, the classes once, on the sum of spikes.
+    assert total.additions == 2 * 3 * 16 * 16 * 4 * 4 + 144 * 5
+    assert 0 < total.additions_measured < total.additions
+
+
+def test_memory_counts_equal_constants_once(tflite_bytes):
+    program = read(tflite_bytes)
+    sizes = memory(program, tflite_bytes, None)
+    assert (sizes.arena, sizes.file) == (None, len(tflite_bytes))
+    assert 3 * 3 * 4 * 9 + 144 * 5 < sizes.constants < sizes.file
+    assert sizes.gzip < sizes.file
+    assert memory(replace(program, tensors=program.tensors * 2), tflite_bytes, None).constants == sizes.constants
+
+
+def test_json_holds_everything(certificate):
+    document = json.loads(certificate.to_json())
+    assert document == certificate.to_dict()
+    assert document["exact"] is True
+    assert document["report"]["exact"] is True
+    assert [proof["holds"] for proof in document["proofs"]] == [True] * 3
+    assert document["metadata"]["timesteps"] == 3
+    assert document["target"] is None
+    assert re.fullmatch(r"[0-9a-f]{64}", document["sha256"])
+
+
+class Tags(HTMLParser):
+    """Collects what a page opens, closes and refers to."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.references, self.balanced = [], [], True
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.references += [value for name, value in attributes if name in ("src", "href", "srcset", "data")]
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        self.balanced &= self.open.pop() == tag
+
+
+def test_the_page_needs_nothing_from_elsewhere(certificate):
+    page = certificate.to_html()
+    tags = Tags(page)
+    assert tags.balanced and not tags.open
+    assert tags.references == []
+    assert "://" not in page and "<script" not in page and "@import" not in page and "url(" not in page
+
+
+def test_the_page_says_what_was_found(certificate):
+    page = certificate.to_html()
+    assert "EXACT" in page and "NOT EXACT" not in page and "not proven" not in page
+    for text in ("lif_0", "65,536 pairs of state and current, 2 timesteps", certificate.sha256, "12 samples"):
+        assert text in page
+
+
+def test_the_page_says_when_something_is_wrong(certificate):
+    failing = replace(certificate.proofs[1], wrong=7)
+    page = replace(certificate, proofs=(certificate.proofs[0], failing, certificate.proofs[2])).to_html()
+    assert "NOT EXACT" in page
+    assert "2 of 3 spiking layers" in page
+    assert "<td class=bad>not proven</td>" in page
+
+
+def test_names_cannot_break_the_page(tflite_bytes, samples):
+    page = certify(None, write(replace(read(tflite_bytes), name="<b>&")), samples).to_html()
+    assert "<title>&lt;b&gt;&amp;: certificate</title>" in page
+
+
+def test_the_estimate_for_an_ethos_u_is_on_the_page(tflite_bytes, samples):
+    found = certify(None, tflite_bytes, samples[:1], target="ethos-u55-128")
+    assert found.target.accepted
+    assert f"{found.target.facts['cycles']:,}" in found.to_html()
+    assert found.to_dict()["target"]["facts"]["cpu_operators"] == 0
+
+
+def test_an_unknown_target_is_refused_first(tflite_bytes):
+    with pytest.raises(ValueError, match=r"`target` must be one of litert, .*Received: 'abacus'"):
+        certify(None, b"no file", np.zeros((1, 6, 6, 1)), target="abacus")
+
+
+def test_a_file_without_our_metadata_is_refused(tflite_bytes, samples):
+    foreign = write(replace(read(tflite_bytes), metadata={}))
+    with pytest.raises(ValueError, match="The file must state its spiking layers"):
+        certify(None, foreign, samples)
+
+
+def test_a_layer_that_the_file_does_not_compute_is_refused(tflite_bytes):
+    program = read(tflite_bytes)
+    metadata = json.loads(json.dumps(program.metadata))
+    metadata["neurons"][1]["name"] = "ghost"
+    with pytest.raises(ValueError, match=r"Every spiking layer .* must have operators\. Received: none of 'ghost'"):
+        prove(replace(program, metadata=metadata))
+
+
+def test_a_file_of_the_step_form_is_refused(model, samples):
+    with pytest.raises(ValueError, match="The file must have one input"):
+        certify(model, export_tflite(model, form="step"), samples)
