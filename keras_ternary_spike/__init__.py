@@ -5,6 +5,7 @@ imported, before or after this package, all of them are, so that `keras.saving.l
 """
 
 import importlib
+import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,10 @@ import wrapt
 if TYPE_CHECKING:
     from .cell import BinaryLIFCell as BinaryLIFCell
     from .cell import TernaryLIFCell as TernaryLIFCell
+    from .firing_rate import FiringRate as FiringRate
+    from .health import Health as Health
+    from .health import NeuronHealth as NeuronHealth
+    from .health import measure_health as measure_health
     from .layer import BinaryLIF as BinaryLIF
     from .layer import TernaryLIF as TernaryLIF
     from .surrogate import ATan as ATan
@@ -34,12 +39,19 @@ _MODULES = {
     "DirectEncoding": "timesteps",
     "PerTimestep": "timesteps",
     "TimeAverage": "timesteps",
+    "FiringRate": "firing_rate",
+    "NeuronHealth": "health",
+    "Health": "health",
+    "measure_health": "health",
     "Rectangular": "surrogate",
     "Triangular": "surrogate",
     "ATan": "surrogate",
     "Sigmoid": "surrogate",
     "FastSigmoid": "surrogate",
 }
+
+_SOURCES = {f"{__name__}.{module}" for module in (*_MODULES.values(), "dynamics")}  # they import names from each other
+_imported: set[str] = set()  # Keras and sources, once their import is over
 
 __all__ = ["__version__", *_MODULES]
 
@@ -62,5 +74,13 @@ def __dir__() -> list[str]:
 
 
 @wrapt.when_imported("keras")
-def _register(keras: ModuleType) -> None:
-    _resolve()
+def _register(module: ModuleType) -> None:
+    """Resolve the names, unless one of our modules imports Keras and is not done: it comes here too when it is."""
+    _imported.add(module.__name__)
+    half_imported = _SOURCES & sys.modules.keys() - _imported
+    if "keras" in _imported and not half_imported:
+        _resolve()
+
+
+for _source in _SOURCES:
+    wrapt.register_post_import_hook(_register, _source)

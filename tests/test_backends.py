@@ -5,7 +5,17 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_ternary_spike import ATan, DirectEncoding, PerTimestep, TernaryLIF, TernaryLIFCell, TimeAverage
+from keras_ternary_spike import (
+    ATan,
+    DirectEncoding,
+    FiringRate,
+    Health,
+    PerTimestep,
+    TernaryLIF,
+    TernaryLIFCell,
+    TimeAverage,
+    measure_health,
+)
 from keras_ternary_spike.dynamics import Dynamics, lif_sequence
 
 BACKEND = keras.backend.backend()
@@ -146,6 +156,16 @@ def test_stateful_chunks_equal_one_long_call(rng):
     layer, whole = TernaryLIF(stateful=True), TernaryLIF()(sequences)
     chunks = [numbers(layer(sequences[:, :2])), numbers(layer(sequences[:, 2:]))]
     np.testing.assert_allclose(np.concatenate(chunks, axis=1), numbers(whole), atol=1e-6)
+
+
+def test_firing_rate_and_dead_neurons_are_found():
+    model = keras.Sequential([keras.Input((2, 3)), TernaryLIF(amplitude_per="channel", name="lif")])
+    current = np.array([[[2.0, 0.0, 0.1], [-2.0, 0.1, 3.0]]] * 3, "float32")
+    expected = Health(firing_rate=0.5, neurons=3, dead=1, saturated=1)
+    assert measure_health(model, current, batch_size=2) == {"lif": expected}
+    metric = FiringRate()
+    metric.update_state(model(current))
+    np.testing.assert_allclose(float(numbers(metric.result())), 0.5, rtol=1e-6)
 
 
 def test_symbolic_shape_and_config(rng):

@@ -199,6 +199,15 @@ def test_importing_the_package_stays_light():
     assert run_python(script).splitlines() == [f"{keras_ternary_spike.__version__} True", "[]"]
 
 
+@pytest.mark.parametrize("module", ["dynamics", "surrogate", "recurrence", "cell", "layer", "health", "timesteps"])
+def test_any_module_can_be_imported_first(module):
+    script = f"""
+        import keras_ternary_spike.{module}
+        print("NeuronHealth" in vars(keras_ternary_spike))
+        """
+    assert run_python(script) == "True"
+
+
 def test_every_public_name_resolves():
     for name in keras_ternary_spike.__all__:
         assert hasattr(keras_ternary_spike, name), name
