@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from . import presets
 from .cell import BinaryLIFCell, LIFCell, TernaryLIFCell
 from .dynamics import DECAY, THRESHOLD, lif_sequence
 from .surrogate import PACKAGE, Surrogate
@@ -158,6 +159,20 @@ class TernaryLIF(LIF):
     """
 
     cell_class = TernaryLIFCell
+
+    @classmethod
+    def from_preset(cls, preset: str, **options: Any) -> TernaryLIF:
+        """A layer that computes what others do.
+
+        Args:
+            preset: "paper" (Guo et al., 2024, with the numbers of its released code) or "official_code" (that code,
+                which keeps the amplitude at 1).
+            **options: any arguments of the layer; they come before those of the preset.
+
+        Raises:
+            ValueError: if nothing by that name is known.
+        """
+        return cls(**{**presets.preset(preset), **options})
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
