@@ -55,7 +55,7 @@ def _sign_in_front(network: Network, lif: LIF) -> Network:
         )
     which = "Some" if np.any(lif.amplitude > 0) else "All"
     note = f"{which} channels of {lif.name!r} spike with the opposite sign: their amplitude is negative."
-    network = affine_before(network, network[lif.name], "sign", np.sign(lif.amplitude), 0.0)
+    network = affine_before(network, network[lif.name], "sign", np.where(lif.amplitude < 0, -1.0, 1.0), 0.0)
     return replace(network, notes=(*network.notes, note))
 
 

@@ -139,7 +139,7 @@ def _amplitude(layer: Any, source: Node) -> np.ndarray:
             f"Kernels that pixels share can take up one amplitude, or one per channel. Received: layer {layer.name!r} "
             f'with one per element, {amplitude.shape}. Build it with amplitude_per="channel", or behind Flatten.'
         )
-    if np.any(amplitude == 0):
+    if np.all(amplitude == 0):
         raise ValueError(f"`amplitude` must not be 0: no spike would arrive anywhere. Received: layer {layer.name!r}.")
     return amplitude
 

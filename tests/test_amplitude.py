@@ -152,9 +152,21 @@ def test_amplitudes_per_element_of_images_are_refused_by_name(rng):
         describe(network(rng, "element"))
 
 
-def test_a_channel_of_amplitude_0_is_refused_by_name(rng):
+@pytest.mark.parametrize("shortcut", [False, True])
+def test_channels_of_amplitude_0_export_exactly(rng, shortcut):
+    model, images = network(rng, shortcut=shortcut), rng.normal(0, 2, (16, 6, 6, 2)).astype("float32")
+    for name in ("first",) if shortcut else ("first", "second", "third"):
+        amplitude = model.get_layer(name).amplitude
+        amplitude.assign(amplitude * rng.permutation([0.0, 1.0, 1.0]))
+    expected = model.predict(images, verbose=0)
+    assert np.std(expected) > 0.03
+    np.testing.assert_allclose(fold(model).predict(images, verbose=0), expected, atol=1e-4)
+    assert verify(model, export_tflite(model, input_range=(-6, 6)), images[:4]).exact
+
+
+def test_a_layer_of_amplitude_0_is_refused_by_name(rng):
     model = network(rng)
-    model.get_layer("second").amplitude.assign([1.0, 0.0, 1.0])
+    model.get_layer("second").amplitude.assign([0.0, 0.0, 0.0])
     with pytest.raises(ValueError, match=r"`amplitude` must not be 0.*'second'"):
         describe(model)
 
