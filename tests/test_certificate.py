@@ -12,8 +12,10 @@ import pytest
 
 from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import certify, export_tflite, runtimes
+from keras_ternary_spike.export.builder import Builder
 from keras_ternary_spike.export.certificate import memory
 from keras_ternary_spike.export.flatbuffer import read, write
+from keras_ternary_spike.export.grid import Grid
 from keras_ternary_spike.export.observation import flipped_layers
 from keras_ternary_spike.export.proof import Neuron, prove, recurrence
 from keras_ternary_spike.export.ties import channels_that_may_tie
@@ -157,6 +159,28 @@ def test_an_odd_kernel_of_a_firing_layer_may_tie(tflite_bytes):
     assert prove(tampered)[2].wrong == 1
 
 
+@pytest.mark.parametrize(
+    "multiplier, kernel, may_tie",
+    [
+        (40 / 63, 1, False),
+        (31 / 63, 1, True),  # below 1/2: two roundings
+        (1 / 6, 2, False),
+        (1 / 6, 1, True),
+        (1 / 8, 2, True),  # 2q with an even q: 4 accumulator steps are half an output step
+        (1 / 2, 2, True),
+        (0.3, 2, True),
+    ],
+)
+def test_only_two_families_of_multipliers_cannot_tie(multiplier, kernel, may_tie):
+    builder = Builder()
+    vector = builder.activation("vector", (2,), Grid(1.0))
+    weights = builder.constant("dense/kernel", np.full((1, 2), kernel, np.int8), multiplier)
+    bias = builder.constant("dense/bias", np.zeros(1, np.int32), multiplier)
+    output = builder.emit("FULLY_CONNECTED", (vector, weights, bias), "dense/current", (1,), Grid(1.0))
+    program = builder.program("dense", (vector,), (output,))
+    assert channels_that_may_tie(program, program.operators[0]).tolist() == [may_tie]
+
+
 def test_a_runtime_that_is_wrong_on_one_pair_is_not_proven(tflite_bytes, monkeypatch):
     right = runtimes.RUNTIMES["xnnpack"].run
 
@@ -207,6 +231,22 @@ def test_layers_whose_signs_are_flipped_are_read_from_the_notes(tflite_bytes):
     program = read(tflite_bytes)
     assert flipped_layers(program) == set()
     assert flipped_layers(replace(program, metadata=program.metadata | {"notes": [note]})) == {"lif_1"}
+
+
+def test_spikes_of_the_opposite_sign_are_compared_without_it(samples):
+    keras.utils.set_random_seed(0)
+    norm, layers = keras.layers.BatchNormalization(), keras.layers
+    model = keras.Sequential([keras.Input((6, 6, 1)), DirectEncoding(2)])
+    for layer in (layers.Conv2D(8, 3, kernel_initializer="he_normal"), layers.MaxPooling2D(), norm):
+        model.add(PerTimestep(layer))
+    model.add(TernaryLIF(name="lif"))
+    for layer in (PerTimestep(layers.Flatten()), PerTimestep(layers.Dense(5)), TimeAverage()):
+        model.add(layer)
+    norm.gamma.assign(np.full(8, -2.0))
+    (layer,) = certify(model, export_tflite(model), samples).spikes
+    assert layer.flipped
+    assert layer.firing_rate > 0.2
+    assert layer.share > 0.95
 
 
 def test_without_a_model_nothing_is_compared_with_keras(tflite_bytes, samples):
