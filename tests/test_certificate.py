@@ -166,7 +166,7 @@ def test_an_odd_kernel_of_a_firing_layer_may_tie(tflite_bytes):
         (31 / 63, 1, True),  # below 1/2: two roundings
         (1 / 6, 2, False),
         (1 / 6, 1, True),
-        (1 / 8, 2, True),  # 2q with an even q: 4 accumulator steps are half an output step
+        (1 / 12, 2, True),  # q even: 6 accumulator steps are half an output step
         (1 / 2, 2, True),
         (0.3, 2, True),
     ],
