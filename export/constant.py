@@ -44,10 +44,12 @@ def emit_constant_neuron(
         role = f"spike/{j - 1}" if j <= 2 else f"within/{j}"
         if largest not in within:
             within[largest] = _emit_within(builder, f"{name}/{role}", current, largest, grid, spike)
-    return tuple(
-        _emit_terms(builder, f"{name}/spike/{n - 1}", divisor_terms(n, quiet), within, spike)
-        for n in range(1, timesteps + 1)
-    )
+    spikes = []
+    for n in range(1, timesteps + 1):
+        spikes.append(_emit_terms(builder, f"{name}/spike/{n - 1}", divisor_terms(n, quiet), within, spike))
+        if spikes[-1] not in spikes[:-1]:  # it may be one of `within`
+            builder.rename(spikes[-1], f"{name}/spike/{n - 1}")
+    return tuple(spikes)
 
 
 def quiet_currents(grid: MembraneGrid, timesteps: int) -> list[int]:

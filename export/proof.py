@@ -135,7 +135,7 @@ def _prove_operators(program: Program, neuron: Neuron, known: dict, earlier: lis
     found = known[key]
     served = [f"{neuron.name}/{role}" for role in found.served]
     if neuron.decay == 0:
-        served = _present(program, [f"{neuron.name}/spike/{t}" for t in range(timesteps)], earlier)
+        served = _served(program, neuron, earlier)
     method = "currents" if alike else "pairs"
     return _proof(neuron, method, found.cases, found.wrong, served, found.compared, found.differing)
 
@@ -152,10 +152,8 @@ def _prove_kernel(program: Program, neuron: Neuron, known: dict, earlier: list[P
             "again."
         )
     breaking = np.any([channels_that_may_tie(program, operator) for operator in firing], axis=0)
-    names = [f"{neuron.name}/spike/0"] * program.metadata["timesteps"]
-    if program.tensors[firing[0].output].name != names[0]:
-        names = _present(program, [f"{name}/{t}" for t, name in enumerate(names)], earlier)
-    return _proof(neuron, "kernel", breaking.size, int(breaking.sum()), names)
+    served = _served(program, neuron, earlier)
+    return _proof(neuron, "kernel", breaking.size, int(breaking.sum()), served)
 
 
 def _proof(neuron: Neuron, method: str, tried: int, wrong: int, spikes, compared=None, differing=None) -> Proof:
@@ -198,11 +196,12 @@ def _closest(trace: Mapping[str, np.ndarray], expected: np.ndarray, t: int) -> t
     return min((differing(trace[name].reshape(expected.shape), expected), name) for name in names)
 
 
-def _present(program: Program, names: list[str], earlier: list[Proof]) -> tuple[str, ...]:
-    """The names, one per timestep; where one is missing, that of a timestep with equal spikes in an earlier layer.
+def _served(program: Program, neuron: Neuron, earlier: list[Proof]) -> tuple[str, ...]:
+    """Names of the spike tensors, one per timestep.
 
-    An operator asked for twice is emitted once, so equal inputs at two timesteps leave one name. Empty if none fits.
+    Where one is missing it is that of a timestep with equal spikes in an earlier layer. An operator asked for twice is emitted once, so equal inputs at two timesteps leave one name. Empty if none fits.
     """
+    names = [f"{neuron.name}/spike/{t}" for t in range(program.metadata["timesteps"])]
     tensors = {tensor.name for tensor in program.tensors}
     single = [name for name in names if name in tensors]
     found = []

@@ -87,7 +87,9 @@ def check_range(input_range: tuple[float, float]) -> None:
 
 def emit_weighted(context: Context, node: Linear, source: Signal) -> Signal:
     neuron = fused_neuron(context, node)
-    name = f"{neuron.name}/spike/0" if neuron else f"{node.name}/current"
+    name = f"{neuron.name}/spike" if neuron else f"{node.name}/current"
+    if neuron and len(set(source.tensors)) == 1:
+        name += "/0"
     target = Target(SPIKE, "RELU_N1_TO_1") if neuron else Target(linear_grid(context, node, source))
 
     def emit(tensor: int, name: str) -> int:

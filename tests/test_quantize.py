@@ -1,5 +1,7 @@
 """Folded networks to programs: exact on every runtime, and close to the float network."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -159,6 +161,17 @@ def test_firing_rates_can_leave_the_network_under_their_scale(rng):
     program, trace = assert_exact(chain.network(), rng)
     assert program.tensors[program.outputs[0]].scale == np.float32(0.14)
     np.testing.assert_array_equal(trace["rate/scaled"], -trace["time/sum/4"])
+
+
+@pytest.mark.parametrize("timesteps, decay", [(1, 0.25), (3, 0.0), (3, 0.25), (7, 0.05), (16, 1.0)])
+def test_spikes_are_named_by_layer_and_timestep(rng, timesteps, decay):
+    chain = Chain(rng, (6, 6, 1), timesteps).conv("conv0", 4, gain=4.0).repeat().lif("lif0", decay)
+    chain.conv("conv1", 4).lif("lif1", decay).head()
+    program = quantize(chain.network())
+    names = {tensor.name for tensor in program.tensors}
+    assert {f"lif1/spike/{t}" for t in range(timesteps)} <= names or (decay == 0 and "lif1/spike/0" in names)
+    assert "lif0/spike/0" in names
+    assert not any(re.fullmatch(r".*/spike/\d+/\d+", name) for name in names)
 
 
 def test_constant_layers_are_computed_once(rng):
