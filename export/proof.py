@@ -199,7 +199,8 @@ def _closest(trace: Mapping[str, np.ndarray], expected: np.ndarray, t: int) -> t
 def _served(program: Program, neuron: Neuron, earlier: list[Proof]) -> tuple[str, ...]:
     """Names of the spike tensors, one per timestep.
 
-    Where one is missing it is that of a timestep with equal spikes in an earlier layer. An operator asked for twice is emitted once, so equal inputs at two timesteps leave one name. Empty if none fits.
+    An operator asked for twice is emitted once, so equal inputs at two timesteps leave one name: where one is missing
+    it is that of a timestep with equal spikes in an earlier layer. Empty if none fits.
     """
     names = [f"{neuron.name}/spike/{t}" for t in range(program.metadata["timesteps"])]
     tensors = {tensor.name for tensor in program.tensors}
