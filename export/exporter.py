@@ -8,6 +8,7 @@ from . import flatbuffer
 from .assemble import assemble
 from .describe import describe
 from .folding import fold_network
+from .origin import with_origin
 from .quantize import quantize
 from .signal import Form
 from .targets import check_target, require
@@ -47,7 +48,9 @@ def export_tflite(
     """
     if target is not None:
         check_target(target)
-    tflite_bytes = flatbuffer.write(quantize(fold_network(describe(model)), input_range=input_range, form=form))
+    network = describe(model)
+    program = quantize(fold_network(network), input_range=input_range, form=form)
+    tflite_bytes = flatbuffer.write(with_origin(program, network, model))
     if target is not None:
         require(tflite_bytes, target)
     return tflite_bytes

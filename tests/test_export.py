@@ -154,6 +154,19 @@ def test_saved_model_exports_to_the_same_bytes_in_another_process(trained, tflit
     assert printed.strip().splitlines()[-1] == hashlib.sha256(tflite).hexdigest()
 
 
+def test_file_says_what_was_folded_and_from_which_weights(trained, tflite):
+    metadata = flatbuffer.read(tflite).metadata
+    neurons = [layer for layer in trained.layers if isinstance(layer, TernaryLIF)]
+    assert [neuron["name"] for neuron in metadata["neurons"]] == [layer.name for layer in neurons]
+    assert [neuron["threshold"] for neuron in metadata["neurons"]] == [0.5] * 3
+    amplitudes = [float(np.asarray(layer.amplitude)) for layer in neurons]
+    assert [neuron["amplitude"] for neuron in metadata["neurons"]] == pytest.approx(amplitudes)
+    digest = hashlib.sha256()
+    for weight in trained.get_weights():
+        digest.update(repr(weight.shape).encode() + weight.tobytes())
+    assert metadata["weights_sha256"] == digest.hexdigest()
+
+
 def test_file_holds_integers_and_builtin_operators_only(tflite):
     program = flatbuffer.read(tflite)
     assert {tensor.dtype for tensor in program.tensors} == {"int8", "int32"}
