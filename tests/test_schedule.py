@@ -30,6 +30,11 @@ def test_value_read_later_stays_alive():
     assert peak_bytes(skip) == 10 + 20 + 30 + 5
 
 
+def test_value_that_nobody_reads_dies_at_once():
+    program = program_of([1, 10, 50, 60], [((0, 0), 1), ((0, 0), 2), ((1, 1), 3)], (0,), (3,))
+    assert peak_bytes(program) == 1 + 10 + 60
+
+
 def test_depth_first_finishes_a_branch_before_the_next():
     operators = [((0, 0), 1), ((0, 0), 2), ((1, 1), 3), ((2, 2), 4), ((3, 4), 5)]
     program = program_of([1] * 6, operators, (0,), (5,))
