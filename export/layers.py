@@ -125,7 +125,10 @@ def _lif(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     _check_recurrence(layer)
     amplitude, reset = _amplitude(layer, source), cell.get_config()["reset"]
     if reset != "zero":
-        raise ValueError(f'`reset` must be "zero". Received: layer {layer.name!r} with reset={reset!r}.')
+        raise ValueError(
+            f'`reset` must be "zero" for export: it alone bounds the membrane. Received: layer {layer.name!r} with '
+            f'reset={reset!r}. Train the layer with reset="zero".'
+        )
     signed = isinstance(cell, TernaryLIFCell)
     numbers = {"decay": float(cell.decay), "threshold": float(cell.threshold), "amplitude": amplitude}
     return (LIF(signed=signed, **numbers, **like(name, source)),)
