@@ -15,7 +15,7 @@ RUFF := ruff>=0.17,<0.18
 help:
 	@echo "make demo   train on digits, export, verify; results in runs/digits (three minutes after the install)"
 	@echo "make test   install and run the tests"
-	@echo "make test-backends  install JAX and PyTorch, each on its own, and run the layers' tests on them"
+	@echo "make test-backends  install JAX and PyTorch, each on its own, and run layers and exporter on them"
 	@echo "make lint   ruff: rules and format"
 	@echo "make bench  every figure of the README, from benchmarks/"
 	@echo "make clean  remove .venv, build products and caches; runs/ stays"
@@ -26,9 +26,9 @@ demo: $(VENV)/.installed-examples
 test: $(VENV)/.installed-test
 	$(RUN) -m pytest $(ARGS)
 
-test-backends: $(VENV)/jax/.installed $(VENV)/torch/.installed
-	set -e; for backend in jax torch; do KERAS_BACKEND=$$backend PYTHONPATH=. \
-	    "$(VENV)/$$backend/bin/python" -m pytest tests/test_backends.py $(ARGS); done
+test-backends: $(VENV)/jax/.installed $(VENV)/torch/.installed $(VENV)/.installed-test
+	set -e; for backend in jax torch; do KERAS_BACKEND=$$backend TENSORFLOW_PYTHON="$(abspath $(RUN))" \
+	    "$(VENV)/$$backend/bin/python" -m pytest tests/test_backend*.py $(ARGS); done
 
 lint: $(VENV)/.installed-lint
 	$(RUN) -m ruff check .
@@ -57,11 +57,14 @@ $(VENV)/.installed-lint: $(VENV)/.created $(PROJECT)
 
 $(VENV)/jax/.installed: BACKEND := jax==0.10.2
 $(VENV)/torch/.installed: BACKEND := torch==2.13.0
-$(VENV)/%/.installed: | $(VENV)/.created
+$(VENV)/%/.installed: $(PROJECT) | $(VENV)/.created
 	@echo "Installing Keras and $(BACKEND) into $(VENV)/$*: a minute the first time."
 	"$(PYTHON)" -m venv "$(VENV)/$*"
 	"$(VENV)/$*/bin/python" -m pip install --quiet --disable-pip-version-check \
-	    $(BACKEND) "keras>=3.10,<4" "numpy>=1.26,<3" "wrapt>=1.15" "pytest>=8"
+	    $(BACKEND) "keras>=3.12,<4" "numpy>=1.26,<3" "wrapt>=1.15" "pytest>=8" \
+	    "ai-edge-litert>=2.1,<3" "flatbuffers>=24.3,<26"
+	@# Without the dependencies, for TensorFlow is one.
+	"$(VENV)/$*/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 $(VENV)/.created:
