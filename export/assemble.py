@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF
 from keras_ternary_spike import TimeAverage as TimeAverageLayer
+from keras_ternary_spike import TimestepAffine as TimestepAffineLayer
 
 from . import network as nodes
 from .network import NO_PADDING, Network, Node
@@ -165,6 +166,11 @@ def _lif(network: Network, node: nodes.LIF, dtype: str) -> Layers:
     return [(kind(decay=node.decay, threshold=node.threshold, **options), [amplitude])]
 
 
+def _timestep_affine(network: Network, node: nodes.TimestepAffine, dtype: str) -> Layers:
+    offsets = np.broadcast_to(node.offsets, (network.timesteps, node.shape[-1]))
+    return [(TimestepAffineLayer(name=node.name, dtype=dtype), [node.factors, offsets])]
+
+
 def _repeat(network: Network, node: nodes.Repeat, dtype: str) -> Layers:
     return [(DirectEncoding(network.timesteps, name=node.name, dtype=dtype), [])]
 
@@ -197,6 +203,7 @@ SEQUENCE: Mapping[type[Node], Callable[[Network, Any, str], Layers]] = {
     nodes.Repeat: _repeat,
     nodes.TimeAverage: _time_average,
     nodes.TimeSum: _time_sum,
+    nodes.TimestepAffine: _timestep_affine,
 }
 MERGES: Mapping[type[Node], type[keras.layers.Layer]] = {
     nodes.Add: keras.layers.Add,

@@ -10,7 +10,7 @@ import numpy as np
 
 from .counts import KEEPS_COUNTS, count_bound
 from .grid import INT8_MAX, largest_half, snap_decay
-from .network import LIF, Add, Affine, Linear, Network, Node
+from .network import LIF, Add, Affine, Linear, Network, Node, TimestepAffine
 
 HEADROOM = 3.0  # units of 2 * threshold that a sum of several unbounded currents may reach before it saturates
 
@@ -76,7 +76,7 @@ def group_grid(network: Network, nodes: list[Node], readers: list[LIF]) -> Curre
     """
     decay = max(effective_decay(network, reader) for reader in readers)
     adds = [node for node in nodes if isinstance(node, Add)]
-    unbounded = [node for node in nodes if isinstance(node, Linear)]
+    unbounded = [node for node in nodes if isinstance(node, Linear | TimestepAffine)]
     signed = all(reader.signed for reader in readers)
     if len(adds) > 1 or (adds and len(unbounded) > 1):
         return CurrentGrid(int((INT8_MAX / HEADROOM - 1) / 2), proven=False)

@@ -9,7 +9,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ternary_spike import BinaryLIF, DirectEncoding, TernaryLIF, TimeAverage
+from keras_ternary_spike import (
+    BinaryLIF,
+    DirectEncoding,
+    TemporalEffectiveBatchNormalization,
+    TernaryLIF,
+    ThresholdDependentBatchNormalization,
+    TimeAverage,
+    TimestepAffine,
+)
 
 from .graph import fresh_name
 from .merges import MERGES, merge
@@ -19,6 +27,11 @@ from .trace import Call, Trace, trace
 
 MAX_TIMESTEPS = 16
 NEURONS = (TernaryLIF, BinaryLIF, keras.layers.RNN)
+# These read whole sequences.
+SEQUENTIAL = (
+    *(*NEURONS, TimeAverage, TimestepAffine),
+    *(ThresholdDependentBatchNormalization, TemporalEffectiveBatchNormalization),
+)
 # These treat the time axis as one more batch axis, so they need no PerTimestep.
 POINTWISE = (
     *(keras.layers.Rescaling, keras.layers.Normalization, keras.layers.BatchNormalization, keras.layers.Dense),
@@ -119,7 +132,7 @@ def _temporal_inputs(calls: Trace) -> set[int]:
         above = [source for source in call.sources if not temporal[source]]
         origins.append(set().union(*(origins[source] for source in above)) if call.sources else {index})
         has_time = len(above) < len(call.sources) or isinstance(call.layer, DirectEncoding)
-        if not has_time and (isinstance(call.layer, (*NEURONS, TimeAverage)) or call.per_timestep):
+        if not has_time and (isinstance(call.layer, SEQUENTIAL) or call.per_timestep):
             found |= origins[index]
             has_time = True
         temporal.append(has_time and not isinstance(call.layer, TimeAverage))
@@ -172,7 +185,7 @@ def _check_time(call: Call, source: Node) -> None:
     layer = call.layer
     if call.per_timestep and not source.temporal:
         raise ValueError(f"PerTimestep needs a time axis. Received: layer {layer.name!r} on {source.name!r}, without.")
-    if isinstance(layer, (*NEURONS, TimeAverage)):
+    if isinstance(layer, SEQUENTIAL):
         if not source.temporal or call.per_timestep:
             raise ValueError(
                 f"{type(layer).__name__} needs a sequence (batch, timesteps, *features). Received: layer "

@@ -39,6 +39,7 @@ from .network import (
 )
 from .reorder import pool_currents_by_kernels, pool_currents_in_kernels, repeat_late, sum_time_early
 from .reshapes import merge_borders, merge_reshapes
+from .timestep_kernels import check_timestep_kernels, kernels_in_front, pool_kernels_in_front
 from .units import set_units
 
 
@@ -73,6 +74,7 @@ def check_folded(network: Network) -> Network:
     Raises:
         ValueError: naming the node that breaks the promise, and the way out.
     """
+    check_timestep_kernels(network)
     for node in network.nodes:
         if isinstance(node, AveragePool | TimeAverage):
             raise ValueError(f"A folded network has sums only. Received: {type(node).__name__} {node.name!r}.")
@@ -107,6 +109,7 @@ PASSES: tuple[Callable[[Network], Network], ...] = (
     absorb_affines,
     copy_producers,
     sink_affines,
+    pool_kernels_in_front,
     pool_currents_in_kernels,
     relabel_inputs,
     drop_identities,
@@ -115,6 +118,7 @@ PASSES: tuple[Callable[[Network], Network], ...] = (
     pool_currents_by_kernels,
     repeat_late,
     drop_identities,
+    kernels_in_front,
     check_folded,
 )
 

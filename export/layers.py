@@ -12,12 +12,23 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ternary_spike import BinaryLIF, BinaryLIFCell, DirectEncoding, TernaryLIF, TernaryLIFCell, TimeAverage
+from keras_ternary_spike import (
+    BinaryLIF,
+    BinaryLIFCell,
+    DirectEncoding,
+    TemporalEffectiveBatchNormalization,
+    TernaryLIF,
+    TernaryLIFCell,
+    ThresholdDependentBatchNormalization,
+    TimeAverage,
+    TimestepAffine,
+)
 
 from .network import LIF, Affine, Dense, Node
 from .network import Repeat as RepeatNode
 from .network import Reshape as ReshapeNode
 from .network import TimeAverage as TimeAverageNode
+from .network import TimestepAffine as TimestepAffineNode
 
 Rule = Callable[[Any, str, Node], tuple[Node, ...]]
 
@@ -61,6 +72,28 @@ def _batch_normalization(layer: Any, name: str, source: Node) -> tuple[Node, ...
     offset = -array(layer, "moving_mean") * scale
     offset = offset + array(layer, "beta") if layer.center else offset
     return (_affine(layer, name, source, scale, offset),)
+
+
+def _threshold_dependent(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    """alpha * threshold * gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the moving statistics."""
+    return (_normalized(layer, name, source, layer.alpha * layer.threshold),)
+
+
+def _temporal_effective(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    """A batch normalization, then one factor per timestep."""
+    norm, factors = _normalized(layer, f"{name}_norm", source, 1.0), array(layer, "factors")
+    return norm, TimestepAffineNode(factors=factors, offsets=np.zeros((len(factors), 1)), **like(name, norm))
+
+
+def _normalized(layer: Any, name: str, source: Node, factor: float) -> Affine:
+    norm = layer.normalization
+    scale = factor * array(layer, "gamma") / np.sqrt(array(norm, "moving_variance") + norm.epsilon)
+    return _affine(layer, name, source, scale, array(layer, "beta") - array(norm, "moving_mean") * scale)
+
+
+def _timestep_affine(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    arrays = {weight: array(layer, weight) for weight in ("factors", "offsets")}
+    return (TimestepAffineNode(**arrays, **like(name, source)),)
 
 
 def _affine(layer: Any, name: str, source: Node, scale: np.ndarray, offset: np.ndarray) -> Affine:
@@ -183,4 +216,7 @@ POINTS: Mapping[type, Rule] = {
     TernaryLIF: _lif,
     BinaryLIF: _lif,
     TimeAverage: _time_average,
+    ThresholdDependentBatchNormalization: _threshold_dependent,
+    TemporalEffectiveBatchNormalization: _temporal_effective,
+    TimestepAffine: _timestep_affine,
 }

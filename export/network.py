@@ -40,6 +40,17 @@ class Affine(Node):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class TimestepAffine(Node):
+    """factors[t] * x[t] + offsets[t]: arrays (timesteps,) and (timesteps, channels).
+
+    In a folded network it stands behind a Linear that nothing else reads: a kernel per timestep.
+    """
+
+    factors: np.ndarray
+    offsets: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Linear(Node):
     """A kernel and a bias: the base of the convolutions and Dense. bias: (channels of the output,)."""
 

@@ -32,6 +32,7 @@ from .network import (
     Repeat,
     Reshape,
     SumPool,
+    TimestepAffine,
     TimeSum,
     Upsample,
     ZeroPad,
@@ -42,6 +43,7 @@ from .schedule import with_small_peak
 from .signal import Context, Form, Signal, neuron_grid, per_timestep
 from .structure import emit_max_pool, emit_repeat, emit_reshape_node, emit_sum_pool, emit_time_sum
 from .sums import split_sums
+from .timestep_kernels import kernel_at
 
 
 def quantize(network: Network, *, input_range: tuple[float, float] = (0.0, 1.0), form: Form = "unrolled") -> Program:
@@ -86,6 +88,8 @@ def check_range(input_range: tuple[float, float]) -> None:
 
 
 def emit_weighted(context: Context, node: Linear, source: Signal) -> Signal:
+    if any(isinstance(reader, TimestepAffine) for reader in context.network.consumers(node.name)):
+        return source  # its kernels of the timesteps are emitted there
     neuron = fused_neuron(context, node)
     name = f"{neuron.name}/spike" if neuron else f"{node.name}/current"
     if neuron and len(set(source.tensors)) == 1:
@@ -96,6 +100,21 @@ def emit_weighted(context: Context, node: Linear, source: Signal) -> Signal:
         return emit_linear(context.builder, node, tensor, name, source=source.grid, target=target)
 
     return Signal(per_timestep(source, name, emit), target.grid)
+
+
+def emit_timestep_kernels(context: Context, node: TimestepAffine, source: Signal) -> Signal:
+    """The Linear in front, once per timestep with a kernel of its own."""
+    if context.form == "step":
+        raise ValueError(
+            f"The step form has one kernel for all timesteps. Received: layer {node.name!r} with a factor per "
+            'timestep. Export with form="unrolled", or use ThresholdDependentBatchNormalization.'
+        )
+    linear, grid = context.network[node.inputs[0]], Grid(step(context.currents[node.name].half))
+    tensors = []
+    for timestep, tensor in enumerate(source.tensors):
+        kernel, name = kernel_at(linear, node, timestep), f"{node.name}/current/{timestep}"
+        tensors.append(emit_linear(context.builder, kernel, tensor, name, source=source.grid, target=Target(grid)))
+    return Signal(tuple(tensors), grid)
 
 
 def fused_neuron(context: Context, node: Linear) -> LIF | None:
@@ -191,6 +210,7 @@ def saturation_notes(context: Context) -> list[str]:
 EMITTERS: dict[type[Node], Callable[..., Signal]] = {
     Input: emit_input,
     Affine: emit_affine,
+    TimestepAffine: emit_timestep_kernels,
     LIF: emit_lif,
     MaxPool: emit_max_pool,
     SumPool: emit_sum_pool,

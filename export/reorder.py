@@ -35,6 +35,7 @@ from .network import (
     Upsample,
     ZeroPad,
 )
+from .timestep_kernels import leads_to_timestep_kernels
 
 STATELESS = (Linear, Affine, Pool, Reshape, Add, Concatenate, Upsample, ZeroPad, Crop)
 
@@ -92,6 +93,8 @@ def _repeat_later(network: Network, repeat: Repeat) -> Network | None:
     """The Repeat behind one of its readers instead of in front of it."""
     for reader in network.consumers(repeat.name):
         sources = [network[name] for name in reader.inputs]
+        if leads_to_timestep_kernels(network, reader):
+            continue
         if isinstance(reader, STATELESS) and all(isinstance(source, Repeat) for source in sources):
             return _exchanged(network, repeat, reader)
     return None

@@ -10,7 +10,7 @@ from .commute import Line, above, compose, per_input
 from .counts import are_counts
 from .graph import factor_on_edge, only_reader, substitute
 from .linearity import then_affine
-from .network import LIF, Add, Affine, Concatenate, Linear, Network, Node
+from .network import LIF, Add, Affine, Concatenate, Linear, Network, Node, TimestepAffine
 
 ONE, ZERO = np.ones(()), np.zeros(())
 
@@ -26,6 +26,9 @@ def absorbed_above(network: Network, name: str, line: Line) -> Network | None:
     if isinstance(node, Affine):
         scale, offset = compose((node.scale, node.offset), line)
         return substitute(network, name, replace(node, scale=scale, offset=offset))
+    if isinstance(node, TimestepAffine):
+        node = replace(node, offsets=line[0] * node.offsets + line[1])
+        return _if_only_read(substitute(network, name, node), node.inputs[0], (line[0], ZERO))
     if isinstance(node, Add | Concatenate):
         return _into_branches(network, node, line)
     if isinstance(node, LIF) or not node.inputs:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .health import measure_health as measure_health
     from .layer import BinaryLIF as BinaryLIF
     from .layer import TernaryLIF as TernaryLIF
+    from .normalization import TemporalEffectiveBatchNormalization as TemporalEffectiveBatchNormalization
+    from .normalization import ThresholdDependentBatchNormalization as ThresholdDependentBatchNormalization
+    from .normalization import TimestepAffine as TimestepAffine
     from .surrogate import ATan as ATan
     from .surrogate import FastSigmoid as FastSigmoid
     from .surrogate import Rectangular as Rectangular
@@ -39,6 +42,9 @@ _MODULES = {
     "DirectEncoding": "timesteps",
     "PerTimestep": "timesteps",
     "TimeAverage": "timesteps",
+    "ThresholdDependentBatchNormalization": "normalization",
+    "TemporalEffectiveBatchNormalization": "normalization",
+    "TimestepAffine": "normalization",
     "FiringRate": "firing_rate",
     "NeuronHealth": "health",
     "Health": "health",
