@@ -3,10 +3,16 @@
 from setuptools import setup
 
 setup(
-    packages=["keras_ternary_spike", "keras_ternary_spike.export", "keras_ternary_spike.models"],
+    packages=[
+        "keras_ternary_spike",
+        "keras_ternary_spike.export",
+        "keras_ternary_spike.models",
+        "keras_ternary_spike.compression",
+    ],
     package_dir={
         "keras_ternary_spike": "keras_ternary_spike",
         "keras_ternary_spike.export": "export",
         "keras_ternary_spike.models": "keras_ternary_spike/models",
+        "keras_ternary_spike.compression": "keras_ternary_spike/compression",
     },
 )

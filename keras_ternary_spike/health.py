@@ -147,7 +147,7 @@ def _listening(layer: keras.layers.RNN, tally: _Tally) -> Callable:
 
 
 def _neurons(model: keras.Model) -> list[keras.layers.RNN]:
-    layers = [layer for layer in _descendants(model, set()) if isinstance(getattr(layer, "cell", None), LIFCell)]
+    layers = [layer for layer in descendants(model, set()) if isinstance(getattr(layer, "cell", None), LIFCell)]
     names = [layer.name for layer in layers]
     if not layers or len(set(names)) < len(names):
         raise ValueError(
@@ -160,7 +160,7 @@ def _neurons(model: keras.Model) -> list[keras.layers.RNN]:
     return layers
 
 
-def _descendants(layer: keras.layers.Layer, seen: set[int]) -> Iterator[keras.layers.Layer]:
+def descendants(layer: keras.layers.Layer, seen: set[int]) -> Iterator[keras.layers.Layer]:
     """A layer and all layers that it holds, at any depth, once each."""
     if id(layer) in seen:
         return
@@ -170,7 +170,7 @@ def _descendants(layer: keras.layers.Layer, seen: set[int]) -> Iterator[keras.la
         parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
         for part in list(parts):
             if isinstance(part, keras.layers.Layer):
-                yield from _descendants(part, seen)
+                yield from descendants(part, seen)
 
 
 def _shares(name: str, health: Health) -> dict[str, float]:
