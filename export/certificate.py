@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 from collections.abc import Mapping
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import flatbuffer
+from .costs import Memory, Twin, beside_twin, memory
 from .observation import LayerSpikes, observe
-from .program import Program
 from .proof import Proof, prove
 from .report import Report
 from .target_report import TargetReport
@@ -26,16 +25,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Memory:
-    """Bytes. arena: RAM of TFLite Micro (None: not installed); file, gzip, constants: flash, the last without names."""
-
-    arena: int | None
-    file: int
-    gzip: int
-    constants: int
-
-
-@dataclass(frozen=True)
 class Certificate:
     """What `certify` found. `to_html()` is the page, `to_dict()` the same for JSON.
 
@@ -45,6 +34,7 @@ class Certificate:
     work: additions and multiplications of one sample.
     memory: of the file.
     target: of `check`; None where no target was asked for.
+    twin: the same network as a ReLU CNN beside it; None where there was no model to make it of.
     sha256: of the file.
     metadata: of the file.
     """
@@ -55,6 +45,7 @@ class Certificate:
     work: Work
     memory: Memory
     target: TargetReport | None
+    twin: Twin | None
     sha256: str
     metadata: Mapping[str, object]
 
@@ -74,6 +65,7 @@ class Certificate:
             "work": asdict(self.work),
             "memory": asdict(self.memory),
             "target": None if self.target is None else self.target.to_dict(),
+            "relu_twin": None if self.twin is None else asdict(self.twin),
             "metadata": self.metadata,
         }
         return json.loads(json.dumps(document, allow_nan=False))  # tuples become lists
@@ -113,24 +105,26 @@ def certify(
     program = flatbuffer.read(tflite_bytes)
     proofs = prove(program)
     spikes, activity = observe(model, program, proofs, samples)
+    found = None if target is None else check(tflite_bytes, target=target)
     return Certificate(
         report=report,
         proofs=proofs,
         spikes=spikes,
         work=work(program, activity),
         memory=memory(program, tflite_bytes, report.arena_bytes),
-        target=None if target is None else check(tflite_bytes, target=target),
+        target=found,
+        twin=twin_of(model, tflite_bytes, report.arena_bytes, found),
         sha256=hashlib.sha256(tflite_bytes).hexdigest(),
         metadata=program.metadata,
     )
 
 
-def memory(program: Program, tflite_bytes: bytes, arena: int | None) -> Memory:
-    """Sizes of a file; constants that share a buffer in the file are counted once."""
-    constants = {tensor.data.tobytes() for tensor in program.tensors if tensor.data is not None}
-    return Memory(
-        arena=arena,
-        file=len(tflite_bytes),
-        gzip=len(gzip.compress(tflite_bytes, mtime=0)),
-        constants=sum(map(len, constants)),
-    )
+def twin_of(
+    model: keras.Model | None, tflite_bytes: bytes, arena: int | None, target: TargetReport | None
+) -> Twin | None:
+    """The costs of a file beside those of its model with ReLU for neurons."""
+    if model is None:
+        return None
+    from .describe import describe
+
+    return beside_twin(describe(model), tflite_bytes, arena=arena, target=target)

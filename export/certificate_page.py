@@ -6,7 +6,17 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from .certificate_text import METHOD_NOTES, bytes_text, count, fact_text, operands, share_text
+from .certificate_text import (
+    METHOD_NOTES,
+    bytes_text,
+    count,
+    fact_text,
+    operands,
+    ratio_text,
+    share_text,
+    twin_rows,
+    twin_text,
+)
 from .target_report import VERDICTS
 
 if TYPE_CHECKING:
@@ -27,10 +37,12 @@ table { border-collapse: collapse; font-size: .9rem; margin: .5rem 0; font-varia
 th, td { padding: .3rem .8rem .3rem 0; text-align: right; vertical-align: top; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; vertical-align: bottom; }
 td:first-child, th:first-child, th.text, td.text, .facts td { text-align: left; }
-.wide td:first-child, .wide th:first-child { position: sticky; left: 0; background: Canvas; }
+.wide td:first-child, .wide th:first-child { position: sticky; left: 0; background: Canvas;
+  max-width: 13rem; overflow-wrap: anywhere; }
 td.text { min-width: 11rem; }
 .facts td:first-child { white-space: nowrap; opacity: .75; padding-right: 1.5rem; }
 .facts td { overflow-wrap: anywhere; }
+td.less { font-weight: 600; }
 tr.total td { font-weight: 600; border-bottom: none; }
 code { font-size: .85em; overflow-wrap: anywhere; }
 @media print {
@@ -48,7 +60,7 @@ Cell = str | tuple[str, str]  # text, or (text, class)
 def page(certificate: Certificate) -> str:
     """The page, a whole HTML document."""
     name = escape(certificate.report.name)
-    parts = (summary, runtimes, proofs, spikes, operations, target, facts, notes)
+    parts = (summary, runtimes, proofs, spikes, operations, twin, target, facts, notes)
     body = "".join(part(certificate) for part in parts)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -156,6 +168,18 @@ def operations(certificate: Certificate) -> str:
         "times. Rescalings: accumulators made int8, one multiplication each. Int8 values: written by ADD, SUB and MUL."
     )
     return section("Work", text, table(heads, rows, total=True))
+
+
+def twin(certificate: Certificate) -> str:
+    title, found = "The same network with ReLU", certificate.twin
+    if found is None:
+        return section(title, "Not compared: it is made of the Keras model, and there was none.", "")
+    rows = [
+        (row.name, (row.ours, "less" * (row.more < 0)), (row.theirs, "less" * (row.more > 0)), ratio_text(row.times))
+        for row in twin_rows(found)
+    ]
+    heads = ("the lesser in bold", "this file", "ReLU", "times ReLU")
+    return section(title, escape(twin_text(found)), table(heads, rows))
 
 
 def target(certificate: Certificate) -> str:

@@ -1,0 +1,95 @@
+"""The networks that the benchmarks measure: those of keras_ternary_spike.models, and a U-Net; weights as if trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage, models
+
+CIFAR = (32, 32, 3)
+CLASSES = 10
+PER_CHANNEL = "per channel"
+THRESHOLDS = (0.3, 0.5, 1.0)  # of the channels
+DRAWS = {
+    "gamma": lambda rng, shape: rng.normal(1, 0.7, shape),
+    "beta": lambda rng, shape: rng.normal(0, 0.2, shape),
+    "moving_mean": lambda rng, shape: rng.normal(0, 0.3, shape),
+    "moving_variance": lambda rng, shape: rng.uniform(0.3, 2, shape),
+    "amplitude": lambda rng, shape: rng.uniform(0.3, 1.2, shape),
+}
+
+
+def unet(
+    input_shape: Sequence[int],
+    classes: int,
+    *,
+    timesteps: int = 2,
+    channels: int = 16,
+    neuron: Any = TernaryLIF,
+    **options: Any,
+) -> keras.Model:
+    """A class for every pixel: two scales down by strides, up by transposed convolutions, joined by concatenation."""
+
+    def neurons(convolution: keras.layers.Layer, x: Any) -> Any:
+        current = PerTimestep(layers.BatchNormalization(momentum=0.9))(PerTimestep(convolution)(x))
+        return neuron(name=f"{convolution.name}_neuron", **options)(current)
+
+    def conv(factor: int, name: str, strides: int = 1) -> keras.layers.Layer:
+        return layers.Conv2D(factor * channels, 3, strides=strides, padding="same", use_bias=False, name=name)
+
+    def up(factor: int, name: str) -> keras.layers.Layer:
+        return layers.Conv2DTranspose(factor * channels, 2, strides=2, use_bias=False, name=name)
+
+    image = keras.Input(tuple(input_shape), name="image")
+    full = neurons(conv(1, "stem"), DirectEncoding(timesteps)(image))
+    half = neurons(conv(2, "down1", strides=2), full)
+    x = neurons(conv(4, "down2", strides=2), half)
+    x = layers.Concatenate(name="join1")([neurons(up(2, "up1"), x), half])
+    x = neurons(conv(2, "merge1"), x)
+    x = layers.Concatenate(name="join2")([neurons(up(1, "up2"), x), full])
+    x = neurons(conv(1, "merge2"), x)
+    x = PerTimestep(layers.Conv2D(classes, 1, name="pixels"), name="pixels")(x)
+    return keras.Model(image, TimeAverage(name="logits")(x), name="unet")
+
+
+def channelwise(name: str, **options: Any) -> Callable[[Any], Any]:
+    """A neuron layer with a threshold of its own for every channel: 0.3, 0.5 and 1 in turn."""
+    return lambda x: TernaryLIF(name=name, threshold=np.resize(THRESHOLDS, x.shape[-1]).tolist(), **options)(x)
+
+
+INPUTS = {
+    "resnet19": CIFAR,
+    "resnet20": CIFAR,
+    "ms_resnet": CIFAR,
+    "vgg": CIFAR,
+    "keyword_spotter": (49, 10, 1),
+    "unet": CIFAR,
+    "tiny": (28, 28, 1),
+}
+
+
+def randomized(name: str, *, threshold: float | str = 0.5, **options: Any) -> keras.Model:
+    """A network at full size: negative batch-norm gammas, amplitudes from 0.3 to 1.2; the same at every call.
+
+    threshold: a number, or PER_CHANNEL.
+    options: timesteps, decay, ...
+    """
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    neuron = {"neuron": channelwise} if threshold == PER_CHANNEL else {"threshold": threshold}
+    build = unet if name == "unet" else getattr(models, name)
+    model = build(INPUTS[name], CLASSES, **neuron, **options)
+    for weight in model.weights:
+        if weight.name in DRAWS:
+            weight.assign(DRAWS[weight.name](rng, tuple(weight.shape)))
+    return model
+
+
+def images(name: str, count: int) -> np.ndarray:
+    """Random images in [0, 1], `(count, *input shape)`."""
+    return np.random.default_rng(1).random((count, *INPUTS[name]))
