@@ -18,6 +18,7 @@ from fractions import Fraction
 import numpy as np
 
 from .grid import INT8_MAX, Grid
+from .signs import is_ternary, shared_multipliers
 
 DENOMINATOR = 63
 LARGEST_MULTIPLIER = 128  # XNNPACK wants multipliers below 256
@@ -80,10 +81,7 @@ def quantize_weights(
         ValueError: if a kernel integer leaves int8, or the accumulator may leave int32.
     """
     ratio = kernel * (source.scale / target.scale)
-    magnitudes = np.abs(ratio).reshape(-1, ratio.shape[-1]).max(axis=0)
-    if not per_channel:
-        magnitudes = np.full_like(magnitudes, magnitudes.max())
-    chosen = [checked_multiplier(layer, magnitude) for magnitude in magnitudes]
+    chosen = choose_multipliers(layer, ratio, per_channel=per_channel)
     step = np.array([granularity(multiplier) for multiplier in chosen])
     multiplier = np.array([float(multiplier) for multiplier in chosen])
     integers = np.rint(ratio / multiplier / step) * step
@@ -91,6 +89,17 @@ def quantize_weights(
     check_accumulator(layer, integers, biases, source)
     scale = (multiplier * target.scale / source.scale).astype(np.float32)
     return Weights(integers.astype(np.int8), biases.astype(np.int32), scale)
+
+
+def choose_multipliers(layer: str, ratio: np.ndarray, *, per_channel: bool) -> list[Fraction]:
+    """One multiplier per output channel. ratio: the kernel in output steps per input step, `(..., channels)`."""
+    magnitudes = np.abs(ratio).reshape(-1, ratio.shape[-1]).max(axis=0)
+    if not per_channel:
+        magnitudes = np.full_like(magnitudes, magnitudes.max())
+    shared = [None] * len(magnitudes)
+    if per_channel and is_ternary(ratio):
+        shared = shared_multipliers(magnitudes, DENOMINATOR, LARGEST_MULTIPLIER)
+    return [one or checked_multiplier(layer, magnitude) for one, magnitude in zip(shared, magnitudes, strict=True)]
 
 
 def checked_multiplier(layer: str, magnitude: float) -> Fraction:
