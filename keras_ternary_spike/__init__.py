@@ -13,12 +13,14 @@ import wrapt
 
 if TYPE_CHECKING:
     from .cell import BinaryLIFCell as BinaryLIFCell
+    from .cell import MultiLevelLIFCell as MultiLevelLIFCell
     from .cell import TernaryLIFCell as TernaryLIFCell
     from .firing_rate import FiringRate as FiringRate
     from .health import Health as Health
     from .health import NeuronHealth as NeuronHealth
     from .health import measure_health as measure_health
     from .layer import BinaryLIF as BinaryLIF
+    from .layer import MultiLevelLIF as MultiLevelLIF
     from .layer import TernaryLIF as TernaryLIF
     from .normalization import TemporalEffectiveBatchNormalization as TemporalEffectiveBatchNormalization
     from .normalization import ThresholdDependentBatchNormalization as ThresholdDependentBatchNormalization
@@ -37,8 +39,10 @@ __version__ = "0.1.0"
 _MODULES = {
     "TernaryLIF": "layer",
     "BinaryLIF": "layer",
+    "MultiLevelLIF": "layer",
     "TernaryLIFCell": "cell",
     "BinaryLIFCell": "cell",
+    "MultiLevelLIFCell": "cell",
     "DirectEncoding": "timesteps",
     "PerTimestep": "timesteps",
     "TimeAverage": "timesteps",
@@ -56,7 +60,8 @@ _MODULES = {
     "FastSigmoid": "surrogate",
 }
 
-_SOURCES = {f"{__name__}.{module}" for module in (*_MODULES.values(), "dynamics")}  # they import names from each other
+_INNER = ("decay", "dynamics", "firing", "parameters")
+_SOURCES = {f"{__name__}.{module}" for module in (*_MODULES.values(), *_INNER)}  # they import names from each other
 _imported: set[str] = set()  # Keras and sources, once their import is over
 
 __all__ = ["__version__", *_MODULES]

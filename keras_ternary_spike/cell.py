@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import constraints, initializers, ops, regularizers
 
 from . import surrogate as surrogates
-from .dynamics import DECAY, THRESHOLD, Dynamics, check_decay, lif_step, listed
+from .dynamics import DECAY, THRESHOLD, lif_step
+from .firing import Dynamics, listed
+from .parameters import Decay, Threshold
 
 AMPLITUDES = ("layer", "channel", "element")
 
 
 class LIFCell(keras.layers.Layer):
-    """What TernaryLIFCell and BinaryLIFCell share; `levels` is where they differ."""
+    """What TernaryLIFCell, BinaryLIFCell and MultiLevelLIFCell share; `levels` is where they differ."""
 
-    levels: str
+    levels: str | int
 
     def __init__(
         self,
-        decay: float = DECAY,
-        threshold: float = THRESHOLD,
+        decay: float | Sequence[float] = DECAY,
+        threshold: float | Sequence[float] = THRESHOLD,
         trainable_amplitude: bool = True,
         amplitude_per: str = "layer",
         surrogate: surrogates.Surrogate | str | dict | None = "rectangular",
@@ -30,16 +34,26 @@ class LIFCell(keras.layers.Layer):
         amplitude_initializer: Any = "ones",
         amplitude_regularizer: Any = None,
         amplitude_constraint: Any = None,
+        *,
+        trainable_threshold: bool = False,
+        threshold_per: str = "layer",
+        trainable_decay: bool = False,
+        decay_per: str = "layer",
+        snap_decay: bool = False,
+        reset_amount: float = 1.0,
+        separate_bumps: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.decay = check_decay(decay)
+        self._decay = Decay(decay, trainable_decay, decay_per, snap=snap_decay)
+        self._threshold = Threshold(threshold, trainable_threshold, threshold_per)
         self.dynamics = Dynamics(
-            threshold=float(threshold),
             levels=self.levels,
             reset=reset,
             detach_reset=detach_reset,
             surrogate=surrogates.get(surrogate),
+            reset_amount=float(reset_amount),
+            separate_bumps=separate_bumps,
         )
         self.trainable_amplitude = trainable_amplitude
         self.amplitude_per = _check_amplitude_per(amplitude_per)
@@ -47,10 +61,25 @@ class LIFCell(keras.layers.Layer):
         self.amplitude_regularizer = regularizers.get(amplitude_regularizer)
         self.amplitude_constraint = constraints.get(amplitude_constraint)
         self.features: tuple[int | None, ...] = (1,)
+        self._decay_weight = self._threshold_weight = None
 
     @property
-    def threshold(self) -> float:
-        return self.dynamics.threshold
+    def decay(self) -> Any:
+        """As the neuron uses it: a float where it is fixed and one, else an array or tensor, `()` or `(channels,)`."""
+        return _shown(self.numbers["decay"])
+
+    @property
+    def threshold(self) -> Any:
+        """As the neuron uses it: a float where it is fixed and one, else an array or tensor, `()` or `(channels,)`."""
+        return _shown(self.numbers["threshold"])
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """Decay and threshold for `lif_sequence`: floats, tuples of one for each channel, or tensors."""
+        return {
+            "decay": self._decay.number(self._decay_weight),
+            "threshold": self._threshold.number(self._threshold_weight),
+        }
 
     @property
     def compute_dtype(self) -> str:
@@ -77,6 +106,8 @@ class LIFCell(keras.layers.Layer):
             constraint=self.amplitude_constraint,
             trainable=self.trainable_amplitude,
         )
+        self._threshold_weight = self._threshold.add_weight(self, self.features[-1])
+        self._decay_weight = self._decay.add_weight(self, self.features[-1])
 
     def _amplitude_shape(self) -> tuple[int, ...]:
         """(), `(channels,)` or `features`: it broadcasts against the features."""
@@ -90,7 +121,7 @@ class LIFCell(keras.layers.Layer):
         return shape
 
     def call(self, inputs: Any, states: Any, training: bool | None = None) -> tuple[Any, list[Any]]:
-        output, state = lif_step(inputs, states[0], amplitude=self.amplitude, decay=self.decay, dynamics=self.dynamics)
+        output, state = lif_step(inputs, states[0], amplitude=self.amplitude, dynamics=self.dynamics, **self.numbers)
         return output, [state]
 
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
@@ -109,17 +140,23 @@ class LIFCell(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "decay": self.decay,
-            "threshold": self.threshold,
+            **self._decay.get_config(),
+            **self._threshold.get_config(),
             "trainable_amplitude": self.trainable_amplitude,
             "amplitude_per": self.amplitude_per,
             "surrogate": keras.saving.serialize_keras_object(self.dynamics.surrogate),
             "reset": self.dynamics.reset,
             "detach_reset": self.dynamics.detach_reset,
+            "reset_amount": self.dynamics.reset_amount,
+            "separate_bumps": self.dynamics.separate_bumps,
             "amplitude_initializer": initializers.serialize(self.amplitude_initializer),
             "amplitude_regularizer": regularizers.serialize(self.amplitude_regularizer),
             "amplitude_constraint": constraints.serialize(self.amplitude_constraint),
         }
+
+
+def _shown(number: Any) -> Any:
+    return np.array(number) if isinstance(number, tuple) else number
 
 
 def _check_amplitude_per(amplitude_per: str) -> str:
@@ -140,8 +177,10 @@ class TernaryLIFCell(LIFCell):
     faster layer for sequences of any shape. Reference: [Guo et al., 2024](https://arxiv.org/abs/2312.06372)
 
     Args:
-        decay: Float in [0, 1]. Share of the membrane kept per timestep (the paper's tau). Default: 0.25.
-        threshold: Float > 0, in units of the membrane. Equality fires. Default: 0.5.
+        decay: Float in [0, 1], or a sequence of one for each channel. Share of the membrane kept per timestep (the
+            paper's tau). Default: 0.25.
+        threshold: Float > 0, or a sequence of one for each channel, in units of the membrane. Equality fires.
+            Default: 0.5.
         trainable_amplitude: Boolean. Whether the weight `amplitude` is trained. Default: True.
         amplitude_per: "layer" (one scalar, the paper's), "channel" (one per index of the last axis) or "element"
             (one per feature, after [Guo et al., 2022](https://arxiv.org/abs/2210.06686)). Default: "layer".
@@ -151,6 +190,14 @@ class TernaryLIFCell(LIFCell):
         detach_reset: Boolean. Whether the gradient ignores the reset's dependence on the membrane.
         amplitude_initializer, amplitude_regularizer, amplitude_constraint: as for any Keras weight.
             Default: "ones", None, None.
+        trainable_threshold, trainable_decay: Boolean. Whether a weight stands for it, exp(log_threshold) and
+            sigmoid(logit_decay). Default: False.
+        threshold_per, decay_per: "layer" or "channel": who shares a trained one. Default: "layer".
+        snap_decay: Boolean. Whether the decay is the nearest fraction with an odd denominator of at most 63, as in an
+            exported file. Default: False.
+        reset_amount: Float > 0, in thresholds per spike: what reset="subtract" takes off. Default: 1.0.
+        separate_bumps: Boolean. Whether each threshold has a surrogate of its own, and where they overlap they add up.
+            Default: False, the nearest counts alone.
 
     Call arguments:
         inputs: current, `(batch, *features)`.
@@ -160,8 +207,8 @@ class TernaryLIFCell(LIFCell):
         `(output, [state])`, both `(batch, *features)`, in float32 under half-precision policies.
 
     Raises:
-        ValueError: decay outside [0, 1], threshold not positive, unknown amplitude_per, reset or surrogate, unknown
-            sizes where amplitudes are per channel or element.
+        ValueError: decay outside [0, 1], threshold not positive, unknown values of options, unknown sizes where
+            something is per channel or element, inputs of integers, states of another shape.
     """
 
     levels = "ternary"
@@ -175,3 +222,26 @@ class BinaryLIFCell(LIFCell):
     """
 
     levels = "binary"
+
+
+@keras.saving.register_keras_serializable(package=surrogates.PACKAGE)
+class MultiLevelLIFCell(LIFCell):
+    """As `TernaryLIFCell`, with integer spikes from -levels to levels, for comparison.
+
+        spike[t] = round(membrane[t] / (2 * threshold)), halves away from zero, clipped to [-levels, levels]
+        state[t] = 0 after any spike (reset="zero"); membrane[t] - reset_amount * threshold * spike[t] ("subtract")
+
+    With levels=1 it is `TernaryLIFCell`. The surrogate sits around the nearest threshold, an odd multiple of
+    `threshold`: the rectangle of width 1 is straight-through up to 2 * levels * threshold.
+
+    Args:
+        levels: Integer from 1 to 127.
+        **options: those of `TernaryLIFCell`, by name.
+    """
+
+    def __init__(self, levels: int, **options: Any) -> None:
+        self.levels = levels
+        super().__init__(**options)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"levels": self.levels, **super().get_config()}

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from . import presets
-from .cell import BinaryLIFCell, LIFCell, TernaryLIFCell
+from .cell import BinaryLIFCell, LIFCell, MultiLevelLIFCell, TernaryLIFCell
 from .dynamics import DECAY, THRESHOLD, lif_sequence
 from .surrogate import PACKAGE, Surrogate
 
 
 class LIF(keras.layers.RNN):
-    """What TernaryLIF and BinaryLIF share; `cell_class` is where they differ."""
+    """What TernaryLIF, BinaryLIF and MultiLevelLIF share; `cell_class` is where they differ."""
 
     cell_class: type[LIFCell]
 
     def __init__(
         self,
-        decay: float = DECAY,
-        threshold: float = THRESHOLD,
+        decay: float | Sequence[float] = DECAY,
+        threshold: float | Sequence[float] = THRESHOLD,
         trainable_amplitude: bool = True,
         amplitude_per: str = "layer",
         surrogate: Surrogate | str | dict | None = "rectangular",
@@ -31,9 +32,17 @@ class LIF(keras.layers.RNN):
         amplitude_regularizer: Any = None,
         amplitude_constraint: Any = None,
         return_sequences: bool = True,
+        *,
+        trainable_threshold: bool = False,
+        threshold_per: str = "layer",
+        trainable_decay: bool = False,
+        decay_per: str = "layer",
+        snap_decay: bool = False,
+        reset_amount: float = 1.0,
+        separate_bumps: bool = False,
         **kwargs: Any,
     ) -> None:
-        cell = self.cell_class(
+        cell = self._make_cell(
             decay=decay,
             threshold=threshold,
             trainable_amplitude=trainable_amplitude,
@@ -44,17 +53,27 @@ class LIF(keras.layers.RNN):
             amplitude_initializer=amplitude_initializer,
             amplitude_regularizer=amplitude_regularizer,
             amplitude_constraint=amplitude_constraint,
+            trainable_threshold=trainable_threshold,
+            threshold_per=threshold_per,
+            trainable_decay=trainable_decay,
+            decay_per=decay_per,
+            snap_decay=snap_decay,
+            reset_amount=reset_amount,
+            separate_bumps=separate_bumps,
             dtype=kwargs.get("dtype"),
             name="cell",
         )
         super().__init__(cell, return_sequences=return_sequences, **kwargs)
 
+    def _make_cell(self, **options: Any) -> LIFCell:
+        return self.cell_class(**options)
+
     @property
-    def decay(self) -> float:
+    def decay(self) -> Any:
         return self.cell.decay
 
     @property
-    def threshold(self) -> float:
+    def threshold(self) -> Any:
         return self.cell.threshold
 
     @property
@@ -86,10 +105,10 @@ class LIF(keras.layers.RNN):
             ops.flip(sequences, axis=1) if self.go_backwards else sequences,
             state if given else None,
             amplitude=self.amplitude,
-            decay=self.decay,
             dynamics=self.cell.dynamics,
             return_state=self.return_state or self.stateful,
             fuse=bool(training),
+            **self.cell.numbers,
         )
         return outputs[:, -1], outputs, [] if state is None else [state]
 
@@ -102,6 +121,20 @@ class LIF(keras.layers.RNN):
         config = {**self.cell.get_config(), **super().get_config()}
         del config["cell"]
         return config
+
+    @classmethod
+    def from_preset(cls, preset: str, **options: Any) -> LIF:
+        """A layer that computes what others do.
+
+        Args:
+            preset: "paper" (Guo et al., 2024, with the numbers of its released code) or "official_code" (that code,
+                which keeps the amplitude at 1).
+            **options: any arguments of the layer; they come before those of the preset.
+
+        Raises:
+            ValueError: if nothing by that name is known.
+        """
+        return cls(**{**presets.preset(preset), **options})
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict | None = None) -> LIF:
@@ -121,8 +154,10 @@ class TernaryLIF(LIF):
     Reference: [Guo et al., 2024](https://arxiv.org/abs/2312.06372)
 
     Args:
-        decay: Float in [0, 1]. Share of the membrane kept per timestep (the paper's tau). Default: 0.25.
-        threshold: Float > 0, in units of the membrane. Equality fires. Default: 0.5.
+        decay: Float in [0, 1], or a sequence of one for each channel. Share of the membrane kept per timestep (the
+            paper's tau). Default: 0.25.
+        threshold: Float > 0, or a sequence of one for each channel, in units of the membrane. Equality fires.
+            Default: 0.5.
         trainable_amplitude: Boolean. Whether the weight `amplitude` is trained. Default: True.
         amplitude_per: "layer" (one scalar, the paper's), "channel" (one per index of the last axis) or "element"
             (one per feature, after [Guo et al., 2022](https://arxiv.org/abs/2210.06686)). Default: "layer".
@@ -132,6 +167,14 @@ class TernaryLIF(LIF):
         detach_reset: Boolean. Whether the gradient ignores the reset's dependence on the membrane.
         amplitude_initializer, amplitude_regularizer, amplitude_constraint: as for any Keras weight.
             Default: "ones", None, None.
+        trainable_threshold, trainable_decay: Boolean. Whether a weight stands for it, exp(log_threshold) and
+            sigmoid(logit_decay). Default: False.
+        threshold_per, decay_per: "layer" or "channel": who shares a trained one. Default: "layer".
+        snap_decay: Boolean. Whether the decay is the nearest fraction with an odd denominator of at most 63, as in an
+            exported file. Default: False.
+        reset_amount: Float > 0, in thresholds per spike: what reset="subtract" takes off. Default: 1.0.
+        separate_bumps: Boolean. Whether each threshold has a surrogate of its own, and where they overlap they add up.
+            Default: False, the nearest counts alone.
         return_sequences: Boolean. Every timestep, or the last one only. Default: True.
         **kwargs: return_state, go_backwards, stateful, unroll and zero_output_for_mask as in
             `keras.layers.RNN` (unroll matters to masked sequences only); name, dtype, trainable.
@@ -149,8 +192,8 @@ class TernaryLIF(LIF):
         within the call, and rounded where it enters or leaves it.
 
     Raises:
-        ValueError: decay outside [0, 1], threshold not positive, unknown amplitude_per, reset or surrogate, inputs
-            without a feature axis, unknown sizes where amplitudes are per channel or element.
+        ValueError: decay outside [0, 1], threshold not positive, unknown values of options, inputs of integers or
+            without a feature axis, unknown sizes where something is per channel or element, states of another shape.
 
     Example:
 
@@ -159,20 +202,6 @@ class TernaryLIF(LIF):
     """
 
     cell_class = TernaryLIFCell
-
-    @classmethod
-    def from_preset(cls, preset: str, **options: Any) -> TernaryLIF:
-        """A layer that computes what others do.
-
-        Args:
-            preset: "paper" (Guo et al., 2024, with the numbers of its released code) or "official_code" (that code,
-                which keeps the amplitude at 1).
-            **options: any arguments of the layer; they come before those of the preset.
-
-        Raises:
-            ValueError: if nothing by that name is known.
-        """
-        return cls(**{**presets.preset(preset), **options})
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -183,3 +212,28 @@ class BinaryLIF(LIF):
     """
 
     cell_class = BinaryLIFCell
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class MultiLevelLIF(LIF):
+    """As `TernaryLIF`, with integer spikes from -levels to levels, for comparison. It is not exported.
+
+        spike[t] = round(membrane[t] / (2 * threshold)), halves away from zero, clipped to [-levels, levels]
+        state[t] = 0 after any spike (reset="zero"); membrane[t] - reset_amount * threshold * spike[t] ("subtract")
+
+    With levels=1 it is `TernaryLIF`. The surrogate sits around the nearest threshold, an odd multiple of `threshold`:
+    the rectangle of width 1 is straight-through up to 2 * levels * threshold.
+
+    Args:
+        levels: Integer from 1 to 127.
+        **options: those of `TernaryLIF`, by name.
+    """
+
+    cell_class = MultiLevelLIFCell
+
+    def __init__(self, levels: int, **options: Any) -> None:
+        self._levels = levels
+        super().__init__(**options)
+
+    def _make_cell(self, **options: Any) -> LIFCell:
+        return self.cell_class(self._levels, **options)

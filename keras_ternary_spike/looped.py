@@ -7,11 +7,15 @@ from typing import Any
 from keras import ops
 
 
-def advance(dynamics: Any, current: Any, state: Any, amplitude: Any, decay: Any) -> tuple[Any, Any, Any]:
+def advance(dynamics: Any, current: Any, state: Any, numbers: Any) -> tuple[Any, Any, Any]:
     """amplitude * spike, the last state, and the membranes, `(batch, timesteps, *features)`."""
+    amplitude, decay, threshold = numbers
+
+    def carry(membrane):
+        return dynamics.carry(membrane, dynamics.fire(membrane, threshold), threshold)
 
     def step(membrane, current_now):
-        membrane = decay * dynamics.carry(membrane, dynamics.fire(membrane)) + current_now
+        membrane = decay * carry(membrane) + current_now
         return membrane, membrane
 
     if state is not None:
@@ -20,16 +24,15 @@ def advance(dynamics: Any, current: Any, state: Any, amplitude: Any, decay: Any)
         current = ops.concatenate([first, current[:, 1:]], axis=1)
     last, membranes = ops.scan(step, ops.zeros_like(current[:, 0]), ops.moveaxis(current, 1, 0))
     membranes = ops.moveaxis(membranes, 0, 1)
-    return amplitude * dynamics.fire(membranes), dynamics.carry(last, dynamics.fire(last)), membranes
+    return amplitude * dynamics.fire(membranes, threshold), carry(last), membranes
 
 
-def retreat(
-    dynamics: Any, membranes: Any, amplitude: Any, decay: Any, grad_outputs: Any, grad_state: Any
-) -> tuple[Any, Any, Any]:
+def retreat(dynamics: Any, membranes: Any, numbers: Any, grad_outputs: Any, grad_state: Any) -> tuple[Any, Any, Any]:
     """Gradients of current and of the first state, and `(batch, timesteps, *features)`, whose sum is amplitude's."""
-    spikes = dynamics.fire(membranes)
-    slope = dynamics.spike_slope(membranes)
-    carry_slope = dynamics.carry_slope(membranes, spikes, slope)
+    amplitude, decay, threshold = numbers
+    spikes = dynamics.fire(membranes, threshold)
+    slope = dynamics.spike_slope(membranes, threshold)
+    carry_slope = dynamics.carry_slope(membranes, spikes, slope, threshold)
     direct = grad_outputs * amplitude * slope
     if grad_state is not None:
         last = direct[:, -1:] + ops.expand_dims(grad_state, 1) * carry_slope[:, -1:]

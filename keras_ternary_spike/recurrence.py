@@ -1,14 +1,14 @@
 """The recurrence over time, forward and backward, with one gradient for the whole sequence.
 
 Shapes: current, outputs and membranes `(batch, timesteps, *features)`; state `(batch, *features)`;
-amplitude and decay broadcast against the features.
+amplitude, decay and threshold broadcast against the features.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from keras import ops
 
@@ -19,16 +19,25 @@ FUSION_DEPTH = 4
 WALL_DISTANCE = 2
 
 
+class Numbers(NamedTuple):
+    """The neuron's numbers, each a float or a tensor that broadcasts against the features."""
+
+    amplitude: Any
+    decay: Any
+    threshold: Any
+
+
 @dataclass(frozen=True)
 class Recurrence:
     """What is known of a recurrence before its tensors. These are, in this order:
 
-        current, amplitude, and where it has them state and decay.
+        current, amplitude, and where it has them state, decay and threshold.
 
     Args:
         dynamics: `keras_ternary_spike.dynamics.Dynamics`.
         unroll: whether the graph holds every timestep; otherwise it holds a loop.
-        decay: Float, or None where it is one of the tensors.
+        decay: Float, a tuple of one for each channel, or None where it is one of the tensors.
+        threshold: likewise.
         given_state: whether the state before the first timestep is one of the tensors; otherwise it is zero.
         return_state: whether the last state is an output beside amplitude * spike.
         fused: whether a compiler will fuse it: membranes are then computed again in the backward pass instead
@@ -37,7 +46,8 @@ class Recurrence:
 
     dynamics: Any = field(compare=False)
     unroll: bool
-    decay: float | None
+    decay: float | tuple[float, ...] | None
+    threshold: float | tuple[float, ...] | None
     given_state: bool
     return_state: bool
     fused: bool
@@ -54,39 +64,69 @@ class Recurrence:
 
     def backward(self, tensors: Sequence[Any], membranes: Any, upstream: Sequence[Any]) -> tuple[Any, ...]:
         """Gradients of `tensors` from those of the outputs."""
-        current, amplitude, state, decay = self._named(tensors)
-        grad_outputs, grad_state = (*upstream, None)[:2]
+        current, state, numbers = self._named(tensors)
+        grad_outputs, grad_last = (*upstream, None)[:2]
         membranes = self._advance(tensors)[2] if self.fused else membranes
-        arguments = (membranes, amplitude, decay, grad_outputs, grad_state)
         if self.unroll:
-            retreated = unrolled.retreat(self.dynamics, self._wall(current, amplitude), *arguments)
+            wall = self._wall(current, numbers.amplitude)
+            retreated = unrolled.retreat(self.dynamics, wall, membranes, numbers, grad_outputs, grad_last)
         else:
-            retreated = looped.retreat(self.dynamics, *arguments)
+            retreated = looped.retreat(self.dynamics, membranes, numbers, grad_outputs, grad_last)
         grad_current, grad_state, grad_amplitude = retreated
-        gradients = [grad_current, _sum_to(grad_amplitude, amplitude)]
+        gradients = [grad_current, _sum_to(grad_amplitude, numbers.amplitude)]
         if self.given_state:
             gradients.append(grad_state)
+        membranes = ops.stack(membranes, axis=1) if self.unroll else membranes
         if self.decay is None:
-            gradients.append(_sum_to(grad_current * self._states_before(membranes, state), decay))
+            grad_decay = grad_current * self._states_before(membranes, state, numbers.threshold)
+            gradients.append(_sum_to(grad_decay, numbers.decay))
+        if self.threshold is None:
+            grad_threshold = self._threshold_terms(membranes, numbers, grad_outputs, grad_last, grad_current)
+            gradients.append(_sum_to(grad_threshold, numbers.threshold))
         return tuple(gradients)
 
     def _advance(self, tensors: Sequence[Any]) -> tuple[Any, Any, Any]:
-        current, amplitude, state, decay = self._named(tensors)
+        current, state, numbers = self._named(tensors)
         if self.unroll:
-            return unrolled.advance(self.dynamics, self._wall(current, amplitude), current, state, amplitude, decay)
-        return looped.advance(self.dynamics, current, state, amplitude, decay)
+            wall = self._wall(current, numbers.amplitude)
+            return unrolled.advance(self.dynamics, wall, current, state, numbers)
+        return looped.advance(self.dynamics, current, state, numbers)
 
-    def _named(self, tensors: Sequence[Any]) -> tuple[Any, Any, Any, Any]:
+    def _named(self, tensors: Sequence[Any]) -> tuple[Any, Any, Numbers]:
+        """Current, the first state or None, and the numbers."""
         current, amplitude, *rest = tensors
         state = rest.pop(0) if self.given_state else None
-        return current, amplitude, state, rest.pop() if self.decay is None else self.decay
+        decay, threshold = (
+            rest.pop(0) if number is None else _constant(number, current.dtype)
+            for number in (self.decay, self.threshold)
+        )
+        return current, state, Numbers(amplitude, decay, threshold)
 
-    def _states_before(self, membranes: Any, state: Any) -> Any:
+    def _states_before(self, membranes: Any, state: Any, threshold: Any) -> Any:
         """The state that each timestep starts from, `(batch, timesteps, *features)`."""
-        membranes = ops.stack(membranes, axis=1) if self.unroll else membranes
-        states = self.dynamics.carry(membranes, self.dynamics.fire(membranes))
+        states = self.dynamics.carry(membranes, self.dynamics.fire(membranes, threshold), threshold)
         first = ops.zeros_like(states[:, :1]) if state is None else ops.expand_dims(state, 1)
         return ops.concatenate([first, states[:, :-1]], axis=1)
+
+    def _threshold_terms(
+        self, membranes: Any, numbers: Numbers, grad_outputs: Any, grad_last: Any, grad_current: Any
+    ) -> Any:
+        """Gradient of each neuron's threshold at each timestep, `(batch, timesteps, *features)`.
+
+        Spikes depend on membrane / threshold: d spike / d threshold = -membrane / threshold * d spike / d membrane.
+        """
+        amplitude, decay, threshold = numbers
+        last = ops.zeros_like(membranes[:, 0]) if grad_last is None else grad_last
+        grad_states = ops.concatenate([decay * grad_current[:, 1:], ops.expand_dims(last, 1)], axis=1)
+        spikes = self.dynamics.fire(membranes, threshold)
+        slope = self.dynamics.spike_slope(membranes, threshold)
+        by_membrane = grad_outputs * amplitude * slope
+        by_reset = self.dynamics.reset_slope(membranes, spikes, slope, threshold)
+        if by_reset is not None:
+            by_membrane = by_membrane + grad_states * by_reset
+        terms = -(membranes / threshold) * by_membrane
+        taken_off = self.dynamics.taken_off_slope(spikes)
+        return terms if taken_off is None else terms + grad_states * taken_off
 
     def _wall(self, current: Any, amplitude: Any) -> Callable[[Any, int], Any]:
         """wall(tensor, timestep): the tensor, behind a wall at every second timestep of a long fused sequence.
@@ -102,7 +142,15 @@ class Recurrence:
 
 
 def run(
-    dynamics: Any, current: Any, state: Any, amplitude: Any, decay: Any, *, return_state: bool, fuse: bool
+    dynamics: Any,
+    current: Any,
+    state: Any,
+    amplitude: Any,
+    decay: Any,
+    threshold: Any,
+    *,
+    return_state: bool,
+    fuse: bool,
 ) -> tuple[Any, Any]:
     """amplitude * spike at every timestep, and the last state or None, with gradients for all tensors.
 
@@ -111,18 +159,23 @@ def run(
 
     Args:
         state: None for zeros.
-        decay: a Python float has no gradient.
+        decay, threshold: Python floats, and tuples of them, have no gradient.
         fuse: whether forward and backward may each become one compiled function. They do so where the backend
             can, the graph is unrolled, and every size but the batch's is known.
     """
     timesteps, *features = current.shape[1:]
     unroll = timesteps is not None and timesteps <= UNROLL_LIMIT
-    fixed = decay if isinstance(decay, float) else None
     fused = fuse and unroll and None not in features and gradient.can_fuse()
-    recurrence = Recurrence(dynamics, unroll, fixed, state is not None, return_state, fused)
-    optional = [tensor for tensor in (state, decay) if tensor is not None and tensor is not fixed]
-    outputs = gradient.call(recurrence, [current, amplitude, *optional])
+    fixed = [number if isinstance(number, float | tuple) else None for number in (decay, threshold)]
+    recurrence = Recurrence(dynamics, unroll, *fixed, state is not None, return_state, fused)
+    optional = [state, *(tensor for tensor, number in zip((decay, threshold), fixed, strict=True) if number is None)]
+    outputs = gradient.call(recurrence, [current, amplitude, *(tensor for tensor in optional if tensor is not None)])
     return (*outputs, None)[:2]
+
+
+def _constant(number: float | tuple[float, ...], dtype: Any) -> Any:
+    """A float as it is; one for each channel as a tensor."""
+    return ops.convert_to_tensor(number, dtype=dtype) if isinstance(number, tuple) else number
 
 
 def _sum_to(values: Any, parameter: Any) -> Any:

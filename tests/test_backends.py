@@ -16,21 +16,22 @@ from keras_ternary_spike import (
     TimeAverage,
     measure_health,
 )
-from keras_ternary_spike.dynamics import Dynamics, lif_sequence
+from keras_ternary_spike.dynamics import lif_sequence
+from keras_ternary_spike.firing import Dynamics
 
 BACKEND = keras.backend.backend()
-AMPLITUDE, DECAY = 1.75, 0.25
+AMPLITUDE, DECAY, THRESHOLD = 1.75, 0.25, 0.4
 
 
-def numpy_sequence(current, state, dynamics):
+def numpy_sequence(current, state, dynamics, threshold=THRESHOLD):
     """Outputs, last state and the membranes of every timestep."""
     outputs, membranes, states = [], [], [state]
     for t in range(current.shape[1]):
         membrane = DECAY * states[-1] + current[:, t]
-        spike = 1.0 * (membrane >= dynamics.threshold)
+        spike = 1.0 * (membrane >= threshold)
         if dynamics.levels == "ternary":
-            spike -= membrane <= -dynamics.threshold
-        zeroed, subtracted = np.where(spike != 0, 0.0, membrane), membrane - dynamics.threshold * spike
+            spike -= membrane <= -threshold
+        zeroed, subtracted = np.where(spike != 0, 0.0, membrane), membrane - threshold * spike
         outputs.append(AMPLITUDE * spike)
         membranes.append(membrane)
         states.append({"zero": zeroed, "subtract": subtracted, "none": membrane}[dynamics.reset])
@@ -38,21 +39,21 @@ def numpy_sequence(current, state, dynamics):
 
 
 def numpy_gradients(current, state, dynamics, grad_outputs, grad_state):
-    """Backpropagation through time with the rectangular surrogate: of current, state, amplitude and decay."""
+    """Backpropagation through time with the rectangular surrogate: of all five arguments."""
     outputs, _, membranes, states = numpy_sequence(current, state, dynamics)
-    grad_current, grad_decay, threshold = np.zeros_like(current), 0.0, dynamics.threshold
+    grad_current, grad_decay, grad_threshold, threshold = np.zeros_like(current), 0.0, 0.0, THRESHOLD
     for t in reversed(range(current.shape[1])):
         membrane, spike = membranes[t], outputs[:, t] / AMPLITUDE
         height = np.abs(membrane) if dynamics.levels == "ternary" else membrane
         slope = (np.abs(height - threshold) <= threshold) / (2 * threshold)
-        if dynamics.reset == "zero":
-            keep = (spike == 0) - membrane * spike * slope * (not dynamics.detach_reset)
-        else:
-            keep = 1 - threshold * slope * (dynamics.reset == "subtract" and not dynamics.detach_reset)
-        grad_current[:, t] = grad_outputs[:, t] * AMPLITUDE * slope + grad_state * keep
+        subtracts, seen = dynamics.reset == "subtract", not dynamics.detach_reset
+        by_spike = -membrane * spike * seen if dynamics.reset == "zero" else -threshold * subtracts * seen
+        through_spike = (grad_outputs[:, t] * AMPLITUDE + grad_state * by_spike) * slope
+        grad_current[:, t] = through_spike + grad_state * ((spike == 0) if dynamics.reset == "zero" else 1)
+        grad_threshold -= (through_spike * membrane / threshold + grad_state * spike * subtracts).sum()
         grad_decay += (grad_current[:, t] * states[t]).sum()
         grad_state = DECAY * grad_current[:, t]
-    return grad_current, grad_state, (grad_outputs * outputs).sum() / AMPLITUDE, grad_decay
+    return grad_current, grad_state, (grad_outputs * outputs).sum() / AMPLITUDE, grad_decay, grad_threshold
 
 
 def gradients(function, values):
@@ -86,8 +87,8 @@ def numbers(tensor):
 @pytest.mark.parametrize(
     "dynamics",
     [
-        *(Dynamics(threshold=0.4), Dynamics(threshold=0.4, reset="subtract", detach_reset=True)),
-        *(Dynamics(threshold=0.4, reset="none"), Dynamics(0.4, "binary")),
+        *(Dynamics(), Dynamics(reset="subtract", detach_reset=True)),
+        *(Dynamics(reset="none"), Dynamics(levels="binary")),
     ],
     ids=["ternary", "subtract", "no reset", "binary"],
 )
@@ -95,15 +96,16 @@ def test_values_and_gradients_equal_numpy(rng, timesteps, fuse, dynamics):
     current, state = rng.integers(-6, 7, (2, timesteps, 3, 5)) / 4, rng.integers(-6, 7, (2, 3, 5)) / 4
     grad_outputs, grad_state = rng.normal(size=current.shape), rng.normal(size=state.shape)
 
-    def run(current, state, amplitude, decay):
-        return lif_sequence(current, state, amplitude=amplitude, decay=decay, dynamics=dynamics, fuse=fuse)
+    def run(current, state, amplitude, decay, threshold):
+        numbers = {"amplitude": amplitude, "decay": decay, "threshold": threshold}
+        return lif_sequence(current, state, dynamics=dynamics, fuse=fuse, **numbers)
 
     def total(*tensors):
         outputs, last_state = run(*tensors)
         weights = (ops.cast(grad_outputs, "float32"), ops.cast(grad_state, "float32"))
         return ops.sum(outputs * weights[0]) + ops.sum(last_state * weights[1])
 
-    values = (current, state, AMPLITUDE, DECAY)
+    values = (current, state, AMPLITUDE, DECAY, THRESHOLD)
     tensors = [ops.convert_to_tensor(np.asarray(value, "float32")) for value in values]
     for ours, expected in zip(run(*tensors), numpy_sequence(current, state, dynamics)[:2], strict=True):
         np.testing.assert_allclose(numbers(ours), expected, atol=1e-6)
@@ -116,7 +118,7 @@ def test_values_and_gradients_equal_numpy(rng, timesteps, fuse, dynamics):
 @pytest.mark.parametrize("timesteps", [4, 40])
 def test_gradient_of_amplitudes_per_channel_equals_numpy(rng, fuse, timesteps):
     current, grad_outputs = rng.normal(size=(2, timesteps, 3, 5)), rng.normal(size=(2, timesteps, 3, 5))
-    spikes = numpy_sequence(current, np.zeros((2, 3, 5)), Dynamics())[0] / AMPLITUDE
+    spikes = numpy_sequence(current, np.zeros((2, 3, 5)), Dynamics(), 0.5)[0] / AMPLITUDE
 
     def total(current, amplitude):
         outputs, _ = lif_sequence(current, amplitude=amplitude, decay=DECAY, fuse=fuse)
@@ -194,6 +196,29 @@ def test_one_training_step_equals_numpy(rng):
     model = keras.Sequential([keras.Input((3, 5)), TernaryLIF()])
     model.compile(optimizer=keras.optimizers.SGD(0.5), loss="mse")
     model.fit(inputs, targets, batch_size=4, epochs=1, verbose=0)
-    spikes = numpy_sequence(inputs, np.zeros((4, 5)), Dynamics())[0] / AMPLITUDE
+    spikes = numpy_sequence(inputs, np.zeros((4, 5)), Dynamics(), 0.5)[0] / AMPLITUDE
     expected = 1.0 - 0.5 * np.mean(2 * (spikes - targets) * spikes)
     np.testing.assert_allclose(numbers(model.layers[0].amplitude.value), expected, atol=1e-5)
+
+
+def test_trained_threshold_and_snapped_decay_of_a_layer_learn(rng):
+    """The effective decay is 16/63 at every step until the trained one is nearer to another fraction."""
+    inputs, targets = rng.normal(size=(8, 4, 6)).astype("float32"), rng.normal(size=(8, 4, 6)).astype("float32")
+    layer = TernaryLIF(trainable_threshold=True, threshold_per="channel", trainable_decay=True, snap_decay=True)
+    model = keras.Sequential([keras.Input((4, 6)), layer])
+    assert float(numbers(layer.decay)) == np.float32(16 / 63)
+    np.testing.assert_allclose(numbers(layer.threshold), [0.5] * 6, rtol=1e-6)
+    model.compile(optimizer=keras.optimizers.SGD(0.5), loss="mse")
+    model.fit(inputs, targets, batch_size=8, epochs=3, verbose=0)
+    threshold, decay = numbers(layer.threshold), float(numbers(layer.decay))
+    assert threshold.shape == (6,) and len(np.unique(threshold)) == 6 and (threshold > 0).all()
+    assert min(abs(decay - n / d) for d in range(1, 64, 2) for n in range(d + 1)) < 1e-7
+
+
+def test_fixed_numbers_per_channel_are_those_of_single_layers(rng):
+    sequences = rng.normal(size=(2, 5, 3)).astype("float32")
+    decay, threshold = [0.1, 0.5, 0.9], [0.3, 0.5, 1.5]
+    outputs = numbers(TernaryLIF(decay=decay, threshold=threshold)(sequences))
+    for channel in range(3):
+        alone = TernaryLIF(decay=decay[channel], threshold=threshold[channel])(sequences[..., channel : channel + 1])
+        np.testing.assert_array_equal(outputs[..., channel : channel + 1], numbers(alone))

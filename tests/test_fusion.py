@@ -7,28 +7,30 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from keras_ternary_spike import ATan, BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage, gradient
-from keras_ternary_spike.dynamics import Dynamics, lif_sequence
+from keras_ternary_spike.dynamics import lif_sequence
+from keras_ternary_spike.firing import Dynamics
 from keras_ternary_spike.surrogate import Surrogate
 
 FEATURES = (3, 5)
 DYNAMICS = {
     "ternary": Dynamics(),
     "detached": Dynamics(detach_reset=True),
-    "subtract": Dynamics(reset="subtract", threshold=0.4),
-    "no reset": Dynamics(reset="none", threshold=0.4),
+    "subtract": Dynamics(reset="subtract", reset_amount=1.5),
+    "no reset": Dynamics(reset="none"),
     "binary": Dynamics(levels="binary"),
     "arctangent": Dynamics(surrogate=ATan(0.5)),
+    "levels": Dynamics(levels=3),
+    "separate": Dynamics(separate_bumps=True),
 }
 
 
-def values_and_gradients(tensors, upstream, dynamics, *, fuse, decay=None):
-    """Outputs, last state, and gradients of current, state and amplitude, and of decay where it is a tensor."""
+def values_and_gradients(tensors, upstream, dynamics, *, fuse):
+    """Outputs, last state, and gradients of current, state and amplitude, and of decay and threshold if given."""
     current, state, amplitude, *rest = tensors
+    numbers = dict(zip(("decay", "threshold"), rest or (0.25, 0.4), strict=True))
     with tf.GradientTape() as tape:
         tape.watch(tensors)
-        results = lif_sequence(
-            current, state, amplitude=amplitude, decay=rest[0] if rest else decay, dynamics=dynamics, fuse=fuse
-        )
+        results = lif_sequence(current, state, amplitude=amplitude, dynamics=dynamics, fuse=fuse, **numbers)
     return [*results, *tape.gradient(results, tensors, output_gradients=upstream)]
 
 
@@ -48,25 +50,25 @@ def calls_compiled_functions(function, *specs):
 
 
 @pytest.mark.parametrize(
-    "timesteps, dynamics, trained_decay",
+    "timesteps, dynamics, trained",
     [
-        (5, "ternary", True),
-        (1, "ternary", False),
-        (2, "detached", False),
-        (5, "subtract", False),
-        (5, "no reset", True),
-        (2, "binary", False),
-        (2, "arctangent", False),
+        (5, "ternary", [0.25, 0.4]),
+        (1, "ternary", []),
+        (2, "detached", []),
+        (5, "subtract", [0.3, [0.3, 0.4, 0.6, 0.7, 0.9]]),
+        (5, "no reset", [[0.1, 0.3, 0.5, 0.7, 0.9], 0.4]),
+        (2, "binary", []),
+        (2, "arctangent", []),
+        (2, "levels", [0.25, 0.4]),
+        (5, "separate", [0.25, 0.4]),
     ],
 )
-def test_compiled_path_equals_the_plain_one(rng, timesteps, dynamics, trained_decay):
+def test_compiled_path_equals_the_plain_one(rng, timesteps, dynamics, trained):
     dynamics = DYNAMICS[dynamics]
     tensors, upstream = draw(rng, timesteps)
-    tensors += [tf.constant(0.25)] if trained_decay else []
-    compiled, plain = (
-        values_and_gradients(tensors, upstream, dynamics, fuse=fuse, decay=0.25) for fuse in (True, False)
-    )
-    assert len(compiled) == len(plain) == 5 + trained_decay
+    tensors += [tf.constant(value) for value in trained]
+    compiled, plain = (values_and_gradients(tensors, upstream, dynamics, fuse=fuse) for fuse in (True, False))
+    assert len(compiled) == len(plain) == 5 + len(trained)
     for ours, expected in zip(compiled, plain, strict=True):
         np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
 
@@ -89,10 +91,8 @@ def test_no_state_equals_zeros(rng, timesteps, fuse):
 
 def test_compiled_functions_nest(rng):
     tensors, upstream = draw(rng, 5)
-    compute = tf.function(
-        lambda: values_and_gradients(tensors, upstream, Dynamics(), fuse=True, decay=0.25), jit_compile=True
-    )
-    plain = values_and_gradients(tensors, upstream, Dynamics(), fuse=False, decay=0.25)
+    compute = tf.function(lambda: values_and_gradients(tensors, upstream, Dynamics(), fuse=True), jit_compile=True)
+    plain = values_and_gradients(tensors, upstream, Dynamics(), fuse=False)
     for ours, expected in zip(compute(), plain, strict=True):
         np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
 

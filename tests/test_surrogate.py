@@ -6,7 +6,7 @@ import pytest
 
 from keras_ternary_spike import ATan, FastSigmoid, Rectangular, Sigmoid, Triangular
 from keras_ternary_spike import surrogate as surrogates
-from keras_ternary_spike.dynamics import Dynamics
+from keras_ternary_spike.firing import Dynamics
 
 SHAPES = [Rectangular, Triangular, ATan, Sigmoid, FastSigmoid]
 
@@ -45,15 +45,16 @@ def test_rectangle_of_width_one_is_the_papers_with_its_edges(threshold):
     edge = 2 * np.float32(threshold)
     inside = np.array([-edge, -threshold, 0.0, threshold, edge], "float32")
     outside = np.array([-1.001, 1.001], "float32") * edge
-    slope = Dynamics(threshold=threshold, surrogate=Rectangular()).spike_slope
-    np.testing.assert_allclose(slope(keras.ops.convert_to_tensor(inside)), [1 / (2 * threshold)] * 5, rtol=1e-6)
-    np.testing.assert_array_equal(slope(keras.ops.convert_to_tensor(outside)), [0.0, 0.0])
+    slope = Dynamics(surrogate=Rectangular()).spike_slope
+    expected = [1 / (2 * threshold)] * 5
+    np.testing.assert_allclose(slope(keras.ops.convert_to_tensor(inside), threshold), expected, rtol=1e-6)
+    np.testing.assert_array_equal(slope(keras.ops.convert_to_tensor(outside), threshold), [0.0, 0.0])
 
 
 def test_slope_of_a_binary_neuron_ignores_the_negative_threshold():
-    slope = Dynamics(threshold=0.5, levels="binary", surrogate=Rectangular(0.5)).spike_slope
+    slope = Dynamics(levels="binary", surrogate=Rectangular(0.5)).spike_slope
     membrane = keras.ops.convert_to_tensor(np.array([-0.5, 0.0, 0.25, 0.5, 0.75, 1.0], "float32"))
-    np.testing.assert_array_equal(slope(membrane), [0.0, 0.0, 2.0, 2.0, 2.0, 0.0])
+    np.testing.assert_array_equal(slope(membrane, 0.5), [0.0, 0.0, 2.0, 2.0, 2.0, 0.0])
 
 
 @pytest.mark.parametrize("name", list(surrogates.SURROGATES))
