@@ -98,20 +98,27 @@ def totals(runs: Sequence[Mapping[str, object]]) -> str:
 
 
 def run_all(arguments: argparse.Namespace) -> None:
+    """Prints one line a run, the totals at the end; every network once before any of them a second time."""
     done = [json.loads(text) for text in _lines(arguments.results)]
     print(HEADER)
+    plans = [[QUICK] if arguments.quick else list(settings(name)) for name in arguments.networks]
     runs = []
-    for name in arguments.networks:
-        for options in [QUICK] if arguments.quick else settings(name):
-            earlier = [run for run in done if {**run, "network": name, **options} == run]
-            found = earlier[0] if earlier else attempt(name, options, arguments)
+    for options in zip(*plans, strict=True):
+        for name, one in zip(arguments.networks, options, strict=True):
+            found = next((run for run in done if run | {"network": name, **one} == run), None)
+            if found is None:
+                found = attempt(name, one, arguments)
+                note(found, arguments.results)
             print(found if isinstance(found, str) else line(found), flush=True)
-            if not isinstance(found, str):
-                runs.append(found)
-            if not earlier and arguments.results and not isinstance(found, str):
-                with arguments.results.open("a") as file:
-                    file.write(json.dumps(found) + "\n")
+            runs += [] if isinstance(found, str) else [found]
     print(f"\n{totals(runs)}")
+
+
+def note(found: Mapping[str, object] | str, path: Path | None) -> None:
+    """Appends one run to the file of results."""
+    if path is not None and not isinstance(found, str):
+        with path.open("a") as file:
+            file.write(json.dumps(found) + "\n")
 
 
 def attempt(name: str, options: Mapping[str, object], arguments: argparse.Namespace) -> dict[str, object] | str:

@@ -91,5 +91,10 @@ def randomized(name: str, *, threshold: float | str = 0.5, **options: Any) -> ke
 
 
 def images(name: str, count: int) -> np.ndarray:
-    """Random images in [0, 1], `(count, *input shape)`."""
-    return np.random.default_rng(1).random((count, *INPUTS[name]))
+    """Random images of a network, in [0, 1], `(count, *input shape)`."""
+    return noise(count, INPUTS[name])
+
+
+def noise(count: int, shape: Sequence[int]) -> np.ndarray:
+    """Uniform in [0, 1], `(count, *shape)`; the same at every call."""
+    return np.random.default_rng(1).random((count, *shape))
