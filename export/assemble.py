@@ -163,7 +163,13 @@ def _lif(network: Network, node: nodes.LIF, dtype: str) -> Layers:
     kind = TernaryLIF if node.signed else BinaryLIF
     amplitude = np.asarray(node.amplitude)
     options = {"amplitude_per": "channel" if amplitude.ndim else "layer", "name": node.name, "dtype": dtype}
-    return [(kind(decay=node.decay, threshold=node.threshold, **options), [amplitude])]
+    numbers = {"decay": _plain(node.decay), "threshold": _plain(node.threshold)}
+    return [(kind(reset=node.reset, **numbers, **options), [amplitude])]
+
+
+def _plain(value: float | np.ndarray) -> float | list[float]:
+    """A number, or one per channel, as a layer's configuration takes it."""
+    return np.asarray(value, np.float64).tolist()
 
 
 def _timestep_affine(network: Network, node: nodes.TimestepAffine, dtype: str) -> Layers:

@@ -9,10 +9,13 @@ from fractions import Fraction
 import numpy as np
 
 from .counts import KEEPS_COUNTS, count_bound
-from .grid import INT8_MAX, largest_half, snap_decay
+from .grid import INT8_MAX, largest_half
+from .leaks import Decay, distinct, snap
 from .network import LIF, Add, Affine, Linear, Network, Node, TimestepAffine
+from .reach import bounded_half
 
 HEADROOM = 3.0  # units of 2 * threshold that a sum of several unbounded currents may reach before it saturates
+HEADROOM_HALF = int((INT8_MAX / HEADROOM - 1) / 2)
 
 
 @dataclass(frozen=True)
@@ -72,14 +75,24 @@ def current_groups(network: Network) -> list[tuple[str, ...]]:
 def group_grid(network: Network, nodes: list[Node], readers: list[LIF]) -> CurrentGrid:
     """The finest grid on which saturation changes no spike of the readers; a stated range where none is proven.
 
-    Proven: one unbounded current, with or without shortcuts of spikes beside it. Not proven: sums of several.
+    Proven: one unbounded current, with or without shortcuts of spikes beside it, read by neurons that a spike clears;
+    and whatever interval analysis bounds (`reach`). Not proven: sums of several, and what a spike does not clear.
     """
-    decay = max(effective_decay(network, reader) for reader in readers)
+    soft = [reader for reader in readers if keeps_rest(network, reader)]
+    hard = [reader for reader in readers if reader not in soft]
+    grids = [_soft_grid(network, nodes, reader) for reader in soft]
+    if hard:
+        grids.append(_hard_grid(network, nodes, hard))
+    return CurrentGrid(min(grid.half for grid in grids), proven=all(grid.proven for grid in grids))
+
+
+def _hard_grid(network: Network, nodes: list[Node], readers: list[LIF]) -> CurrentGrid:
+    decay = max(max(distinct(effective_decay(network, reader))) for reader in readers)
     adds = [node for node in nodes if isinstance(node, Add)]
     unbounded = [node for node in nodes if isinstance(node, Linear | TimestepAffine)]
     signed = all(reader.signed for reader in readers)
     if len(adds) > 1 or (adds and len(unbounded) > 1):
-        return CurrentGrid(int((INT8_MAX / HEADROOM - 1) / 2), proven=False)
+        return CurrentGrid(HEADROOM_HALF, proven=False)
     shortcuts = [shortcut_reach(network, node) for node in nodes if isinstance(node, Affine)]
     half = largest_half(decay, lambda half: reserve(half, shortcuts))
     if half is None:
@@ -90,9 +103,22 @@ def group_grid(network: Network, nodes: list[Node], readers: list[LIF]) -> Curre
     return CurrentGrid(half, proven=signed)
 
 
-def effective_decay(network: Network, node: LIF) -> Fraction:
-    """The decay in integers; 0 where a single timestep carries no state."""
-    return snap_decay(node.decay) if network.timesteps > 1 else Fraction(0)
+def _soft_grid(network: Network, nodes: list[Node], reader: LIF) -> CurrentGrid:
+    """Of a neuron whose membrane a spike does not clear: that of `reach`, if it is no coarser than the stated range."""
+    shortcuts = [shortcut_reach(network, node) for node in nodes if isinstance(node, Affine)]
+    decay = effective_decay(network, reader)
+    half = bounded_half(network, nodes, reader, decay, lambda half: reserve(half, shortcuts), least=HEADROOM_HALF)
+    return CurrentGrid(half or HEADROOM_HALF, proven=half is not None)
+
+
+def keeps_rest(network: Network, node: LIF) -> bool:
+    """Whether a spike leaves something of the membrane for the next timestep."""
+    return node.reset != "zero" and effective_decay(network, node) != 0
+
+
+def effective_decay(network: Network, node: LIF) -> Decay:
+    """The decay in integers, a tuple where channels differ; 0 where a single timestep carries no state."""
+    return snap(node.decay, even=node.reset == "subtract") if network.timesteps > 1 else Fraction(0)
 
 
 def shortcut_reach(network: Network, node: Affine) -> tuple[float, int]:

@@ -20,7 +20,7 @@ THRESHOLD = 0.5
 def expose_thresholds(network: Network) -> Network:
     """Every LIF fires at 1/2: its current is divided by 2 * threshold (state and reset are linear in it)."""
     for lif in nodes_of(network, LIF):
-        if lif.threshold != THRESHOLD:
+        if np.any(lif.threshold != THRESHOLD):
             network = substitute(network, lif.name, replace(lif, threshold=THRESHOLD))
             network = affine_before(network, network[lif.name], "threshold", THRESHOLD / lif.threshold, 0.0)
     return network

@@ -138,10 +138,10 @@ def _is_behind_max_pool(network: Network, node: Node) -> bool:
 
 
 def _check_neuron(network: Network, lif: LIF) -> None:
-    if (lif.threshold, lif.amplitude) != (THRESHOLD, 1):
+    if np.any(lif.threshold != THRESHOLD) or np.any(lif.amplitude != 1):
         raise ValueError(
             f"A folded neuron has threshold 0.5 and amplitude 1. Received: {lif.name!r} with "
-            f"threshold={lif.threshold:g}, amplitude={lif.amplitude:g}."
+            f"threshold={lif.threshold}, amplitude={lif.amplitude}."
         )
     if not has_linear_above(network, lif):
         raise ValueError(f"A folded neuron has a Linear node above it. Received: {lif.name!r} without one.")

@@ -9,8 +9,9 @@ from fractions import Fraction
 
 import numpy as np
 
+from keras_ternary_spike.decay import snap_decay as snap_decay
+
 INT8_MIN, INT8_MAX = -128, 127
-MAX_DENOMINATOR = 63  # the largest for which all operand pairs were compared on every runtime
 # XNNPACK's ADD wants each input's step between 2^-10 and 2^8 times the output's.
 SMALLEST_ADD_RATIO = 2.0**-10
 
@@ -38,19 +39,36 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class MembraneGrid:
-    """The grid of a neuron's currents and membranes, in units of 2 * threshold.
+class Neuron:
+    """A spiking layer in integers; its currents and membranes lie on one grid, in units of 2 * threshold.
 
-    decay: n/d with d odd, so that decay * state + current is a multiple of 1/d and never a tie.
+    decay: n/d with d odd, so that decay * state + current is a multiple of 1/d and never a tie; or one per channel.
     half: the threshold lies at half + 1/2 steps, midway between two integers.
+    signed: spikes in {-1, 0, 1}, otherwise {0, 1}.
+    reset: "zero", "subtract" or "none", as of the Keras layer.
+    drop: steps that reset="subtract" takes off after a spike: half + 1/2, or half where that could tie.
     """
 
-    decay: Fraction
+    name: str
+    decay: Fraction | tuple[Fraction, ...]
     half: int
+    signed: bool = True
+    reset: str = "zero"
+    drop: Fraction = Fraction(0)
 
     @property
     def step(self) -> float:
         return step(self.half)
+
+
+def drop_steps(decay: Fraction | tuple[Fraction, ...], half: int) -> Fraction:
+    """What a spike takes off: the threshold, half + 1/2 steps, where decay * (membrane - threshold) is never a tie.
+
+    n * (2 * membrane - (2 * half + 1)) / (2 * d) is none for even n and odd d. For odd n, and one decay per channel,
+    the whole number below.
+    """
+    exact = isinstance(decay, Fraction) and decay.numerator % 2 == 0
+    return half + Fraction(1, 2) if exact else Fraction(half)
 
 
 def step(half: int) -> float:
@@ -66,12 +84,6 @@ def with_zero(grid: Grid) -> Grid:
 def float32(value: float) -> float:
     """The nearest number that float32 represents: what the file stores as a scale."""
     return float(np.float32(value))
-
-
-def snap_decay(decay: float) -> Fraction:
-    """The fraction nearest to `decay` with an odd denominator of at most 63."""
-    candidates = (Fraction(round(decay * d), d) for d in range(1, MAX_DENOMINATOR + 1, 2))
-    return min(candidates, key=lambda fraction: (abs(float(fraction) - decay), fraction.denominator))
 
 
 def largest_half(decay: Fraction, reserve: Callable[[int], int] = lambda half: 0) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from .network import Input
 from .program import Operator, Program
 from .work import ELEMENTWISE
 
-ROLES = ("positive", "membrane", "spike", "fired", "keep", "state", "within")
+ROLES = ("positive", "membrane", "clipped", "spike", "fired", "keep", "drop", "leaked", "residue", "state", "within")
 ALL_INT8 = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.int8)
 
 
@@ -40,14 +41,18 @@ def current_tensors(program: Program, operators: Sequence[Operator]) -> tuple[in
     return tuple(index for index in read if index not in written and program.tensors[index].data is None)
 
 
-def isolate(program: Program, operators: Sequence[Operator], layer: str, frames: int) -> Program:
+def isolate(
+    program: Program, operators: Sequence[Operator], layer: str, frames: int, channel: int | None = None
+) -> Program:
     """The operators alone, their names without the layer's, its input the currents `(1, frames, cases)`.
 
+    channel: whose constants to take, where each channel has its own.
     frames: 1 where one current serves all timesteps, else their number: then each timestep has a current of its own,
         even where two timesteps of the network share one.
 
     Raises: ValueError if the currents lie on several grids, or a constant is not one number for all channels.
     """
+    program = program if channel is None else of_channel(program, operators, channel)
     currents = current_tensors(program, operators)
     check_alone(program, operators, currents, layer)
     builder, first = Builder(), program.tensors[currents[0]]
@@ -62,6 +67,18 @@ def isolate(program: Program, operators: Sequence[Operator], layer: str, frames:
         inputs = {index: rows[timestep] for index in currents} | mapped
         mapped[operator.output] = _emit_again(builder, program, operator, inputs, layer, shape)
     return builder.program("neuron", (tensor,), (mapped[operators[-1].output],))
+
+
+def of_channel(program: Program, operators: Sequence[Operator], channel: int) -> Program:
+    """The constants of the operators reduced to those of one channel (last axis)."""
+    read = {index for operator in operators for index in operator.inputs}
+    tensors = tuple(
+        replace(tensor, data=tensor.data[..., [channel]], shape=(*tensor.shape[:-1], 1))
+        if index in read and tensor.data is not None and tensor.data.shape[-1] > channel
+        else tensor
+        for index, tensor in enumerate(program.tensors)
+    )
+    return replace(program, tensors=tensors)
 
 
 def cases(frames: int) -> np.ndarray:

@@ -30,6 +30,7 @@ from .network import Reshape as ReshapeNode
 from .network import TimeAverage as TimeAverageNode
 from .network import TimestepAffine as TimestepAffineNode
 
+RESETS = ("zero", "subtract", "none")
 Rule = Callable[[Any, str, Node], tuple[Node, ...]]
 
 
@@ -150,21 +151,43 @@ def _time_average(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
 def _lif(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     """A TernaryLIF, a BinaryLIF, or a keras.layers.RNN of one of their cells."""
     cell = layer.cell
-    if not isinstance(cell, TernaryLIFCell | BinaryLIFCell):
+    if type(cell) not in (TernaryLIFCell, BinaryLIFCell):  # a subclass may compute anything
         raise ValueError(
             f"Of recurrent layers only RNN(TernaryLIFCell) and RNN(BinaryLIFCell) are supported. Received: layer "
             f"{layer.name!r} with a {type(cell).__name__}."
         )
     _check_recurrence(layer)
-    amplitude, reset = _amplitude(layer, source), cell.get_config()["reset"]
-    if reset != "zero":
-        raise ValueError(
-            f'`reset` must be "zero" for export: it alone bounds the membrane. Received: layer {layer.name!r} with '
-            f'reset={reset!r}. Train the layer with reset="zero".'
-        )
+    reset = cell.get_config()["reset"]
+    if reset not in RESETS:
+        raise ValueError(f"`reset` must be one of {RESETS}. Received: layer {layer.name!r} with reset={reset!r}.")
+    numbers = {"decay": _decay(layer, source), "threshold": _threshold(layer, source)}
     signed = isinstance(cell, TernaryLIFCell)
-    numbers = {"decay": float(cell.decay), "threshold": float(cell.threshold), "amplitude": amplitude}
-    return (LIF(signed=signed, **numbers, **like(name, source)),)
+    return (LIF(signed=signed, reset=reset, amplitude=_amplitude(layer, source), **numbers, **like(name, source)),)
+
+
+def _decay(layer: Any, source: Node) -> float | np.ndarray:
+    decay = _one_or_channels(layer, "decay", source)
+    if not np.all((decay >= 0) & (decay <= 1)):
+        raise ValueError(f"`decay` must lie in [0, 1]. Received: {decay} in layer {layer.name!r}.")
+    return decay
+
+
+def _threshold(layer: Any, source: Node) -> float | np.ndarray:
+    threshold = _one_or_channels(layer, "threshold", source)
+    if not np.all(threshold > 0):
+        raise ValueError(f"`threshold` must be positive. Received: {threshold} in layer {layer.name!r}.")
+    return threshold
+
+
+def _one_or_channels(layer: Any, name: str, source: Node) -> float | np.ndarray:
+    """A number of the cell, or one per channel; a number where all channels have the same."""
+    values = array(layer.cell, name)
+    if values.shape not in ((), source.shape[-1:]):
+        raise ValueError(
+            f"`{name}` must be one number, or one per channel. Received: shape {values.shape} in layer "
+            f"{layer.name!r} on {source.shape[-1]} channels."
+        )
+    return float(values.flat[0]) if np.all(values == values.flat[0]) else values
 
 
 def _amplitude(layer: Any, source: Node) -> np.ndarray:

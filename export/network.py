@@ -166,16 +166,18 @@ class Repeat(Node):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LIF(Node):
-    """Leaky integrate-and-fire with hard reset; emits amplitude * spike.
+    """Leaky integrate-and-fire; emits amplitude * spike.
 
-    decay in [0, 1]; threshold > 0, same units as its input; amplitude: one number, or an array (channels,), last axis;
-    signed: spikes in {-1, 0, 1}, otherwise {0, 1}.
+    decay in [0, 1]; threshold > 0, same units as its input; amplitude: each one number, or an array (channels,), last
+    axis. signed: spikes in {-1, 0, 1}, otherwise {0, 1}. reset: a spike clears the membrane ("zero"), takes the
+    threshold off ("subtract") or leaves it ("none").
     """
 
-    decay: float
-    threshold: float
+    decay: float | np.ndarray
+    threshold: float | np.ndarray
     amplitude: float | np.ndarray
     signed: bool = True
+    reset: str = "zero"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

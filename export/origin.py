@@ -36,5 +36,9 @@ def weights_sha256(model: keras.Model) -> str:
 
 
 def _folded(neuron: LIF) -> dict[str, object]:
-    low, high = float(np.min(neuron.amplitude)), float(np.max(neuron.amplitude))
-    return {"threshold": float(neuron.threshold), "amplitude": low if low == high else [low, high]}
+    return {"threshold": _extent(neuron.threshold), "amplitude": _extent(neuron.amplitude)}
+
+
+def _extent(values: float | np.ndarray) -> float | list[float]:
+    low, high = float(np.min(values)), float(np.max(values))
+    return low if low == high else [low, high]

@@ -1,39 +1,30 @@
 """Each spiking layer of a file, run on every operand: on Program, on the runtimes, and against the neuron's equation.
 
 A layer's own operators are taken out of the file. Their currents are int8, so all of them can be tried: for every
-timestep all 65,536 pairs of the current before it, which is the state where it does not fire, and the current at it;
-all 256 currents where there is no state, or where one current serves all timesteps. Layers with the same operators
-share the run.
+timestep all 65,536 pairs of the current before it, which is the membrane there, and the current at it; all 256
+currents where there is no state, or where one current serves all timesteps. Where channels decay differently, once
+for every decay. Layers with the same operators share the run.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
 from . import flatbuffer, runtimes
-from .grid import INT8_MAX, INT8_MIN
+from .grid import INT8_MAX, INT8_MIN, Neuron
 from .isolation import cases, current_tensors, isolate, own_operators, role_path
+from .leaks import described
 from .program import Program
 from .ties import channels_that_may_tie
 from .verification import differing
 from .work import APPLICATIONS
 
 SPIKES = re.compile(r"(spike|within)/\d+")
-
-
-@dataclass(frozen=True)
-class Neuron:
-    """A spiking layer as a file states it. half: the threshold lies at half + 1/2 steps."""
-
-    name: str
-    decay: Fraction
-    half: int
-    signed: bool
 
 
 @dataclass(frozen=True)
@@ -67,6 +58,7 @@ class Proof:
 
     layer: str
     decay: str
+    reset: str
     steps_per_unit: int
     method: str
     cases: int
@@ -96,10 +88,7 @@ def prove(program: Program) -> tuple[Proof, ...]:
 def neurons(program: Program) -> tuple[Neuron, ...]:
     """The spiking layers that a file states. Raises: ValueError if its metadata is not that of `export_tflite`."""
     try:
-        return tuple(
-            Neuron(one["name"], Fraction(one["decay"]), one["steps_per_unit"] // 2, -1 in one["levels"])
-            for one in program.metadata["neurons"]
-        )
+        return tuple(map(_stated, program.metadata["neurons"]))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"The file must state its spiking layers, as files of `export_tflite` do. Received: {error!r} in its "
@@ -107,37 +96,86 @@ def neurons(program: Program) -> tuple[Neuron, ...]:
         ) from error
 
 
+def _stated(one: Mapping) -> Neuron:
+    decay = tuple(map(Fraction, one["decay"])) if isinstance(one["decay"], list) else Fraction(one["decay"])
+    half, signed = one["steps_per_unit"] // 2, -1 in one["levels"]
+    # Files of version 0.1 before the soft reset state neither.
+    return Neuron(one["name"], decay, half, signed, one.get("reset", "zero"), Fraction(one.get("reset_steps", 0)))
+
+
 def recurrence(currents: np.ndarray, neuron: Neuron) -> np.ndarray:
     """The neuron's equation in integers: spikes of currents `(samples, timesteps, cases)`.
 
-    membrane[t] = round(decay * membrane[t-1]) + current[t] in whole steps, saturated like int8; fires beyond `half`.
+    membrane[t] = round(decay * state[t-1]) + current[t] in whole steps, saturated like int8; fires beyond `half`.
+    state[t] = 0 after a spike, membrane[t] - drop * spike[t], or membrane[t]     (reset "zero", "subtract", "none")
+
+    neuron: with one decay for all channels.
     """
-    n, d = neuron.decay.numerator, neuron.decay.denominator
-    membrane, spikes = np.zeros(currents[:, 0].shape, np.int64), []
+    decay, doubled = neuron.decay, np.zeros(currents[:, 0].shape, np.int64)  # twice the state: a whole number
+    spikes = []
     for current in np.moveaxis(currents.astype(np.int64), 1, 0):
-        membrane = np.clip((2 * n * membrane + d) // (2 * d) + current, INT8_MIN, INT8_MAX)
+        carried = (decay.numerator * doubled + decay.denominator) // (2 * decay.denominator)
+        membrane = np.clip(np.clip(carried, INT8_MIN, INT8_MAX) + current, INT8_MIN, INT8_MAX)
         spike = (membrane > neuron.half).astype(np.int8)
         if neuron.signed:
             spike -= membrane < -neuron.half
         spikes.append(spike)
-        membrane = np.where(spike == 0, membrane, 0)
+        doubled = _left(2 * membrane, spike, neuron)
     return np.stack(spikes, axis=1)
+
+
+def _left(doubled: np.ndarray, spike: np.ndarray, neuron: Neuron) -> np.ndarray:
+    """Twice the state, from twice the membrane."""
+    if neuron.reset == "zero":
+        return np.where(spike == 0, doubled, 0)
+    return doubled - int(2 * neuron.drop) * spike.astype(np.int64) if neuron.reset == "subtract" else doubled
 
 
 def _prove_operators(program: Program, neuron: Neuron, known: dict, earlier: list[Proof]) -> Proof:
     operators, timesteps = own_operators(program, neuron.name), program.metadata["timesteps"]
     alike = neuron.decay == 0 or len(current_tensors(program, operators)) == 1
     frames = 1 if alike else timesteps
-    alone = isolate(program, operators, neuron.name, frames)
-    key = (flatbuffer.write(alone), neuron.decay, neuron.half, neuron.signed)
-    if key not in known:
-        known[key] = enumerate_cases(alone, neuron, frames, timesteps)
-    found = known[key]
+    found = _enumerate_channels(program, operators, neuron, frames, known)
     served = [f"{neuron.name}/{role}" for role in found.served]
     if neuron.decay == 0:
         served = _served(program, neuron, earlier)
     method = "currents" if alike else "pairs"
     return _proof(neuron, method, found.cases, found.wrong, served, found.compared, found.differing)
+
+
+def _enumerate_channels(program: Program, operators, neuron: Neuron, frames: int, known: dict) -> Enumeration:
+    """One run for all channels, or one for every decay that a channel has."""
+    if isinstance(neuron.decay, Fraction):
+        return _enumerate_once(program, operators, neuron, frames, known, None)
+    channels = {decay: channel for channel, decay in enumerate(neuron.decay)}
+    return _together(
+        [
+            _enumerate_once(program, operators, replace(neuron, decay=decay), frames, known, channel)
+            for decay, channel in sorted(channels.items())
+        ]
+    )
+
+
+def _enumerate_once(
+    program: Program, operators, neuron: Neuron, frames: int, known: dict, channel: int | None
+) -> Enumeration:
+    alone = isolate(program, operators, neuron.name, frames, channel)
+    key = (flatbuffer.write(alone), replace(neuron, name=""))
+    if key not in known:
+        known[key] = enumerate_cases(alone, neuron, frames, program.metadata["timesteps"])
+    return known[key]
+
+
+def _together(found: list[Enumeration]) -> Enumeration:
+    """The sums of several runs of the same operators with other constants."""
+    runtimes_run = found[0].compared
+    return Enumeration(
+        cases=sum(one.cases for one in found),
+        compared={name: sum(one.compared[name] for one in found) for name in runtimes_run},
+        differing={name: sum(one.differing[name] for one in found) for name in runtimes_run},
+        wrong=sum(one.wrong for one in found),
+        served=found[0].served,
+    )
 
 
 def _prove_kernel(program: Program, neuron: Neuron, known: dict, earlier: list[Proof]) -> Proof:
@@ -159,7 +197,8 @@ def _prove_kernel(program: Program, neuron: Neuron, known: dict, earlier: list[P
 def _proof(neuron: Neuron, method: str, tried: int, wrong: int, spikes, compared=None, differing=None) -> Proof:
     return Proof(
         layer=neuron.name,
-        decay=str(neuron.decay),
+        decay=described(neuron.decay),
+        reset=neuron.reset,
         steps_per_unit=2 * neuron.half + 1,
         method=method,
         cases=tried,

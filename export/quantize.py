@@ -10,8 +10,8 @@ import numpy as np
 from . import logits
 from .boundary import emit_affine, emit_input, emit_output
 from .builder import Builder
-from .currents import effective_decay, name_shortcuts, plan_currents
-from .grid import INT8_MAX, Grid, MembraneGrid, step
+from .currents import effective_decay, keeps_rest, name_shortcuts, plan_currents
+from .grid import INT8_MAX, Grid, Neuron, step
 from .joints import emit_add, emit_concatenate, emit_crop, emit_upsample, emit_zero_pad
 from .linear import Target, emit_linear
 from .network import (
@@ -37,10 +37,11 @@ from .network import (
     Upsample,
     ZeroPad,
 )
-from .neuron import BINARY_SPIKE, SPIKE, emit_neuron, emit_step, state_grid
+from .neuron import emit_neuron, emit_step
 from .program import Program
+from .resets import BINARY_SPIKE, SPIKE, state_grid
 from .schedule import with_small_peak
-from .signal import Context, Form, Signal, neuron_grid, per_timestep
+from .signal import Context, Form, Signal, integer_neuron, per_timestep, stated_neuron
 from .structure import emit_max_pool, emit_repeat, emit_reshape_node, emit_sum_pool, emit_time_sum
 from .sums import split_sums
 from .timestep_kernels import kernel_at
@@ -152,22 +153,22 @@ def emit_lif(context: Context, node: LIF, source: Signal) -> Signal:
     spike = SPIKE if node.signed else BINARY_SPIKE
     if source.grid == SPIKE:  # the linear operator in front has fired
         return source
-    grid = neuron_grid(context, node)
-    if context.form == "step" and grid.decay != 0:
-        return Signal((emit_streaming(context, node, source.tensors[0], grid),), spike)
-    return Signal(emit_neuron(context.builder, node.name, source.tensors, grid, signed=node.signed), spike)
+    neuron = integer_neuron(context, node)
+    if context.form == "step" and neuron.decay != 0:
+        return Signal((emit_streaming(context, node, source.tensors[0], neuron),), spike)
+    return Signal(emit_neuron(context.builder, neuron, source.tensors), spike)
 
 
-def emit_streaming(context: Context, node: LIF, current: int, grid: MembraneGrid) -> int:
+def emit_streaming(context: Context, node: LIF, current: int, neuron: Neuron) -> int:
     """One timestep of a neuron whose state is an input and an output of the program. Returns the spikes."""
     spikes = []
 
     def emit(before: int) -> int:
-        spike, after = emit_step(context.builder, node.name, current, before, grid, signed=node.signed)
+        spike, after = emit_step(context.builder, neuron, current, before)
         spikes.append(spike)
         return after
 
-    context.state(node.name, node.shape, state_grid(grid, signed=node.signed), emit)
+    context.state(node.name, node.shape, state_grid(neuron), emit)
     return spikes[0]
 
 
@@ -178,13 +179,11 @@ def metadata(context: Context) -> dict[str, object]:
         {
             "name": node.name,
             "levels": [-1, 0, 1] if node.signed else [0, 1],
-            "decay": str(grid.decay),
-            "trained_decay": node.decay,
-            "steps_per_unit": 2 * grid.half + 1,
+            "trained_decay": np.asarray(node.decay, np.float64).tolist(),
+            **stated_neuron(integer_neuron(context, node)),
         }
         for node in network.nodes
         if isinstance(node, LIF)
-        for grid in [neuron_grid(context, node)]
     ]
     return {
         "network": network.name,
@@ -199,7 +198,8 @@ def metadata(context: Context) -> dict[str, object]:
 def saturation_notes(context: Context) -> list[str]:
     """One sentence for every neuron whose saturating currents are not proven to change no spike."""
     return [
-        f"currents of {node.name!r} saturate at {INT8_MAX * step(grid.half):.2f} times twice the threshold"
+        f"currents{' and states' * keeps_rest(context.network, node)} of {node.name!r} saturate at "
+        f"{INT8_MAX * step(grid.half):.2f} times twice the threshold"
         for node in context.network.nodes
         if isinstance(node, LIF)
         for grid in [context.currents[node.inputs[0]]]

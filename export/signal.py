@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Literal
 
 from .builder import Builder
 from .currents import CurrentGrid, effective_decay
-from .grid import Grid, MembraneGrid
+from .grid import Grid, Neuron, drop_steps
 from .network import LIF, Network
 
 Form = Literal["unrolled", "step"]
@@ -56,8 +57,21 @@ class Context:
         return after
 
 
-def neuron_grid(context: Context, node: LIF) -> MembraneGrid:
-    return MembraneGrid(effective_decay(context.network, node), context.currents[node.inputs[0]].half)
+def integer_neuron(context: Context, node: LIF) -> Neuron:
+    decay, half = effective_decay(context.network, node), context.currents[node.inputs[0]].half
+    drop = drop_steps(decay, half) if node.reset == "subtract" else Fraction(0)
+    return Neuron(node.name, decay, half, node.signed, node.reset, drop)
+
+
+def stated_neuron(neuron: Neuron) -> dict[str, object]:
+    """The neuron for the file's metadata. reset_steps: what reset="subtract" takes off."""
+    decay, reset_steps = neuron.decay, {"reset_steps": str(neuron.drop)} if neuron.reset == "subtract" else {}
+    return {
+        "decay": str(decay) if isinstance(decay, Fraction) else [str(one) for one in decay],
+        "steps_per_unit": 2 * neuron.half + 1,
+        "reset": neuron.reset,
+        **reset_steps,
+    }
 
 
 def per_timestep(signal: Signal, name: str, emit: Callable[[int, str], int]) -> tuple[int, ...]:

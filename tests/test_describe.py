@@ -397,10 +397,6 @@ REFUSED = {
         spiking(TernaryLIF(amplitude_initializer="zeros", name="lif")),
         "`amplitude` must not be 0.*'lif'",
     ),
-    "outputs": (two_outputs, "one output.*2 outputs"),
-    "inputs": (two_inputs, "one input.*2 inputs"),
-    "soft reset": (spiking(TernaryLIF(reset="subtract", name="lif")), "`reset` must be \"zero\".*'lif'.*subtract"),
-    "no reset": (spiking(TernaryLIF(reset="none", name="lif")), "`reset` must be \"zero\".*'lif'.*none"),
     "last_only": (
         spiking(TernaryLIF(return_sequences=False, name="lif")),
         r"`return_sequences` must be True.*'lif'.*TimeAverage\(\)",

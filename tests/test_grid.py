@@ -6,7 +6,7 @@ import pytest
 from keras_ternary_spike.export.grid import (
     INT8_MAX,
     INT8_MIN,
-    MembraneGrid,
+    Neuron,
     input_grid,
     largest_half,
     shifted_input_grid,
@@ -14,9 +14,9 @@ from keras_ternary_spike.export.grid import (
 )
 
 
-def membrane_grid(decay):
+def neuron(decay):
     fraction = snap_decay(decay)
-    return MembraneGrid(fraction, largest_half(fraction))
+    return Neuron("lif", fraction, largest_half(fraction))
 
 
 DECAYS = np.linspace(0.0, 1.0, 101)
@@ -39,20 +39,20 @@ def test_decay_keeps_an_odd_denominator_and_moves_by_at_most_half_a_63rd(decay):
 
 @pytest.mark.parametrize("decay", DECAYS)
 def test_strongest_current_fires_against_the_most_contrary_state(decay):
-    grid = membrane_grid(decay)
+    grid = neuron(decay)
     assert INT8_MAX - grid.decay * grid.half >= grid.half + Fraction(1, 2)
 
 
 @pytest.mark.parametrize("decay", DECAYS)
 def test_one_more_step_of_resolution_would_break_the_proof(decay):
-    grid = membrane_grid(decay)
+    grid = neuron(decay)
     finer = grid.half + 1
     assert INT8_MAX - grid.decay * finer < finer + Fraction(1, 2)
 
 
 @pytest.mark.parametrize("decay", DECAYS)
 def test_no_pair_of_state_and_current_lies_on_the_threshold(decay):
-    grid = membrane_grid(decay)
+    grid = neuron(decay)
     n, d = grid.decay.numerator, grid.decay.denominator
     states = np.arange(-grid.half, grid.half + 1)[:, None]
     currents = np.arange(INT8_MIN, INT8_MAX + 1)[None]

@@ -1,5 +1,6 @@
 """The unrolled integer neuron on every pair of operands, against exact rational arithmetic and every runtime."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from keras_ternary_spike.export import flatbuffer
 from keras_ternary_spike.export.boundary import slices
 from keras_ternary_spike.export.builder import Builder
-from keras_ternary_spike.export.grid import INT8_MAX, INT8_MIN, Grid, MembraneGrid, largest_half, snap_decay
+from keras_ternary_spike.export.grid import INT8_MAX, INT8_MIN, Grid, Neuron, drop_steps, largest_half, snap_decay
+from keras_ternary_spike.export.leaks import distinct, snap
 from keras_ternary_spike.export.network import Input
 from keras_ternary_spike.export.neuron import emit_neuron
 from keras_ternary_spike.export.runtimes import RUNTIMES, expose
@@ -17,28 +19,31 @@ DECAYS = [0.02, 0.05, 0.1, 0.25, 1 / 3, 0.5, 0.6, 0.75, 0.9, 0.97, 1.0]
 ALL_CURRENTS = np.arange(INT8_MIN, INT8_MAX + 1)
 
 
-def membrane_grid(decay, timesteps):
-    fraction = snap_decay(decay) if timesteps > 1 else Fraction(0)
-    return MembraneGrid(fraction, largest_half(fraction))
+def neuron(decay, timesteps, signed=True, reset="zero", half=None):
+    """decay: a number, or a tuple of one Fraction per channel."""
+    if isinstance(decay, tuple):
+        fraction = decay
+    else:
+        fraction = snap_decay(decay, even=reset == "subtract") if timesteps > 1 else Fraction(0)
+    half = half or largest_half(max(distinct(fraction)))
+    return Neuron("lif", fraction, half, signed, reset, drop_steps(fraction, half))
 
 
-def neuron_program(decay, timesteps, width, signed=True):
+def neuron_program(one, timesteps, shape):
     """A program of one neuron layer alone: its input holds the currents of every timestep."""
-    builder, grid = Builder(), membrane_grid(decay, timesteps)
-    node = Input(name="current", shape=(width,), temporal=True)
-    step = Grid(grid.step)
-    tensor = builder.activation("current", (timesteps, width), step)
-    currents = slices(builder, node, tensor, step, timesteps)
-    spikes = emit_neuron(builder, "lif", currents, grid, signed=signed)
-    return builder.program("neuron", (tensor,), (spikes[-1],)), grid
+    builder = Builder()
+    node, grid = Input(name="current", shape=shape, temporal=True), Grid(one.step)
+    tensor = builder.activation("current", (timesteps, *shape), grid)
+    spikes = emit_neuron(builder, one, slices(builder, node, tensor, grid, timesteps))
+    return builder.program("neuron", (tensor,), (spikes[-1],))
 
 
-def constant_program(decay, timesteps, signed=True):
+def constant_program(one, timesteps):
     """As `neuron_program`, but one current serves all timesteps."""
-    builder, grid = Builder(), membrane_grid(decay, timesteps)
-    tensor = builder.activation("current", (256,), Grid(grid.step))
-    spikes = emit_neuron(builder, "lif", (tensor,) * timesteps, grid, signed=signed)
-    return builder.program("neuron", (tensor,), (spikes[-1],)), grid, spikes
+    builder = Builder()
+    tensor = builder.activation("current", (256,), Grid(one.step))
+    spikes = emit_neuron(builder, one, (tensor,) * timesteps)
+    return builder.program("neuron", (tensor,), (spikes[-1],)), spikes
 
 
 def all_pairs():
@@ -47,97 +52,171 @@ def all_pairs():
     return np.stack([first.ravel(), second.ravel()])[None].astype(np.int8)
 
 
-def rational_neuron(currents, grid, signed):
-    """Spikes of integer currents `(timesteps, ...)`, by integer arithmetic on d times the membrane."""
-    n, d = grid.decay.numerator, grid.decay.denominator
-    state, spikes = np.zeros(currents.shape[1:], np.int64), []
-    for t, current in enumerate(currents.astype(np.int64)):
-        scaled = n * state + d * current  # d times the membrane: the file rounds it only where it is carried on
-        if t < len(currents) - 1:
-            scaled = d * np.clip((2 * scaled + d) // (2 * d), INT8_MIN, INT8_MAX)
-        spike = (2 * scaled >= d * (2 * grid.half + 1)).astype(int)
-        if signed:
-            spike = spike - (2 * scaled <= -d * (2 * grid.half + 1))
+def rational_neuron(currents, one):
+    """Spikes of integer currents `(timesteps, ...)`, by integer arithmetic on 2 d times the membrane."""
+    n, d = one.decay.numerator, one.decay.denominator
+    doubled, spikes = np.zeros(currents.shape[1:], np.int64), []  # twice the state, in steps
+    for current in currents.astype(np.int64):
+        membrane = -((-2 * n * doubled - 2 * d) // (4 * d)) - 1  # the nearest whole number; there are no ties
+        assert np.all((2 * n * doubled) % (4 * d) != 2 * d)
+        membrane = np.clip(membrane + current, INT8_MIN, INT8_MAX)
+        spike = (2 * membrane >= 2 * one.half + 1).astype(int)
+        if one.signed:
+            spike = spike - (2 * membrane <= -(2 * one.half + 1))
         spikes.append(spike)
-        state = np.where(spike == 0, scaled // d, 0)
+        left = {"zero": 2 * membrane * (spike == 0), "none": 2 * membrane}
+        left["subtract"] = 2 * membrane - int(2 * one.drop) * spike
+        doubled = left[one.reset]
     return np.stack(spikes)
+
+
+def check_everywhere(program, inputs, expected):
+    """Program against the spikes expected, by tensor name, and every runtime against Program."""
+    trace, tflite = program.trace(inputs), expose(flatbuffer.write(program))
+    for name, spikes in expected.items():
+        np.testing.assert_array_equal(trace[name][0], spikes, err_msg=name)
+    for name, runtime in RUNTIMES.items():
+        for tensor, values in runtime.run(tflite, inputs).items():
+            np.testing.assert_array_equal(values, trace[tensor], err_msg=f"{name}: {tensor}")
 
 
 @pytest.mark.parametrize("signed", [True, False])
 @pytest.mark.parametrize("decay", DECAYS)
 def test_every_pair_of_currents_gives_the_same_spike_on_every_runtime(decay, signed):
-    program, grid = neuron_program(decay, 2, 65536, signed)
+    one = neuron(decay, 2, signed)
     pairs = all_pairs()
-    trace, tflite = program.trace(pairs), expose(flatbuffer.write(program))
-    expected = rational_neuron(pairs[0], grid, signed)
-    np.testing.assert_array_equal(trace["lif/spike/0"][0], expected[0])
-    np.testing.assert_array_equal(trace["lif/spike/1"][0], expected[1])
-    for name, runtime in RUNTIMES.items():
-        for tensor, values in runtime.run(tflite, pairs).items():
-            np.testing.assert_array_equal(values, trace[tensor], err_msg=f"{name}: {tensor}")
+    expected = rational_neuron(pairs[0], one)
+    check_everywhere(neuron_program(one, 2, (65536,)), pairs, {f"lif/spike/{t}": expected[t] for t in range(2)})
+
+
+@pytest.mark.parametrize(
+    "decay, reset, signed, half",
+    [
+        *((decay, "subtract", True, 20) for decay in (0.1, 0.25, 0.5, 0.9, 1.0)),
+        *((decay, "none", True, 20) for decay in (0.1, 0.5, 1.0)),
+        *((0.25, "subtract", signed, half) for signed in (True, False) for half in (1, 126)),
+        (1.0, "subtract", False, 20),
+        (0.9, "none", False, 126),
+    ],
+)
+def test_every_pair_is_exact_where_spikes_leave_something(decay, reset, signed, half):
+    one = neuron(decay, 3, signed, reset, half)
+    currents = np.concatenate([all_pairs(), np.zeros((1, 1, 65536), np.int8)], axis=1)
+    expected = rational_neuron(currents[0], one)
+    check_everywhere(neuron_program(one, 3, (65536,)), currents, {f"lif/spike/{t}": expected[t] for t in range(3)})
+
+
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
+def test_every_pair_is_exact_with_a_decay_for_every_channel(reset, signed):
+    decays = snap(np.array([0.0, 0.1, 0.25, 0.5, 0.9, 1.0, 0.97]))
+    assert decays == tuple(Fraction(k, 63) for k in (0, 6, 16, 32, 57, 63, 61))
+    one = neuron(decays, 3, signed, reset, half=None if reset == "zero" else 20)
+    currents = np.concatenate([all_pairs(), np.zeros((1, 1, 65536), np.int8)], axis=1)
+    program = neuron_program(one, 3, (65536, len(decays)))
+    channels = [rational_neuron(currents[0], replace(one, decay=decay)) for decay in decays]
+    expected = {f"lif/spike/{t}": np.stack([spikes[t] for spikes in channels], axis=-1) for t in range(3)}
+    check_everywhere(program, np.repeat(currents[..., None], len(decays), axis=-1), expected)
 
 
 @pytest.mark.slow
-def test_every_decay_that_can_be_exported_is_exact_on_every_pair():
+@pytest.mark.parametrize("largest", [0.49, 1.0])
+def test_every_decay_that_a_channel_can_have_is_exact_on_every_pair(largest):
+    decays = snap(np.linspace(0, largest, 64))
+    one = neuron(decays, 2, True, "zero")
+    pairs = np.repeat(all_pairs()[..., None], len(decays), axis=-1)
+    program = neuron_program(one, 2, (65536, len(decays)))
+    tflite, expected = (
+        flatbuffer.write(program),
+        [rational_neuron(pairs[0, ..., 0], replace(one, decay=d)) for d in decays],
+    )
+    for name in ("reference", "xnnpack"):
+        (values,) = RUNTIMES[name].run(tflite, pairs).values()
+        np.testing.assert_array_equal(values[0], np.stack([spikes[1] for spikes in expected], axis=-1), err_msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+def test_every_decay_that_can_be_exported_is_exact_on_every_pair(reset):
     fractions = sorted({Fraction(n, d) for d in range(1, 64, 2) for n in range(1, d + 1)})
+    if reset == "subtract":
+        fractions = [fraction for fraction in fractions if fraction.numerator % 2 == 0 or fraction == 1]
     pairs, runtimes = all_pairs(), [RUNTIMES[name] for name in ("reference", "xnnpack")]
     for fraction in fractions:
-        program, grid = neuron_program(float(fraction), 2, 65536)
-        assert grid.decay == fraction
-        tflite, expected = flatbuffer.write(program), rational_neuron(pairs[0], grid, True)[1]
+        one = neuron(float(fraction), 2, True, reset, None if reset == "zero" else 20)
+        assert one.decay == fraction
+        program = neuron_program(one, 2, (65536,))
+        tflite, expected = flatbuffer.write(program), rational_neuron(pairs[0], one)[1]
         for runtime in runtimes:
             (values,) = runtime.run(tflite, pairs).values()
             np.testing.assert_array_equal(values[0], expected, err_msg=f"decay {fraction} on {runtime.name}")
 
 
 @pytest.mark.parametrize("timesteps", [1, 3, 5, 16])
-@pytest.mark.parametrize("decay", [0.0, 0.1, 0.5, 1.0])
-def test_long_sequences_follow_the_rational_recurrence(rng, decay, timesteps):
-    program, grid = neuron_program(decay, timesteps, 500)
-    currents = rng.normal(0, 0.8 * grid.half, (1, timesteps, 500))
+@pytest.mark.parametrize(
+    "decay, reset", [(0.0, "zero"), (0.1, "zero"), (0.5, "subtract"), (1.0, "zero"), (1.0, "none")]
+)
+def test_long_sequences_follow_the_rational_recurrence(rng, decay, timesteps, reset):
+    one = neuron(decay, timesteps, True, reset)
+    program = neuron_program(one, timesteps, (500,))
+    currents = rng.normal(0, 0.8 * one.half, (1, timesteps, 500))
     currents = np.clip(np.rint(currents), INT8_MIN, INT8_MAX).astype(np.int8)
     trace = program.trace(currents)
     spikes = np.stack([trace[f"lif/spike/{t}"][0] for t in range(timesteps)])
-    np.testing.assert_array_equal(spikes, rational_neuron(currents[0], grid, True))
+    np.testing.assert_array_equal(spikes, rational_neuron(currents[0], one))
     assert set(np.unique(spikes)) == {-1, 0, 1}
 
 
-@pytest.mark.parametrize("timesteps, operators", [(1, 1), (2, 5), (4, 15)])
-def test_operators_per_layer(timesteps, operators):
-    program, _ = neuron_program(0.25, timesteps, 8)
-    inputs = 1 + (timesteps > 1) * timesteps  # the reshape and the slices of the test's own input
-    assert len(program.operators) - inputs == operators
+@pytest.mark.parametrize(
+    "decay, reset, counts",
+    [
+        (0.25, "zero", (1, 5, 15)),
+        (0.25, "subtract", (1, 5, 15)),
+        (1.0, "subtract", (1, 4, 12)),
+        (0.25, "none", (1, 3, 9)),
+        (1.0, "none", (1, 2, 6)),
+        ((Fraction(1, 3), Fraction(1, 7)) * 4, "zero", (1, 5, 15)),
+        ((Fraction(1, 3), Fraction(1, 7)) * 4, "subtract", (1, 5, 15)),
+        ((Fraction(1, 3), Fraction(1, 7)) * 4, "none", (1, 3, 9)),
+    ],
+)
+def test_operators_per_layer(decay, reset, counts):
+    for timesteps, operators in zip((1, 2, 4), counts, strict=True):
+        one = neuron(decay, timesteps, True, reset, half=60)
+        inputs = 1 + (timesteps > 1) * timesteps  # the reshape and the slices of the test's own input
+        assert len(neuron_program(one, timesteps, (8,)).operators) - inputs == operators
 
 
+@pytest.mark.parametrize("reset", ["zero", "none"])
 @pytest.mark.parametrize("signed", [True, False])
 @pytest.mark.parametrize("decay", DECAYS)
 @pytest.mark.parametrize("timesteps", [2, 4, 7, 16])
-def test_constant_current_fires_every_jth_timestep_on_every_runtime(timesteps, decay, signed):
-    program, grid, spikes = constant_program(decay, timesteps, signed)
+def test_constant_current_fires_as_the_recurrence_does_on_every_runtime(timesteps, decay, signed, reset):
+    one = neuron(decay, timesteps, signed, reset)
+    program, spikes = constant_program(one, timesteps)
     currents = ALL_CURRENTS[None].astype(np.int8)
-    trace, tflite = program.trace(currents), expose(flatbuffer.write(program))
-    expected = rational_neuron(np.repeat(currents, timesteps, axis=0), grid, signed)
+    expected = rational_neuron(np.repeat(currents, timesteps, axis=0), one)
     names = [program.tensors[index].name for index in spikes]
+    trace = program.trace(currents)
     np.testing.assert_array_equal(np.stack([trace[name][0] for name in names]), expected)
-    for name, runtime in RUNTIMES.items():
-        for tensor, values in runtime.run(tflite, currents).items():
-            np.testing.assert_array_equal(values, trace[tensor], err_msg=f"{name}: {tensor}")
+    check_everywhere(program, currents, {})
 
 
-@pytest.mark.parametrize("timesteps, operators", [(2, 2), (3, 5), (4, 8)])
-def test_operators_per_layer_of_constant_current(timesteps, operators):
-    program, *_ = constant_program(1.0, timesteps)
-    assert len(program.operators) == operators
+@pytest.mark.parametrize("reset, counts", [("zero", (2, 5, 8)), ("none", (2, 3, 4))])
+def test_operators_per_layer_of_constant_current(reset, counts):
+    for timesteps, operators in zip((2, 3, 4), counts, strict=True):
+        program, _ = constant_program(neuron(1.0, timesteps, True, reset), timesteps)
+        assert len(program.operators) == operators
 
 
 def test_saturated_currents_change_no_spike():
     """Whatever current lies beyond int8 fires whatever the state, exactly as its saturated value does."""
     for decay in DECAYS:
-        grid = membrane_grid(decay, 2)
-        states = np.arange(-grid.half, grid.half + 1)
+        one = neuron(decay, 2)
+        states = np.arange(-one.half, one.half + 1)
         for current in (128, 200, 10**6, -129, -200, -(10**6)):
             exact = np.sign(current)
             saturated = np.clip(current, INT8_MIN, INT8_MAX)
-            membrane = grid.decay.numerator * states + grid.decay.denominator * saturated
-            fired = 2 * np.abs(membrane) > grid.decay.denominator * (2 * grid.half + 1)
+            membrane = one.decay.numerator * states + one.decay.denominator * saturated
+            fired = 2 * np.abs(membrane) > one.decay.denominator * (2 * one.half + 1)
             assert np.all(fired) and np.all(np.sign(membrane) == exact)
