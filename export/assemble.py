@@ -15,15 +15,17 @@ from keras_ternary_spike import TimestepAffine as TimestepAffineLayer
 from . import network as nodes
 from .network import NO_PADDING, Network, Node
 from .padding import same_padding
+from .signature import input_structure, output_structure, packed
 
 # Layers for one timestep, in order, and the weights of each; those that see the whole sequence are in SEQUENCE.
 Layers = list[tuple[keras.layers.Layer, list[np.ndarray]]]
 
 
-def assemble(network: Network, *, dtype: str = "float32") -> keras.Model:
+def assemble(network: Network, *, dtype: str = "float32", like: keras.Model | None = None) -> keras.Model:
     """A functional model that computes `network`. Layers are named after nodes.
 
     dtype: of weights and values; "float64" for an exact comparison.
+    like: a model with as many inputs and outputs, whose nesting of them (lists, dicts) is taken over. None: lists.
 
     Raises:
         ValueError: for a padding that no Keras pooling layer has.
@@ -32,7 +34,10 @@ def assemble(network: Network, *, dtype: str = "float32") -> keras.Model:
     for node in network.nodes:
         values[node.name] = _value(network, node, values, dtype)
     inputs = [values[node.name] for node in network.nodes if isinstance(node, nodes.Input)]
-    return keras.Model(inputs, [values[name] for name in network.outputs], name=network.name)
+    outputs = [values[name] for name in network.outputs]
+    if like is not None:
+        inputs, outputs = packed(input_structure(like), inputs), packed(output_structure(like), outputs)
+    return keras.Model(inputs, outputs, name=network.name)
 
 
 def _value(network: Network, node: Node, values: Mapping[str, Any], dtype: str) -> Any:

@@ -12,9 +12,10 @@ from .signal import Context, Signal, per_timestep
 
 
 def emit_input(context: Context, node: Input) -> Signal:
-    grid = input_grid(*context.input_range)
+    low, high = context.input_ranges[node.name]
+    grid = input_grid(low, high)
     if shift := input_shift(context.network, node):
-        grid, _ = shifted_input_grid(*context.input_range, shift)
+        grid, _ = shifted_input_grid(low, high, shift)
     sequence = node.temporal and context.form == "unrolled"
     shape = (context.timesteps, *node.shape) if sequence else node.shape
     tensor = context.builder.activation(node.name, shape, grid)
@@ -69,7 +70,7 @@ def emit_affine(context: Context, node: Affine, source: Signal) -> Signal:
 
 
 def emit_shift(context: Context, node: Affine, source: Signal, offset: float) -> Signal:
-    _, grid = shifted_input_grid(*context.input_range, offset)
+    _, grid = shifted_input_grid(*context.input_ranges[node.inputs[0]], offset)
     if grid == source.grid:
         return source
     steps = source.grid.zero_point - grid.zero_point
@@ -115,8 +116,29 @@ def emit_relabel(builder: Builder, node: Affine, source: Signal, scale: float) -
     return Signal(per_timestep(source, f"{node.name}/scaled", emit), grid)
 
 
+def emit_outputs(context: Context) -> tuple[int, ...]:
+    """The tensors that leave the program: each one only once, and none that is an input or a state."""
+    taken, outputs = [*context.inputs, *context.states.values()], []
+    for name in context.network.outputs:
+        tensor = emit_output(context, name)
+        if tensor in taken:
+            tensor = emit_copy(context.builder, tensor, f"{name}/output/{len(outputs)}")
+        outputs.append(tensor)
+        taken.append(tensor)
+    return tuple(outputs)
+
+
+def emit_copy(builder: Builder, tensor: int, name: str) -> int:
+    """RESHAPE to the same shape."""
+    original = builder.tensors[tensor]
+    constant = builder.constant(f"{name}/shape", np.array(original.shape, np.int32))
+    grid = Grid(float(original.scale), original.zero_point)
+    options = {"new_shape": original.shape}
+    return builder.emit("RESHAPE", (tensor, constant), name, original.shape[1:], grid, options=options)
+
+
 def emit_output(context: Context, name: str) -> int:
-    """The tensor that leaves the program; timesteps are stacked on axis 1."""
+    """The tensor that holds the value of node `name`; timesteps are stacked on axis 1."""
     node, signal, builder = context.network[name], context.signals[name], context.builder
     if not node.temporal or context.form == "step":
         return signal.tensors[0]

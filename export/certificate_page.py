@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -196,7 +196,7 @@ def facts(certificate: Certificate) -> str:
     report, metadata = certificate.report, certificate.metadata
     rows = [
         ("timesteps", str(metadata["timesteps"])),
-        ("input range", " to ".join(f"{end:g}" for end in metadata["input_range"])),
+        ("input range", range_text(metadata["input_range"])),
         ("constants", f"{bytes_text(certificate.memory.constants)} of the file"),
         ("operators", ", ".join(f"{number} {kind}" for kind, number in report.operators.items())),
         ("not int8 or int32", ", ".join(report.float_tensors) or "none"),
@@ -204,6 +204,13 @@ def facts(certificate: Certificate) -> str:
         ("versions", ", ".join(f"{name} {version}" for name, version in report.versions.items())),
     ]
     return section("File", "", pairs(rows))
+
+
+def range_text(stated: Sequence[float] | Mapping[str, Sequence[float]]) -> str:
+    """"0 to 1", or for several inputs one after the other."""
+    if isinstance(stated, Mapping):
+        return ", ".join(f"{name} {range_text(one)}" for name, one in stated.items())
+    return " to ".join(f"{end:g}" for end in stated)
 
 
 def notes(certificate: Certificate) -> str:

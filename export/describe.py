@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -19,10 +18,11 @@ from keras_ternary_spike import (
     TimestepAffine,
 )
 
-from .graph import fresh_name
+from .graph import fresh_name, prune
 from .merges import MERGES, merge
 from .network import Input, Network, Node
 from .rules import RULES
+from .signature import input_names, output_names, stable_name
 from .trace import Call, Trace, trace
 
 MAX_TIMESTEPS = 16
@@ -45,27 +45,30 @@ def describe(model: keras.Model) -> Network:
     """The Network of a Sequential or functional model.
 
     Weights and moving statistics become float64 arrays; "same" padding becomes pixels (TensorFlow's rule); dropout
-    and noise disappear; a softmax at the end is left out, with a note.
+    and noise disappear; a softmax at the end is left out, with a note. Inputs and outputs come in Keras's order. (A
+    functional model has no cycles: Keras builds it layer behind layer.)
 
     Raises:
         ValueError: naming the layer, for anything the exporter does not support: a layer type or activation, a layer
-            never built, unknown sizes, NaN or infinity in a weight, an amplitude of 0, several inputs or outputs.
+            never built, unknown sizes, different timesteps, NaN or infinity in a weight, an amplitude of 0.
     """
     calls = trace(model)
-    _check_single(model, calls)
-    network = Network(name=model.name, nodes=(), outputs=(), timesteps=_timesteps(calls))
+    temporal = _temporal_inputs(calls)
+    network = Network(name=model.name, nodes=(), outputs=(), timesteps=_timesteps(calls, temporal))
     values: list[str] = []
     for index, call in enumerate(calls.calls):
-        network = _with_call(network, calls, index, [network[values[source]] for source in call.sources])
+        if isinstance(call.layer, keras.layers.InputLayer):
+            network = _extended(network, (_input(network, call, temporal=index in temporal),))
+        else:
+            network = _with_call(network, calls, index, [network[values[source]] for source in call.sources])
         values.append(network.outputs[0])
-    return network
+    outputs, names = tuple(values[index] for index in calls.outputs), (input_names(model), output_names(model))
+    return prune(replace(network, outputs=outputs, input_names=names[0], output_names=names[1]))
 
 
 def _with_call(network: Network, calls: Trace, index: int, sources: list[Node]) -> Network:
     """`network` with the nodes of one call behind it; its output is then the value of that call."""
     call = calls.calls[index]
-    if isinstance(call.layer, keras.layers.InputLayer):
-        return _extended(network, (_input(calls, index),))
     _check_layer(call, sources)
     if type(call.layer) in MERGES:
         nodes = merge(call.layer, fresh_name(network, call.layer.name), sources, per_timestep=call.per_timestep)
@@ -84,13 +87,8 @@ def _extended(network: Network, nodes: tuple[Node, ...], notes: tuple[str, ...] 
     if len(new) > 1:
         new = _named(network, new)
         nodes = new
-    return Network(
-        name=network.name,
-        nodes=(*network.nodes, *new),
-        outputs=(nodes[-1].name,),
-        timesteps=network.timesteps,
-        notes=(*network.notes, *notes),
-    )
+    notes = tuple(dict.fromkeys((*network.notes, *notes)))
+    return replace(network, nodes=(*network.nodes, *new), outputs=(nodes[-1].name,), notes=notes)
 
 
 def _named(network: Network, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
@@ -104,51 +102,57 @@ def _named(network: Network, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     return tuple(renamed)
 
 
-def _input(calls: Trace, index: int) -> Input:
-    layer = calls.calls[index].layer
-    temporal = _is_temporal(calls, index)
+def _input(network: Network, call: Call, *, temporal: bool) -> Input:
+    layer = call.layer
     shape = tuple(layer.batch_shape[2 if temporal else 1 :])
     if None in shape:
         raise ValueError(
             f"Every size of the input must be known. Received: shape {tuple(layer.batch_shape)} of {layer.name!r}. "
             f"Build the model on keras.Input with fixed sizes."
         )
-    # Keras counts the inputs it names itself, and again when a file is loaded: the same model, another name.
-    name = "input" if re.fullmatch(r"(input_layer|keras_tensor)(_\d+)?", layer.name) else layer.name
-    return Input(name=name, shape=shape, temporal=temporal)
-
-
-def _is_temporal(calls: Trace, index: int) -> bool:
-    """Whether an input has a time axis: a reader needs one that no DirectEncoding has made."""
-    return index in _temporal_inputs(calls)
+    return Input(name=fresh_name(network, stable_name(layer.name)), shape=shape, temporal=temporal)
 
 
 def _temporal_inputs(calls: Trace) -> set[int]:
-    """Indices of the inputs with a time axis: those alone behind a call that needs one."""
-    temporal: list[bool] = []
-    origins: list[set[int]] = []  # the inputs that the value of a call without time axis comes from
+    """Indices of the inputs with a time axis: a reader needs one, and no DirectEncoding makes it."""
     found: set[int] = set()
-    for index, call in enumerate(calls.calls):
-        above = [source for source in call.sources if not temporal[source]]
-        origins.append(set().union(*(origins[source] for source in above)) if call.sources else {index})
-        has_time = len(above) < len(call.sources) or isinstance(call.layer, DirectEncoding)
-        if not has_time and (isinstance(call.layer, SEQUENTIAL) or call.per_timestep):
-            found |= origins[index]
-            has_time = True
-        temporal.append(has_time and not isinstance(call.layer, TimeAverage))
+    while more := _lacking_time(calls, found):
+        found |= more
     return found
 
 
-def _timesteps(calls: Trace) -> int:
+def _lacking_time(calls: Trace, found: set[int]) -> set[int]:
+    """The inputs that must have a time axis too if those in `found` have one."""
+    temporal: list[bool] = []
+    origins: list[set[int]] = []  # the inputs that give a value its time axis, if it has one
+    lacking: set[int] = set()
+    for index, call in enumerate(calls.calls):
+        has_time = index in found or any(temporal[source] for source in call.sources)
+        needs_time = isinstance(call.layer, SEQUENTIAL) or call.per_timestep
+        for source in call.widest:
+            if not temporal[source] and (needs_time or has_time):
+                lacking |= origins[source]
+        ends_time = isinstance(call.layer, DirectEncoding | TimeAverage)
+        above = {index} if not call.sources else set().union(*(origins[source] for source in call.widest))
+        origins.append(set() if ends_time else above)
+        made = isinstance(call.layer, DirectEncoding) or needs_time or has_time
+        temporal.append(made and not isinstance(call.layer, TimeAverage))
+    return lacking - found
+
+
+def _timesteps(calls: Trace, temporal: set[int]) -> int:
     """The length of the time axis, from the DirectEncoding layers and the temporal inputs; 1 without any."""
     found: dict[str, Any] = {}
     for index, call in enumerate(calls.calls):
         if isinstance(call.layer, DirectEncoding):
             found[call.layer.name] = call.layer.timesteps
-        elif isinstance(call.layer, keras.layers.InputLayer) and _is_temporal(calls, index):
+        elif index in temporal:
             found[call.layer.name] = call.layer.batch_shape[1]
     if len(set(found.values())) > 1:
-        raise ValueError(f"All timesteps of a model must be equal. Received: {found}")
+        raise ValueError(
+            f"All timesteps of a model must be equal, on both sides of a shortcut and at every output. Received: "
+            f"{found}. Use one number for all, or export the parts as models of their own."
+        )
     for name, timesteps in found.items():
         if timesteps is None:
             raise ValueError(
@@ -158,13 +162,6 @@ def _timesteps(calls: Trace) -> int:
         if not 1 <= timesteps <= MAX_TIMESTEPS:
             raise ValueError(f"Timesteps must be 1 to {MAX_TIMESTEPS}. Received: {timesteps} from {name!r}.")
     return next(iter(found.values()), 1)
-
-
-def _check_single(model: keras.Model, calls: Trace) -> None:
-    inputs = sum(isinstance(call.layer, keras.layers.InputLayer) for call in calls.calls)
-    for what, count in (("input", inputs), ("output", len(calls.outputs))):
-        if count != 1:
-            raise ValueError(f"A model must have one {what}. Received: {count} {what}s in {model.name!r}.")
 
 
 def _check_layer(call: Call, sources: list[Node]) -> None:
@@ -228,8 +225,10 @@ def _check_activation(calls: Trace, index: int) -> tuple[str, ...]:
 
 
 def _is_last(calls: Trace, index: int) -> bool:
-    """Whether only a linear Activation or nothing lies between the value of a call and the output."""
+    """Whether only linear Activations or nothing lies between the value of a call and the outputs."""
     readers = calls.readers(index)
-    if any(not isinstance(calls.calls[reader].layer, keras.layers.Activation) for reader in readers):
-        return False
-    return all(calls.calls[reader].layer.activation is keras.activations.linear for reader in readers)
+    return all(_is_linear(calls.calls[reader].layer) and _is_last(calls, reader) for reader in readers)
+
+
+def _is_linear(layer: Any) -> bool:
+    return isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.linear

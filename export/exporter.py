@@ -8,7 +8,9 @@ from . import flatbuffer
 from .assemble import assemble
 from .describe import describe
 from .folding import fold_network
+from .interface import Ranges
 from .origin import with_origin
+from .outputs import separate_outputs
 from .quantize import quantize
 from .signal import Form
 from .targets import check_target, require
@@ -17,7 +19,7 @@ from .targets import check_target, require
 def export_tflite(
     model: keras.Model,
     *,
-    input_range: tuple[float, float] = (0.0, 1.0),
+    input_range: Ranges = (0.0, 1.0),
     form: Form = "unrolled",
     target: str | None = None,
 ) -> bytes:
@@ -28,16 +30,18 @@ def export_tflite(
     time is computed once, and every operator is a TFLite builtin. The same model gives the same bytes.
 
     Args:
-        model: Built Keras model, a chain from one input to one output. Batch size and dtype do not matter.
-        input_range: `(low, high)` of the samples in the units of the model's input: `(0, 255)` where the model
-            starts with `Rescaling(1/255)`. Values beyond saturate. Default: `(0.0, 1.0)`.
+        model: Built Keras model, with any number of inputs and outputs. Batch size and dtype do not matter.
+        input_range: `(low, high)` of the samples in the units of the model's inputs: `(0, 255)` where the model
+            starts with `Rescaling(1/255)`. Values beyond saturate. For several inputs also a range for each, by name:
+            `{"image": (0, 255), "motion": (-1, 1)}`. Default: `(0.0, 1.0)`.
         form: `"unrolled"` computes all timesteps in one call. `"step"` computes one timestep a call, with the states
             as inputs and outputs paired by name; `StepRunner` drives it. Default: `"unrolled"`.
         target: refuse a file that would not run wholly on this target, such as `"ethos-u55-128"`; see `check`.
             Default: None, any.
 
     Returns:
-        The file's bytes. A final softmax is left out: the file emits logits.
+        The file's bytes. A final softmax is left out: the file emits logits. Inputs and outputs come in Keras's
+        order; the file's signature names them by the model's dict keys, else by its input and output layers.
 
     Raises:
         ValueError: naming the layer, the rule and the way out, if the model cannot be exported exactly, or the target
@@ -48,7 +52,7 @@ def export_tflite(
     """
     if target is not None:
         check_target(target)
-    network = describe(model)
+    network = separate_outputs(describe(model))
     program = quantize(fold_network(network), input_range=input_range, form=form)
     tflite_bytes = flatbuffer.write(with_origin(program, network, model))
     if target is not None:
@@ -60,11 +64,11 @@ def fold(model: keras.Model) -> keras.Model:
     """The re-parameterization of Ternary Spike as a Keras model: same outputs, spikes in {-1, 0, 1}.
 
     Batch normalization, amplitudes and thresholds move into the kernels beside them; averages of spikes become
-    sums. Spiking layers keep their names.
+    sums. Spiking layers keep their names, inputs and outputs their nesting.
 
     Raises:
         ValueError: as `export_tflite`.
 
     Reference: [Guo et al., 2024](https://arxiv.org/abs/2312.06372), eq. 15 to 17.
     """
-    return assemble(fold_network(describe(model)))
+    return assemble(fold_network(separate_outputs(describe(model))), like=model)

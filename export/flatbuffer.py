@@ -83,6 +83,7 @@ def read(tflite_bytes: bytes) -> Program:
         inputs=_integers(graph.inputs),
         outputs=_integers(graph.outputs),
         metadata=_unpack_metadata(model),
+        names=_unpack_names(model),
     )
     check(program)
     return program
@@ -254,12 +255,24 @@ def _unpack_kind(code: schema.OperatorCodeT) -> str:
 
 
 def _pack_signature(program: Program) -> schema.SignatureDefT:
-    def named(indices: Sequence[int]) -> list[schema.TensorMapT]:
-        return [schema.TensorMapT(name=program.tensors[i].name, tensorIndex=i) for i in indices]
+    def packed(named: Mapping[str, int]) -> list[schema.TensorMapT]:
+        return [schema.TensorMapT(name=name, tensorIndex=index) for name, index in named.items()]
 
     return schema.SignatureDefT(
-        inputs=named(program.inputs), outputs=named(program.outputs), signatureKey=SIGNATURE_KEY
+        inputs=packed(program.named_inputs), outputs=packed(program.named_outputs), signatureKey=SIGNATURE_KEY
     )
+
+
+def _unpack_names(model: schema.ModelT) -> Mapping[int, str]:
+    """The names of inputs and outputs in the file's first signature; none if two inputs or two outputs share one."""
+    names: dict[int, str] = {}
+    for signature in _list(model.signatureDefs)[:1]:
+        for entries in (_list(signature.inputs), _list(signature.outputs)):
+            named = {entry.tensorIndex: _text(entry.name) for entry in entries}
+            if len(set(named.values())) < len(entries):
+                return {}
+            names |= named
+    return names
 
 
 def _unpack_metadata(model: schema.ModelT) -> Mapping[str, object]:

@@ -51,14 +51,18 @@ def _largest_output(node: Linear, samples: np.ndarray, source: Grid, grid: Grid)
     return int(np.abs(values.astype(np.int32)).max())
 
 
-def probe(builder: Builder, image: int, tensors: tuple[int, ...]) -> np.ndarray:
-    """Values of `tensors` on synthetic inputs, all timesteps stacked: int8 `(samples, *shape)`."""
+def probe(builder: Builder, inputs: tuple[int, ...], tensors: tuple[int, ...]) -> np.ndarray:
+    """Values of `tensors` on synthetic inputs, all timesteps stacked: int8 `(samples, *shape)`.
+
+    inputs: the inputs of the program so far; each gets noise of its own.
+    """
     samples = int(np.clip(PROBE_WORK // max(work(builder), 1), *PROBE_SAMPLES))
-    inputs = probe_inputs(builder.shape(image), samples)
-    if image in tensors:
-        return inputs
+    feeds = {
+        builder.tensors[index].name: probe_inputs(builder.shape(index), samples, seed)
+        for seed, index in enumerate(inputs)
+    }
     names = {builder.tensors[index].name for index in tensors}
-    values = builder.program("probe", (image,), tensors).trace(inputs, keep=names)
+    values = feeds | builder.program("probe", inputs, tensors).trace(feeds, keep=names - set(feeds))
     return np.concatenate([values[name] for name in sorted(names)])
 
 

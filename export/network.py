@@ -198,6 +198,7 @@ class Network:
     outputs: names of the nodes whose values leave the network.
     timesteps: length of the time axis of every temporal value.
     notes: what a reader of the report should know, one sentence each ("softmax left out").
+    input_names, output_names: what users call them, in order; () where those are the nodes' own names.
     """
 
     name: str
@@ -205,6 +206,8 @@ class Network:
     outputs: tuple[str, ...]
     timesteps: int
     notes: tuple[str, ...] = ()
+    input_names: tuple[str, ...] = ()
+    output_names: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Node:
         return next(node for node in self.nodes if node.name == name)
@@ -212,6 +215,12 @@ class Network:
     def consumers(self, name: str) -> tuple[Node, ...]:
         """Nodes that read the value of node `name`, in order."""
         return tuple(node for node in self.nodes if name in node.inputs)
+
+    @property
+    def named_inputs(self) -> dict[str, Input]:
+        """Every Input by the name that users give it, in order."""
+        inputs = [node for node in self.nodes if isinstance(node, Input)]
+        return dict(zip(self.input_names or [node.name for node in inputs], inputs, strict=True))
 
     def with_nodes(self, nodes: tuple[Node, ...]) -> Network:
         return replace(self, nodes=tuple(nodes))

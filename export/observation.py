@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .predictor import check_samples, quantize_input
+from .predictor import Samples, check_samples, count_samples, quantize_input
 from .program import Program
 from .proof import Proof
 from .verification import chunked, differing
@@ -45,7 +45,7 @@ class LayerSpikes:
 
 
 def observe(
-    model: keras.Model | None, program: Program, proofs: Sequence[Proof], samples: np.ndarray
+    model: keras.Model | None, program: Program, proofs: Sequence[Proof], samples: Samples
 ) -> tuple[tuple[LayerSpikes, ...], dict[str, np.ndarray]]:
     """Runs the file (as Program) and the Keras model on samples.
 
@@ -59,7 +59,7 @@ def observe(
     for chunk in chunked(samples, program):
         trace = program.trace(quantize_input(program, chunk))
         for name, share in measure(program, trace).items():
-            activity[name] = activity.get(name, 0) + share * (len(chunk) / len(samples))
+            activity[name] = activity.get(name, 0) + share * (count_samples(chunk) / count_samples(samples))
         expected = spiking.predict(chunk) if spiking else {}
         for proof in (proof for proof in proofs if proof.spikes):
             spikes = np.stack([trace[name] for name in proof.spikes], axis=1)
@@ -90,13 +90,14 @@ class KerasSpikes:
 
         network = describe(model)
         self._signs = {node.name: np.sign(node.amplitude) for node in network.nodes if isinstance(node, LIF)}
-        self._model = assemble(replace(network, outputs=tuple(self._signs))) if self._signs else None
+        network = replace(network, outputs=tuple(self._signs), output_names=())
+        self._model = assemble(network) if self._signs else None
 
-    def predict(self, samples: np.ndarray) -> Mapping[str, np.ndarray]:
+    def predict(self, samples: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         """`(samples, timesteps, *features)` in {-1, 0, 1}, by layer."""
         if self._model is None:
             return {}
-        outputs = self._model.predict(samples, verbose=0)
+        outputs = self._model.predict(list(samples.values()), verbose=0)
         outputs = outputs if isinstance(outputs, list) else [outputs]  # Keras unpacks a single one
         return {name: np.sign(x) * sign for (name, sign), x in zip(self._signs.items(), outputs, strict=True)}
 

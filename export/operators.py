@@ -68,8 +68,19 @@ def check(program: Program) -> None:
                 f"Received: {operator.kind} that writes {name!r}"
             )
         known.add(operator.output)
-    if not known.issuperset(program.outputs):
+    if not {operator.output for operator in program.operators}.issuperset(program.outputs):
         raise ValueError("Every output of the program must be written by an operator.")
+    _check_names(program)
+
+
+def _check_names(program: Program) -> None:
+    for role, named, indices in (
+        ("input", program.named_inputs, program.inputs),
+        ("output", program.named_outputs, program.outputs),
+    ):
+        if len(named) != len(indices):
+            names = [program.names.get(index, program.tensors[index].name) for index in indices]
+            raise ValueError(f"Every {role} must be a tensor of its own, under a name of its own. Received: {names}")
 
 
 def _check_indices(program: Program) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
 import numpy as np
 
 from . import flatbuffer, runtimes
 from .grid import INT8_MAX, INT8_MIN
-from .program import Program
+from .program import Integers, Program, Tensor, check_lengths, check_names, unwrapped
+from .signal import STATE_IN
+
+Samples = np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray]
 
 
 def load(tflite_bytes: bytes) -> Predictor:
@@ -23,92 +28,150 @@ def load(tflite_bytes: bytes) -> Predictor:
 class Predictor:
     """A file on LiteRT's XNNPACK kernels, one thread.
 
-    input_shape, output_shape: of one sample, without the batch axis.
+    input_shape, output_shape: of one sample, without the batch axis; for several inputs or outputs by name.
     program: the integer program of the file, with its metadata.
     """
 
     def __init__(self, tflite_bytes: bytes):
-        self.program = single_input(flatbuffer.read(tflite_bytes))
-        self.input_shape = self.program.tensors[self.program.inputs[0]].shape[1:]
-        self.output_shape = self.program.tensors[self.program.outputs[0]].shape[1:]
+        self.program = without_states(flatbuffer.read(tflite_bytes))
+        self.input_shape = _shapes(self.program, self.program.named_inputs)
+        self.output_shape = _shapes(self.program, self.program.named_outputs)
         self._interpreter = runtimes.litert(tflite_bytes)
-        self._feed = self._interpreter.get_input_details()[0]["index"]
-        self._fetch = self._interpreter.get_output_details()[0]["index"]
+        self._fetch = [detail["index"] for detail in self._interpreter.get_output_details()]
 
-    def predict(self, samples: np.ndarray, *, batch_size: int = 32) -> np.ndarray:
+    def predict(self, samples: Samples, *, batch_size: int = 32) -> Integers:
         """The network's outputs (logits, where the Keras model ended with a softmax).
 
         Args:
             samples: Numbers of shape `(samples, *input_shape)`, in the units of the Keras model's input. Those
-                outside its input range saturate.
+                outside its input range saturate. For several inputs such an array for each: by name, or a list in the
+                model's order.
             batch_size: How many samples are in memory as integers at a time. Default: 32.
 
         Returns:
-            float32 of shape `(samples, *output_shape)`.
+            float32 of shape `(samples, *output_shape)`; for several outputs such an array for each, by name, in the
+            model's order.
 
         Raises:
-            ValueError: if the shape differs, or a sample is NaN or infinite.
+            ValueError: if a name or a shape differs, or a sample is NaN or infinite.
         """
         if batch_size < 1:
             raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
         samples = check_samples(self.program, samples)
-        outputs = np.empty((len(samples), *self.output_shape), np.float32)
-        for start in range(0, len(samples), batch_size):
-            batch = slice(start, start + batch_size)
-            outputs[batch] = self._predict_batch(samples[batch])
-        return outputs
+        count = count_samples(samples)
+        starts = range(0, max(count, 1), batch_size)
+        batches = [self._predict_batch(part(samples, slice(start, start + batch_size))) for start in starts]
+        return unwrapped({name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]})
 
-    def _predict_batch(self, samples: np.ndarray) -> np.ndarray:
-        integers = np.empty((len(samples), *self.output_shape), np.int8)
-        for i, sample in enumerate(quantize_input(self.program, samples)):
-            self._interpreter.set_tensor(self._feed, sample[None])
+    def _predict_batch(self, samples: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        feeds = tuple(self.program.feeds(quantize_input(self.program, samples)).values())
+        tensors = [self.program.tensors[index] for index in self.program.outputs]
+        integers = [np.empty((len(feeds[0]), *tensor.shape[1:]), np.int8) for tensor in tensors]
+        for i in range(len(feeds[0])):
+            runtimes.set_inputs(self._interpreter, [values[i] for values in feeds])
             self._interpreter.invoke()
-            integers[i] = self._interpreter.get_tensor(self._fetch)[0]
-        return dequantize_output(self.program, integers)
+            for values, index in zip(integers, self._fetch, strict=True):
+                values[i] = self._interpreter.get_tensor(index)[0]
+        return dequantize_output(self.program, dict(zip(self.program.named_outputs, integers, strict=True)))
 
 
-def single_input(program: Program) -> Program:
+def without_states(program: Program) -> Program:
     """`program`; ValueError if it needs more than samples, as files of the step form do."""
-    if len(program.inputs) > 1:
-        names = [program.tensors[index].name for index in program.inputs]
-        raise ValueError(f"The file must have one input. Received: {names}. Run files of the step form with StepRunner")
+    states = [name for name in program.named_inputs if name.startswith(STATE_IN)]
+    if states:
+        raise ValueError(
+            f"The file must have no states. Received: {states}. Run files of the step form with StepRunner"
+        )
     return program
 
 
-def check_samples(program: Program, samples: np.ndarray) -> np.ndarray:
-    """`samples` as an array of finite numbers, `(samples, *input shape)`; ValueError otherwise."""
-    samples = np.asarray(samples)
-    expected = program.tensors[program.inputs[0]].shape[1:]
+def check_samples(program: Program, samples: Samples) -> dict[str, np.ndarray]:
+    """`samples` as arrays of finite numbers, `(samples, *input shape)`, by the name of the input; ValueError otherwise.
+
+    samples: an array; for several inputs a mapping by name, or a list in order. States are no samples.
+    """
+    tensors = {n: program.tensors[i] for n, i in program.named_inputs.items() if not n.startswith(STATE_IN)}
+    samples = by_name(samples, tuple(tensors))
+    check_names("samples", samples, tensors)
+    called = {name: "`samples`" if len(tensors) == 1 else f"`samples[{name!r}]`" for name in tensors}
+    arrays = {name: _check_array(called[name], tensor, samples[name]) for name, tensor in tensors.items()}
+    check_lengths("samples", arrays)
+    return arrays
+
+
+def by_name(samples: Samples, names: Sequence[str]) -> object:
+    """A list of one array for each input, or the array of the only one, as a mapping; anything else as it is."""
+    if isinstance(samples, Mapping):
+        return samples
+    if isinstance(samples, list | tuple) and len(samples) == len(names) > 1:
+        return dict(zip(names, samples, strict=True))
+    return {names[0]: samples} if len(names) == 1 else samples
+
+
+def part(samples: Mapping[str, np.ndarray], which: slice) -> dict[str, np.ndarray]:
+    """Some of the samples."""
+    return {name: array[which] for name, array in samples.items()}
+
+
+def count_samples(samples: Mapping[str, np.ndarray]) -> int:
+    """How many samples arrays of equal length hold."""
+    return len(next(iter(samples.values())))
+
+
+def quantize_input(program: Program, samples: Integers) -> Integers:
+    """Floats in the units of the Keras model's input to int8: rounded half to even, saturated. By name or alone."""
+    return _each(program, program.named_inputs, samples, lambda tensor, values: _saturated(_steps(tensor, values)))
+
+
+def count_saturating(program: Program, samples: Integers) -> int:
+    """How many values `quantize_input` has to saturate."""
+
+    def count(tensor: Tensor, values: np.ndarray) -> int:
+        steps = _steps(tensor, values)
+        return int(np.count_nonzero(steps != np.clip(steps, INT8_MIN, INT8_MAX)))
+
+    counts = _each(program, program.named_inputs, samples, count)
+    return sum(counts.values()) if isinstance(counts, Mapping) else counts
+
+
+def dequantize_output(program: Program, integers: Integers) -> Integers:
+    """int8 of the outputs to float32: scale * (integer - zero_point). By name or alone."""
+
+    def reals(tensor: Tensor, values: np.ndarray) -> np.ndarray:
+        return np.float32(tensor.scale) * (values.astype(np.float32) - np.float32(tensor.zero_point))
+
+    return _each(program, program.named_outputs, integers, reals)
+
+
+def _each(program: Program, named: Mapping[str, int], values: Integers, apply: Callable) -> object:
+    """apply(tensor, array) on every array of a mapping, or on the array of the first name."""
+    if isinstance(values, Mapping):
+        return {name: apply(program.tensors[named[name]], array) for name, array in values.items()}
+    return apply(program.tensors[next(iter(named.values()))], values)
+
+
+def _check_array(called: str, tensor: Tensor, samples: np.ndarray) -> np.ndarray:
+    samples, expected = np.asarray(samples), tensor.shape[1:]
     if samples.shape[1:] != expected or samples.ndim != len(expected) + 1:
         raise ValueError(
-            f"`samples` must have shape {('samples', *expected)}. Received: {samples.shape}. "
+            f"{called} must have shape {('samples', *expected)}. Received: {samples.shape}. "
             "A single sample needs a batch axis: samples[None]"
         )
     if samples.dtype.kind not in "biuf":
-        raise ValueError(f"`samples` must be real numbers. Received: dtype {samples.dtype}")
+        raise ValueError(f"{called} must be real numbers. Received: dtype {samples.dtype}")
     wrong = samples.size - np.count_nonzero(np.isfinite(samples))
     if wrong:
-        raise ValueError(f"`samples` must be finite. Received: {wrong} of {samples.size} values NaN or infinite")
+        raise ValueError(f"{called} must be finite. Received: {wrong} of {samples.size} values NaN or infinite")
     return samples
 
 
-def quantize_input(program: Program, samples: np.ndarray) -> np.ndarray:
-    """Floats in the units of the Keras model's input to int8: rounded half to even, saturated."""
-    return np.clip(_steps(program, samples), INT8_MIN, INT8_MAX).astype(np.int8)
+def _shapes(program: Program, named: Mapping[str, int]) -> tuple[int, ...] | dict[str, tuple[int, ...]]:
+    return unwrapped({name: program.tensors[index].shape[1:] for name, index in named.items()})
 
 
-def count_saturating(program: Program, samples: np.ndarray) -> int:
-    """How many values `quantize_input` has to saturate."""
-    steps = _steps(program, samples)
-    return int(np.count_nonzero((steps < INT8_MIN) | (steps > INT8_MAX)))
+def _saturated(steps: np.ndarray) -> np.ndarray:
+    return np.clip(steps, INT8_MIN, INT8_MAX).astype(np.int8)
 
 
-def dequantize_output(program: Program, integers: np.ndarray) -> np.ndarray:
-    """int8 of the first output to float32: scale * (integer - zero_point)."""
-    tensor = program.tensors[program.outputs[0]]
-    return np.float32(tensor.scale) * (integers.astype(np.float32) - np.float32(tensor.zero_point))
-
-
-def _steps(program: Program, samples: np.ndarray) -> np.ndarray:
-    tensor = program.tensors[program.inputs[0]]
+def _steps(tensor: Tensor, samples: np.ndarray) -> np.ndarray:
     return np.rint(np.asarray(samples, np.float64) / np.float64(tensor.scale)) + tensor.zero_point

@@ -10,6 +10,8 @@ import numpy as np
 
 from .arithmetic import KERNELS
 
+Integers = np.ndarray | Mapping[str, np.ndarray]  # one array, or several by name
+
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
@@ -52,6 +54,7 @@ class Program:
     """An exact integer program: what the .tflite file holds, operator for operator.
 
     metadata: JSON-ready facts for the reader of the file (layers, timesteps, notes).
+    names: what users call the inputs and outputs, by the index of the tensor; one without goes by the tensor's name.
     """
 
     name: str
@@ -60,25 +63,34 @@ class Program:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     metadata: Mapping[str, object] = field(default_factory=dict)
+    names: Mapping[int, str] = field(default_factory=dict)
 
-    def run(self, inputs: np.ndarray) -> np.ndarray:
+    @property
+    def named_inputs(self) -> dict[str, int]:
+        """Index of the tensor of every input, by the name that users give it."""
+        return self._named(self.inputs)
+
+    @property
+    def named_outputs(self) -> dict[str, int]:
+        """As `named_inputs`, of the outputs."""
+        return self._named(self.outputs)
+
+    def run(self, inputs: Integers) -> Integers:
         """Integers in, integers out, as every runtime computes them.
 
-        inputs: int8, `(samples, *shape of the input tensor without its batch axis)`.
-        Returns: int8, `(samples, *shape of the first output tensor without its batch axis)`.
-        Raises: ValueError if the dtype or the shape differs, or the program has several inputs.
+        inputs: int8, `(samples, *shape of the input tensor without its batch axis)`; for several inputs such an array
+            for each, by name.
+        Returns: int8, `(samples, *shape of the output tensor without its batch axis)`; for several outputs such an
+            array for each, by name.
+        Raises: ValueError if a name, a dtype or a shape differs.
         """
-        name = self.tensors[self.outputs[0]].name
-        return self.trace(inputs, keep=(name,))[name]
+        named = {name: self.tensors[index].name for name, index in self.named_outputs.items()}
+        values = self.trace(inputs, keep=set(named.values()))
+        return unwrapped({name: values[tensor] for name, tensor in named.items()})
 
-    def trace(
-        self, inputs: np.ndarray | Mapping[str, np.ndarray], *, keep: Collection[str] | None = None
-    ) -> dict[str, np.ndarray]:
-        """As `run`, but every activation tensor by name (or only those named in `keep`).
-
-        inputs: as in `run`, or for several inputs an array for each, by tensor name.
-        """
-        feeds = self._feeds(inputs)
+    def trace(self, inputs: Integers, *, keep: Collection[str] | None = None) -> dict[str, np.ndarray]:
+        """As `run`, but every activation that an operator writes, by tensor name (or only those named in `keep`)."""
+        feeds = self.feeds(inputs)
         samples = len(feeds[self.inputs[0]])
         chunks = [
             self._trace_chunk({index: array[chunk] for index, array in feeds.items()}, keep)
@@ -86,15 +98,19 @@ class Program:
         ]
         return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
-    def _feeds(self, inputs: np.ndarray | Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:
-        names = [self.tensors[index].name for index in self.inputs]
-        if isinstance(inputs, np.ndarray):
-            inputs = {names[0]: inputs}
-        if sorted(inputs) != sorted(names):
-            raise ValueError(f"`inputs` must hold an array for each of {names}. Received: {sorted(inputs)}")
-        for index, name in zip(self.inputs, names, strict=True):
+    def feeds(self, inputs: Integers) -> dict[int, np.ndarray]:
+        """The array of every input by the index of its tensor. Raises: ValueError as `run`."""
+        named = self.named_inputs
+        if isinstance(inputs, np.ndarray) and len(named) == 1:
+            inputs = dict.fromkeys(named, inputs)
+        check_names("inputs", inputs, named)
+        for name, index in named.items():
             check_inputs(self.tensors[index], inputs[name])
-        return {index: inputs[name] for index, name in zip(self.inputs, names, strict=True)}
+        check_lengths("inputs", inputs)
+        return {index: inputs[name] for name, index in named.items()}
+
+    def _named(self, indices: tuple[int, ...]) -> dict[str, int]:
+        return {self.names.get(index, self.tensors[index].name): index for index in indices}
 
     def _trace_chunk(self, feeds: dict[int, np.ndarray], keep: Collection[str] | None) -> dict[str, np.ndarray]:
         values = feeds | {i: tensor.data for i, tensor in enumerate(self.tensors) if tensor.data is not None}
@@ -110,6 +126,28 @@ class Program:
                 if last_use[index] == step:
                     values.pop(index, None)
         return kept
+
+
+def unwrapped(values: Mapping[str, np.ndarray]) -> Integers:
+    """The only array as it is; several by name."""
+    return next(iter(values.values())) if len(values) == 1 else dict(values)
+
+
+def check_names(argument: str, values: object, names: Collection[str]) -> None:
+    """Raises ValueError unless `values` is a mapping that has exactly `names` as keys."""
+    wanted = f"`{argument}` must hold an array for each of {list(names)}, by name."
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{wanted} Received: one {type(values).__name__}")
+    missing, unknown = [name for name in names if name not in values], [name for name in values if name not in names]
+    if missing or unknown:
+        raise ValueError(f"{wanted} Received: {list(values)}. Missing: {missing}, unknown: {unknown}")
+
+
+def check_lengths(argument: str, values: Mapping[str, np.ndarray]) -> None:
+    """Raises ValueError unless all arrays hold equally many samples."""
+    lengths = {name: len(array) for name, array in values.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"`{argument}` must hold equally many samples for every input. Received: {lengths}")
 
 
 def check_inputs(tensor: Tensor, inputs: np.ndarray) -> None:

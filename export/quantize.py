@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import get_args
 
-import numpy as np
-
 from . import logits
-from .boundary import emit_affine, emit_input, emit_output
+from .boundary import emit_affine, emit_input, emit_outputs
 from .builder import Builder
 from .currents import effective_decay, keeps_rest, name_shortcuts, plan_currents
 from .grid import INT8_MAX, Grid, Neuron, step
+from .interface import Ranges, ranges_of, stated_ranges, with_names
 from .joints import emit_add, emit_concatenate, emit_crop, emit_upsample, emit_zero_pad
 from .linear import Target, emit_linear
 from .network import (
@@ -47,29 +46,29 @@ from .sums import split_sums
 from .timestep_kernels import kernel_at
 
 
-def quantize(network: Network, *, input_range: tuple[float, float] = (0.0, 1.0), form: Form = "unrolled") -> Program:
+def quantize(network: Network, *, input_range: Ranges = (0.0, 1.0), form: Form = "unrolled") -> Program:
     """Turns a folded network into integers.
 
     Args:
         network: As `fold_network` returns it: thresholds 1/2, amplitudes 1, sums instead of averages.
-        input_range: (low, high) of the samples, in the units of the network's input.
+        input_range: (low, high) of the samples, in the units of the network's inputs; for all, or for each by name.
         form: "unrolled" computes all timesteps in one call. "step" computes one, with the neurons' states and the sums
             over time as further inputs `state_in/<layer>` and outputs `state_out/<layer>`; all 0 before the first.
 
     Raises:
-        ValueError: if `input_range` is not finite and ascending, `form` is not known, or a layer does not fit into
-            integers.
+        ValueError: if `input_range` is not finite and ascending or does not name the inputs, `form` is not known, or a
+            layer does not fit into integers.
     """
-    check_range(input_range)
+    ranges = ranges_of(network, input_range)
     if form not in get_args(Form):
         raise ValueError(f"`form` must be one of {get_args(Form)}. Received: form={form!r}")
     network = name_shortcuts(split_sums(network))
     currents = plan_currents(network)
-    context = Context(network, Builder(), input_range, currents)
+    context = Context(network, Builder(), ranges, currents)
     program = emit_network(context)
     if form == "unrolled":
         return program
-    return emit_network(Context(network, Builder(), input_range, currents, form, logit_grids=context.logit_grids))
+    return emit_network(Context(network, Builder(), ranges, currents, form, logit_grids=context.logit_grids))
 
 
 def emit_network(context: Context) -> Program:
@@ -77,15 +76,10 @@ def emit_network(context: Context) -> Program:
     for node in context.network.nodes:
         sources = [context.signals[name] for name in node.inputs]
         context.signals[node.name] = EMITTERS[type(node)](context, node, *sources)
-    outputs = tuple(emit_output(context, name) for name in context.network.outputs)
+    outputs = emit_outputs(context)
     inputs, outputs = (*context.inputs, *context.states), (*outputs, *context.states.values())
-    return with_small_peak(context.builder.program(context.network.name, inputs, outputs, metadata(context)))
-
-
-def check_range(input_range: tuple[float, float]) -> None:
-    low, high = input_range
-    if not (np.isfinite(low) and np.isfinite(high) and low < high):
-        raise ValueError(f"`input_range` must be (low, high) with low < high, both finite. Received: {input_range}")
+    program = context.builder.program(context.network.name, inputs, outputs, metadata(context))
+    return with_small_peak(with_names(program, context.network))
 
 
 def emit_weighted(context: Context, node: Linear, source: Signal) -> Signal:
@@ -137,7 +131,7 @@ def linear_grid(context: Context, node: Linear, source: Signal) -> Grid:
         return Grid(step(context.currents[node.name].half))
     if reaches_output(context, node):
         if node.name not in context.logit_grids:
-            samples = logits.probe(context.builder, context.inputs[0], source.tensors)
+            samples = logits.probe(context.builder, tuple(context.inputs), source.tensors)
             context.logit_grids[node.name] = logits.logit_grid(node, samples, source.grid)
         return context.logit_grids[node.name]
     return logits.worst_case_grid(node, source.grid)
@@ -189,7 +183,7 @@ def metadata(context: Context) -> dict[str, object]:
         "network": network.name,
         "timesteps": network.timesteps,
         "form": context.form,
-        "input_range": [float(end) for end in context.input_range],
+        "input_range": stated_ranges(network, context.input_ranges),
         "neurons": neurons,
         "notes": [*network.notes, *saturation_notes(context)],
     }

@@ -42,7 +42,7 @@ class Report:
 
     runtimes: by runtime, compared with Program.run.
     pairs: "one / other" to the number of values that differ between two runtimes.
-    agreement: with the Keras model; None where there was none.
+    agreements: with the Keras model, by output; outputs of a single value are no classes and have none.
     float_tensors: names of tensors that are neither int8 nor int32.
     operators: how many of each kind.
     spike_tensors: names of the tensors that hold spikes.
@@ -58,7 +58,7 @@ class Report:
     samples: int
     runtimes: Mapping[str, Comparison]
     pairs: Mapping[str, int]
-    agreement: Agreement | None
+    agreements: Mapping[str, Agreement]
     float_tensors: tuple[str, ...]
     operators: Mapping[str, int]
     spike_tensors: tuple[str, ...]
@@ -71,6 +71,12 @@ class Report:
     versions: Mapping[str, str]
 
     @property
+    def agreement(self) -> Agreement | None:
+        """Of all outputs together; None where none was compared."""
+        found = self.agreements.values()
+        return Agreement(sum(one.same for one in found), sum(one.compared for one in found)) if found else None
+
+    @property
     def exact(self) -> bool:
         """Whether no value differs anywhere and every spike tensor holds literal spikes."""
         differing = [one.differing + one.output_differing for one in self.runtimes.values()]
@@ -79,7 +85,8 @@ class Report:
     def to_dict(self) -> dict[str, object]:
         """Only dicts, lists, strings, numbers and None."""
         report = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-        return {"exact": self.exact, **report}
+        agreement = None if self.agreement is None else asdict(self.agreement)
+        return {"exact": self.exact, "agreement": agreement, **report}
 
     def __str__(self) -> str:
         return "\n".join([*self._verdict(), "", *self._runtime_table(), "", *self._facts(), "", *self._layers()])
@@ -101,7 +108,8 @@ class Report:
 
     def _facts(self) -> list[str]:
         facts = [
-            ("same class as Keras", self._agreement_text()),
+            ("same class as Keras", agreement_text(self.agreement)),
+            *self._agreement_rows(),
             ("operators", ", ".join(f"{count} {kind}" for kind, count in self.operators.items())),
             ("not int8 or int32", listed(self.float_tensors)),
             ("spike tensors", f"{len(self.spike_tensors)}, improper: {listed(self.improper_spikes)}"),
@@ -115,16 +123,21 @@ class Report:
     def _layers(self) -> list[str]:
         return aligned([("layer", "firing rate"), *((name, f"{rate:.3f}") for name, rate in self.firing_rates.items())])
 
-    def _agreement_text(self) -> str:
-        if self.agreement is None:
-            return "not compared"
-        same, compared = self.agreement.same, self.agreement.compared
-        return f"{100 * self.agreement.share:.1f} % ({same:,} of {compared:,})"
+    def _agreement_rows(self) -> list[tuple[str, str]]:
+        """Output by output, where there are several."""
+        rows = [(f"  {name}", agreement_text(one)) for name, one in self.agreements.items()]
+        return rows if len(rows) > 1 else []
 
     def _latency_text(self) -> str:
         time = self.latency
         spread = f"{time.low_ms:.3f} to {time.high_ms:.3f}, {time.invocations} runs"
         return f"{time.median_ms:.3f} ms (quartiles {spread}; XNNPACK, one thread)"
+
+
+def agreement_text(agreement: Agreement | None) -> str:
+    if agreement is None:
+        return "not compared"
+    return f"{100 * agreement.share:.1f} % ({agreement.same:,} of {agreement.compared:,})"
 
 
 def aligned(rows: Iterable[Sequence[str]], *, left: int = 1) -> list[str]:

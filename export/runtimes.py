@@ -9,14 +9,14 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from . import flatbuffer
-from .program import Program, check_inputs
+from .program import Integers, Program
 
 Outputs = dict[str, np.ndarray]  # by tensor name, in the order of the file, each `(samples, *shape)`
 
@@ -30,11 +30,11 @@ class Runtime:
     """One implementation of the builtin operators.
 
     name: as in reports.
-    run: (tflite_bytes, samples) -> Outputs; samples: int8, `(samples, *input shape without batch)`.
+    run: (tflite_bytes, samples) -> Outputs; samples: int8, as `Program.run` takes them.
     """
 
     name: str
-    run: Callable[[bytes, np.ndarray], Outputs]
+    run: Callable[[bytes, Integers], Outputs]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ class Latency:
 def expose(tflite_bytes: bytes) -> bytes:
     """The same file with every activation that an operator writes as an output, in order of execution."""
     program = flatbuffer.read(tflite_bytes)
-    return flatbuffer.write(replace(program, outputs=tuple(operator.output for operator in program.operators)))
+    outputs = tuple(operator.output for operator in program.operators)
+    return flatbuffer.write(replace(program, outputs=outputs, names={}))
 
 
 def litert(tflite_bytes: bytes, *, resolver: OpResolverType = OpResolverType.AUTO) -> Interpreter:
@@ -66,31 +67,39 @@ def litert(tflite_bytes: bytes, *, resolver: OpResolverType = OpResolverType.AUT
     return interpreter
 
 
-def run_litert(tflite_bytes: bytes, samples: np.ndarray, resolver: OpResolverType) -> Outputs:
+def run_litert(tflite_bytes: bytes, samples: Integers, resolver: OpResolverType) -> Outputs:
     """Runs the file on LiteRT with the kernels of `resolver`, sample by sample."""
-    program = _program_for(tflite_bytes, samples)
+    program = flatbuffer.read(tflite_bytes)
+    feeds = tuple(program.feeds(samples).values())
     interpreter = litert(tflite_bytes, resolver=resolver)
-    feed = interpreter.get_input_details()[0]["index"]
     fetch = [detail["index"] for detail in interpreter.get_output_details()]
-    outputs = _empty_outputs(program, len(samples))
-    for i, sample in enumerate(samples):
-        interpreter.set_tensor(feed, sample[None])
+    outputs = _empty_outputs(program, len(feeds[0]))
+    for i in range(len(feeds[0])):
+        set_inputs(interpreter, [values[i] for values in feeds])
         interpreter.invoke()
         for index, values in zip(fetch, outputs.values(), strict=True):
             values[i] = interpreter.get_tensor(index)[0]
     return outputs
 
 
-def run_tflm(tflite_bytes: bytes, samples: np.ndarray) -> Outputs:
+def set_inputs(interpreter: Interpreter, sample: Sequence[np.ndarray]) -> None:
+    """Feeds one sample: int8, an array without batch axis for each input in the order of the file."""
+    for detail, values in zip(interpreter.get_input_details(), sample, strict=True):
+        interpreter.set_tensor(detail["index"], values[None])
+
+
+def run_tflm(tflite_bytes: bytes, samples: Integers) -> Outputs:
     """Runs the file on TFLite Micro, sample by sample.
 
     Raises: ImportError, naming the extra to install, if `tflite-micro` is missing.
     """
-    program = _program_for(tflite_bytes, samples)
+    program = flatbuffer.read(tflite_bytes)
+    feeds = tuple(program.feeds(samples).values())
     interpreter = _tflm(tflite_bytes, program)
-    outputs = _empty_outputs(program, len(samples))
-    for i, sample in enumerate(samples):
-        interpreter.set_input(sample[None], 0)
+    outputs = _empty_outputs(program, len(feeds[0]))
+    for i in range(len(feeds[0])):
+        for position, values in enumerate(feeds):
+            interpreter.set_input(values[i][None], position)
         interpreter.invoke()
         for index, values in enumerate(outputs.values()):
             values[i] = interpreter.get_output(index)[0]
@@ -101,7 +110,8 @@ def arena_bytes(tflite_bytes: bytes) -> int:
     """Bytes of the tensor arena that TFLite Micro uses for this file, from its recording allocator."""
     program = flatbuffer.read(tflite_bytes)
     interpreter = _tflm(tflite_bytes, program)
-    interpreter.set_input(np.zeros(program.tensors[program.inputs[0]].shape, np.int8), 0)
+    for position, index in enumerate(program.inputs):
+        interpreter.set_input(np.zeros(program.tensors[index].shape, np.int8), position)
     interpreter.invoke()
     with _captured_stderr() as lines:
         interpreter.print_allocations()
@@ -111,10 +121,12 @@ def arena_bytes(tflite_bytes: bytes) -> int:
     return int(total.group(1))
 
 
-def latency(tflite_bytes: bytes, sample: np.ndarray, *, invocations: int = 200) -> Latency:
-    """Time of one sample on XNNPACK, one thread. sample: int8, the shape of the input without batch."""
+def latency(tflite_bytes: bytes, sample: Integers, *, invocations: int = 200) -> Latency:
+    """Time of one sample on XNNPACK, one thread. sample: int8, without batch axis; for several inputs by name."""
+    batch = {name: values[None] for name, values in sample.items()} if isinstance(sample, Mapping) else sample[None]
+    feeds = flatbuffer.read(tflite_bytes).feeds(batch).values()
     interpreter = litert(tflite_bytes)
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], sample[None])
+    set_inputs(interpreter, [values[0] for values in feeds])
     for _ in range(WARM_UP):
         interpreter.invoke()
     start, times = time.perf_counter(), []
@@ -141,12 +153,6 @@ def installed() -> dict[str, Runtime]:
     """RUNTIMES without TFLite Micro where `tflite-micro` is not installed."""
     missing = {"tflm"} if importlib.util.find_spec("tflite_micro") is None else set()
     return {name: runtime for name, runtime in RUNTIMES.items() if name not in missing}
-
-
-def _program_for(tflite_bytes: bytes, samples: np.ndarray) -> Program:
-    program = flatbuffer.read(tflite_bytes)
-    check_inputs(program.tensors[program.inputs[0]], samples)
-    return program
 
 
 def _empty_outputs(program: Program, samples: int) -> Outputs:

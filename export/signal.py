@@ -28,6 +28,7 @@ class Signal:
 class Context:
     """What emitting a node may look at, and what it leaves there.
 
+    input_ranges: (low, high) of the samples, by the node name of the Input.
     currents: the grids of values that reach neurons, by node name.
     form: "unrolled", or "step": one timestep a call.
     inputs, states: the program's inputs so far; its state inputs and the tensors that hold their next values.
@@ -36,7 +37,7 @@ class Context:
 
     network: Network
     builder: Builder
-    input_range: tuple[float, float]
+    input_ranges: Mapping[str, tuple[float, float]]
     currents: Mapping[str, CurrentGrid]
     form: Form = "unrolled"
     signals: dict[str, Signal] = field(default_factory=dict)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 
 from . import flatbuffer, runtimes
-from .predictor import check_samples, dequantize_output, quantize_input
-from .program import Program, Tensor
+from .predictor import Samples, by_name, check_samples, dequantize_output, quantize_input
+from .program import Integers, Program, Tensor, check_lengths, check_names, unwrapped
 from .signal import STATE_IN, STATE_OUT
 
 
@@ -30,76 +32,93 @@ class StepRunner:
     def __init__(self, tflite_bytes: bytes):
         self.program = flatbuffer.read(tflite_bytes)
         self._pairs = paired_states(self.program)
+        self._inputs = tuple(name for name in self.program.named_inputs if name not in self._pairs)
+        self._outputs = tuple(name for name in self.program.named_outputs if name not in self._pairs.values())
         self._interpreter = runtimes.litert(tflite_bytes)
-        details = (*self._interpreter.get_input_details(), *self._interpreter.get_output_details())
-        self._index = {detail["name"]: detail["index"] for detail in details}
+        self._fetch = [detail["index"] for detail in self._interpreter.get_output_details()]
         self.reset()
 
     def reset(self) -> None:
         """Back to before the first timestep: every state 0."""
         self.steps = 0
-        self._states = {name: np.zeros(tensor.shape, np.int8) for name, tensor in self._state_inputs().items()}
+        tensors = {name: self.program.tensors[self.program.named_inputs[name]] for name in self._pairs}
+        self._states = {name: np.full(t.shape, t.zero_point, np.int8) for name, t in tensors.items()}
 
-    def step(self, frame: np.ndarray) -> np.ndarray:
+    def step(self, frame: Samples) -> Integers:
         """Feeds one timestep.
 
         Args:
             frame: Numbers in the units of the Keras model's input: one timestep of a sequence, or the whole still
-                image again.
+                image again. For several inputs one for each: by name, or a list in the model's order.
 
         Returns:
-            float32, the network's output. Behind a mean over time: the sum so far, divided by the model's timesteps.
+            float32, the network's output; for several outputs one for each, by name. Behind a mean over time: the sum
+            so far, divided by the model's timesteps.
 
         Raises:
-            ValueError: if the shape differs, a number is not finite, or a mean over time is already complete.
+            ValueError: if a name or a shape differs, a number is not finite, or a mean over time is already complete.
         """
         limit = self.program.metadata["timesteps"]
         if self._averages and self.steps >= limit:
             raise ValueError(f"The mean over time is complete after {limit} steps. Call reset() before the next.")
-        integers = quantize_input(self.program, check_samples(self.program, np.asarray(frame)[None]))
-        self._set(self._name(self.program.inputs[0]), integers)
-        for name, state in self._states.items():
-            self._set(name, state)
-        self._interpreter.invoke()
-        self._states = {name: self._get(after) for name, after in self._pairs.items()}
+        frame = by_name(frame, self._inputs)
+        check_names("frame", frame, self._inputs)
+        batch = {name: np.asarray(values)[None] for name, values in frame.items()}
+        outputs = self._invoke(quantize_input(self.program, check_samples(self.program, batch)) | self._states)
+        self._states = {name: outputs[after] for name, after in self._pairs.items()}
         self.steps += 1
-        return dequantize_output(self.program, self._get(self._name(self.program.outputs[0])))[0]
+        scores = dequantize_output(self.program, {name: outputs[name] for name in self._outputs})
+        return unwrapped({name: values[0] for name, values in scores.items()})
 
-    def run(self, frames: np.ndarray, *, confidence: float = 1.0) -> np.ndarray:
+    def run(self, frames: Samples | Iterable[Samples], *, confidence: float = 1.0) -> Integers:
         """Resets, feeds frame after frame, and stops early once one class is as probable as `confidence`.
 
         Args:
-            frames: `(timesteps, *frame shape)`.
+            frames: `(timesteps, *frame shape)`; for several inputs such an array for each by name, or anything that
+                gives what `step` takes, timestep after timestep.
             confidence: Softmax probability of the leading class at which to stop. Default: 1.0, never.
 
         Returns:
             The scores after the last step taken, `self.steps`.
+
+        Raises:
+            ValueError: as `step`, if there is no frame, or if `confidence` is below 1 and there are several outputs.
         """
+        if confidence < 1 and len(self._outputs) > 1:
+            raise ValueError(
+                f"Stopping early needs one output, the classes. Received: confidence={confidence} and outputs "
+                f"{list(self._outputs)}. Call step() and decide yourself."
+            )
         self.reset()
-        for frame in frames:
+        for frame in self._in_time(frames):
             scores = self.step(frame)
             if confidence < 1 and softmax(scores).max() >= confidence:
                 break
+        if not self.steps:
+            raise ValueError("`frames` must hold at least one timestep. Received: 0")
         return scores
+
+    def _in_time(self, frames: Samples | Iterable[Samples]) -> Iterable[Samples]:
+        if not isinstance(frames, Mapping):
+            return frames
+        check_names("frames", frames, self._inputs)
+        check_lengths("frames", frames)
+        return [dict(zip(frames, frame, strict=True)) for frame in zip(*frames.values(), strict=True)]
 
     @property
     def _averages(self) -> bool:
-        """Whether the output is a mean over time: then there is a state that is no neuron's."""
+        """Whether an output is a mean over time: then there is a state that is no neuron's."""
         neurons = {neuron["name"] for neuron in self.program.metadata["neurons"]}
-        return any(name.removeprefix(STATE_IN) not in neurons for name in self._pairs)
+        return any(name.removeprefix(STATE_IN) not in neurons for name in self._states)
 
-    def _name(self, index: int) -> str:
-        return self.program.tensors[index].name
-
-    def _state_inputs(self) -> dict[str, Tensor]:
-        tensors = (self.program.tensors[index] for index in self.program.inputs[1:])
-        return {tensor.name: tensor for tensor in tensors}
-
-    def _set(self, name: str, value: np.ndarray) -> None:
-        self._interpreter.set_tensor(self._index[name], value)
-
-    def _get(self, name: str) -> np.ndarray:
-        return self._interpreter.get_tensor(self._index[name])
+    def _invoke(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """One call of the file; all inputs and outputs by name, `(1, *shape)`."""
+        runtimes.set_inputs(self._interpreter, [feeds[name][0] for name in self.program.named_inputs])
+        self._interpreter.invoke()
+        return {
+            name: self._interpreter.get_tensor(index)
+            for name, index in zip(self.program.named_outputs, self._fetch, strict=True)
+        }
 
 
 def paired_states(program: Program) -> dict[str, str]:
@@ -109,8 +128,8 @@ def paired_states(program: Program) -> dict[str, str]:
     """
     if program.metadata.get("form") != "step":
         raise ValueError('StepRunner needs a file of the step form. Export it with: export_tflite(model, form="step")')
-    before = {program.tensors[index].name: program.tensors[index] for index in program.inputs[1:]}
-    after = {program.tensors[index].name: program.tensors[index] for index in program.outputs[1:]}
+    before = states(program, program.named_inputs, STATE_IN)
+    after = states(program, program.named_outputs, STATE_OUT)
     pairs = {name: name.replace(STATE_IN, STATE_OUT, 1) for name in before}
     if set(pairs.values()) != set(after):
         raise ValueError(f"Every state input needs an output of its name. Received: {list(before)} and {list(after)}")
@@ -122,6 +141,11 @@ def paired_states(program: Program) -> dict[str, str]:
                 f"{one.scale} and {other!r} {two.shape} in steps of {two.scale}"
             )
     return pairs
+
+
+def states(program: Program, named: Mapping[str, int], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names start with `prefix`."""
+    return {name: program.tensors[index] for name, index in named.items() if name.startswith(prefix)}
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:

@@ -17,11 +17,19 @@ class Call:
     layer: the Keras layer; an InputLayer for each input of the model.
     sources: indices of the calls whose values it reads.
     per_timestep: whether PerTimestep (or TimeDistributed) applies it to every timestep on its own.
+    ranks: number of axes of each source, with the batch axis, as the layer itself sees it; () for all the same.
     """
 
     layer: Any
     sources: tuple[int, ...] = ()
     per_timestep: bool = False
+    ranks: tuple[int, ...] = ()
+
+    @property
+    def widest(self) -> tuple[int, ...]:
+        """The sources with the most axes: where one of them has a time axis, all of them have."""
+        ranks = self.ranks or (0,) * len(self.sources)
+        return tuple(source for source, rank in zip(self.sources, ranks, strict=True) if rank == max(ranks))
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +61,9 @@ def trace(model: keras.Model) -> Trace:
     return Trace(tuple(calls), outputs)
 
 
-def _enter(layer: Any, sources: tuple[int, ...], per_timestep: bool, calls: list[Call]) -> tuple[int, ...]:
+def _enter(
+    layer: Any, sources: tuple[int, ...], per_timestep: bool, calls: list[Call], ranks: tuple[int, ...] = ()
+) -> tuple[int, ...]:
     """Append the calls of `layer` on `sources`; returns the indices of its outputs."""
     if isinstance(layer, PerTimestep | keras.layers.TimeDistributed):
         return _enter(layer.layer, sources, True, calls)
@@ -63,7 +73,7 @@ def _enter(layer: Any, sources: tuple[int, ...], per_timestep: bool, calls: list
         return sources
     if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
         return _enter_functional(layer, sources, per_timestep, calls)
-    calls.append(Call(layer, sources, per_timestep))
+    calls.append(Call(layer, sources, per_timestep, ranks))
     return (len(calls) - 1,)
 
 
@@ -77,7 +87,8 @@ def _enter_functional(
     def record(layer: Any, *args: Any, **kwargs: Any) -> Any:
         tensors = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
         sources = tuple(values[id(x)] for x in tensors)
-        indices = _enter(_as_layer(layer, tensors), sources, per_timestep, calls)
+        ranks = tuple(len(x.shape) for x in tensors)
+        indices = _enter(_as_layer(layer, tensors), sources, per_timestep, calls, ranks)
         results = _StandIn(layer.compute_output_spec(*args, **kwargs))(*tensors)
         values.update(zip(map(id, keras.tree.flatten(results)), indices, strict=False))
         return results

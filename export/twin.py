@@ -59,7 +59,9 @@ def relu_twin(network: Network) -> Program:
         sources = [context.signals[name] for name in node.inputs]
         context.signals[node.name] = EMITTERS[type(node)](context, node, *sources)
     images = (node.name for node in network.nodes if isinstance(node, Input))
-    inputs, outputs = (tuple(context.signals[n].tensors[0] for n in names) for names in (images, network.outputs))
+    inputs, outputs = (
+        tuple(dict.fromkeys(context.signals[name].tensors[0] for name in names)) for names in (images, network.outputs)
+    )
     return with_small_peak(context.builder.program(f"{network.name}_relu", inputs, outputs))
 
 

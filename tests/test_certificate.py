@@ -359,5 +359,5 @@ def test_a_layer_that_the_file_does_not_compute_is_refused(tflite_bytes):
 
 
 def test_a_file_of_the_step_form_is_refused(model, samples):
-    with pytest.raises(ValueError, match="The file must have one input"):
+    with pytest.raises(ValueError, match="The file must have no states"):
         certify(model, export_tflite(model, form="step"), samples)

@@ -347,16 +347,6 @@ def spiking(*chain, shape=(T, 4)):
     return lambda: keras.Sequential([keras.Input(shape), *chain])
 
 
-def two_outputs():
-    inputs = keras.Input((4,))
-    return keras.Model(inputs, [layers.Dense(1)(inputs), layers.Dense(2)(inputs)])
-
-
-def two_inputs():
-    inputs = [keras.Input((4,)), keras.Input((4,))]
-    return keras.Model(inputs, layers.Add()(inputs))
-
-
 def infinite_kernel():
     model = keras.Sequential([keras.Input((4,)), layers.Dense(1, name="head")])
     model.layers[0].kernel.assign(np.full((4, 1), np.inf))

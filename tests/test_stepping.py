@@ -118,5 +118,5 @@ def test_unknown_form_is_refused():
 def test_load_and_verify_point_to_the_runner():
     tflite = export_tflite(still_model(2, TernaryLIF, 0.25), form="step")
     for function in (load, lambda file: verify(None, file, np.zeros((1, 6, 6, 2)))):
-        with pytest.raises(ValueError, match=r"must have one input.*StepRunner"):
+        with pytest.raises(ValueError, match=r"must have no states.*StepRunner"):
             function(tflite)

@@ -84,7 +84,8 @@ def test_every_value_of_every_tensor_is_compared(model, tflite_bytes, samples):
 def test_chunks_do_not_change_what_is_counted(model, tflite_bytes, samples, monkeypatch):
     whole = verify(model, tflite_bytes, samples)
     monkeypatch.setattr(verification, "CHUNK_VALUES", 10 * whole.runtimes["xnnpack"].values // 25)
-    assert [len(chunk) for chunk in verification.chunked(samples, read(tflite_bytes))] == [10, 10, 5]
+    chunks = verification.chunked({"input": samples}, read(tflite_bytes))
+    assert [len(chunk["input"]) for chunk in chunks] == [10, 10, 5]
     parts = verify(model, tflite_bytes, samples)
     assert (parts.runtimes, parts.pairs) == (whole.runtimes, whole.pairs)
     assert (parts.firing_rates, parts.agreement) == (whole.firing_rates, whole.agreement)
