@@ -12,6 +12,11 @@ from typing import TYPE_CHECKING, Any
 import wrapt
 
 if TYPE_CHECKING:
+    from .activity import FiringRateTarget as FiringRateTarget
+    from .activity import MembraneCentring as MembraneCentring
+    from .activity import SpikeRegularizer as SpikeRegularizer
+    from .activity import SynapticOperationBudget as SynapticOperationBudget
+    from .activity import TemporalMembranePotential as TemporalMembranePotential
     from .cell import BinaryLIFCell as BinaryLIFCell
     from .cell import MultiLevelLIFCell as MultiLevelLIFCell
     from .cell import TernaryLIFCell as TernaryLIFCell
@@ -49,6 +54,11 @@ _MODULES = {
     "ThresholdDependentBatchNormalization": "normalization",
     "TemporalEffectiveBatchNormalization": "normalization",
     "TimestepAffine": "normalization",
+    "SpikeRegularizer": "activity",
+    "FiringRateTarget": "activity",
+    "SynapticOperationBudget": "activity",
+    "MembraneCentring": "activity",
+    "TemporalMembranePotential": "activity",
     "FiringRate": "firing_rate",
     "NeuronHealth": "health",
     "Health": "health",

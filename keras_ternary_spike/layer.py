@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from . import presets
+from . import activity, presets
 from .cell import BinaryLIFCell, LIFCell, MultiLevelLIFCell, TernaryLIFCell
 from .dynamics import DECAY, THRESHOLD, lif_sequence
 from .surrogate import PACKAGE, Surrogate
@@ -40,6 +40,7 @@ class LIF(keras.layers.RNN):
         snap_decay: bool = False,
         reset_amount: float = 1.0,
         separate_bumps: bool = False,
+        spike_regularizer: Any = None,
         **kwargs: Any,
     ) -> None:
         cell = self._make_cell(
@@ -64,6 +65,7 @@ class LIF(keras.layers.RNN):
             name="cell",
         )
         super().__init__(cell, return_sequences=return_sequences, **kwargs)
+        self.spike_regularizers = activity.get(spike_regularizer)
 
     def _make_cell(self, **options: Any) -> LIFCell:
         return self.cell_class(**options)
@@ -99,11 +101,16 @@ class LIF(keras.layers.RNN):
         state = keras.tree.flatten(initial_state)[0]
         given = len(state.shape) > 0
         if mask is not None:
+            self._refuse_mask()
             state = state if given else ops.zeros_like(sequences[:, 0], dtype=self.cell.compute_dtype)
             return super().inner_loop(sequences, [state], mask, training)
+        sequences, state = ops.flip(sequences, axis=1) if self.go_backwards else sequences, state if given else None
+        if self.spike_regularizers:
+            did = activity.lif_activity(sequences, state, dynamics=self.cell.dynamics, **self.cell.numbers)
+            self.add_loss(activity.penalty(self.spike_regularizers, did))
         outputs, state = lif_sequence(
-            ops.flip(sequences, axis=1) if self.go_backwards else sequences,
-            state if given else None,
+            sequences,
+            state,
             amplitude=self.amplitude,
             dynamics=self.cell.dynamics,
             return_state=self.return_state or self.stateful,
@@ -111,6 +118,13 @@ class LIF(keras.layers.RNN):
             **self.cell.numbers,
         )
         return outputs[:, -1], outputs, [] if state is None else [state]
+
+    def _refuse_mask(self) -> None:
+        if self.spike_regularizers:
+            raise ValueError(
+                f"A `spike_regularizer` needs sequences without a mask. Received: layer {self.name!r} with one. Cut "
+                "the sequences to one length, or use no regularizer."
+            )
 
     def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
         state_shape = (sequences_shape[0], *sequences_shape[2:])
@@ -120,7 +134,7 @@ class LIF(keras.layers.RNN):
     def get_config(self) -> dict[str, Any]:
         config = {**self.cell.get_config(), **super().get_config()}
         del config["cell"]
-        return config
+        return {**config, "spike_regularizer": activity.serialize(self.spike_regularizers)}
 
     @classmethod
     def from_preset(cls, preset: str, **options: Any) -> LIF:
@@ -175,6 +189,8 @@ class TernaryLIF(LIF):
         reset_amount: Float > 0, in thresholds per spike: what reset="subtract" takes off. Default: 1.0.
         separate_bumps: Boolean. Whether each threshold has a surrogate of its own, and where they overlap they add up.
             Default: False, the nearest counts alone.
+        spike_regularizer: a loss on the bare spikes and membranes, such as `FiringRateTarget(target=0.1)`, or a list
+            of them. Default: None.
         return_sequences: Boolean. Every timestep, or the last one only. Default: True.
         **kwargs: return_state, go_backwards, stateful, unroll and zero_output_for_mask as in
             `keras.layers.RNN` (unroll matters to masked sequences only); name, dtype, trainable.

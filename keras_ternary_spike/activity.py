@@ -1,0 +1,245 @@
+"""Losses on what neurons do: on their bare spikes and membranes, whatever their amplitude."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from . import recurrence
+from .dynamics import lif_step
+from .firing import Dynamics, listed
+from .surrogate import PACKAGE
+
+RATES = ("layer", "neuron")
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What the neurons of a layer did, in tensors of shape `(batch, timesteps, *features)`.
+
+    spikes: unscaled. membranes: before the reset, in units of the membrane.
+    fired: |spike|, with a gradient also where there is none: d fired / d membrane is the surrogate's, towards the
+        nearest threshold, so that a loss can wake a silent neuron.
+    """
+
+    spikes: Any
+    fired: Any
+    membranes: Any
+
+
+def activity_of(spikes: Any, membranes: Any, *, signed: bool) -> Activity:
+    """The `Activity` of spikes that follow from membranes.
+
+    signed: whether there are negative thresholds.
+    """
+    towards = ops.stop_gradient(ops.sign(membranes)) if signed else 1.0
+    return Activity(spikes=spikes, fired=spikes * towards, membranes=membranes)
+
+
+def lif_activity(current: Any, state: Any = None, *, decay: Any, dynamics: Dynamics, **numbers: Any) -> Activity:
+    """The `Activity` of `lif_sequence` on the same arguments, in float32 or more, with the same gradients.
+
+    It costs another pass through the neurons.
+
+    Args:
+        current: `(batch, timesteps, *features)`.
+        state: `(batch, *features)`, the state before the first timestep. Default: None, zeros.
+        decay, dynamics, **numbers: those of `lif_sequence`.
+    """
+    current = ops.cast(current, keras.backend.result_type(current.dtype, "float32"))
+    state = ops.zeros_like(current[:, 0]) if state is None else ops.cast(state, current.dtype)
+    leak = ops.convert_to_tensor(decay, dtype=current.dtype)
+
+    def step(state, current):
+        membrane = leak * state + current
+        return lif_step(membrane, None, dynamics=dynamics, **numbers)[1], membrane
+
+    membranes, _ = over_time(step, state, current)
+    spikes, _ = lif_step(membranes, None, dynamics=dynamics, **numbers)
+    return activity_of(spikes, membranes, signed=dynamics.signed)
+
+
+def over_time(step: Callable[[Any, Any], tuple[Any, Any]], state: Any, sequences: Any) -> tuple[Any, Any]:
+    """`step(state, inputs) -> (state, output)` at every timestep, unrolled up to `UNROLL_LIMIT`, else in a loop.
+
+    Args:
+        step: its outputs have the shape of its inputs, as Keras's `scan` wants it on TensorFlow.
+
+    Returns:
+        The outputs, of the shape of `sequences`, and the last state.
+    """
+    if sequences.shape[1] is None or sequences.shape[1] > recurrence.UNROLL_LIMIT:
+        state, outputs = ops.scan(step, state, ops.moveaxis(sequences, 1, 0))
+        return ops.moveaxis(outputs, 0, 1), state
+    outputs = []
+    for inputs in ops.unstack(sequences, axis=1):
+        state, output = step(state, inputs)
+        outputs.append(output)
+    return ops.stack(outputs, axis=1), state
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpikeRegularizer:
+    """A loss on an `Activity`, for the argument `spike_regularizer` of the spiking layers.
+
+    Calling it returns a scalar. A regularizer of your own implements `__call__(activity)`, and is registered with
+    Keras.
+
+    Args:
+        strength: Float >= 0, factor of the loss. Default: 1.0.
+    """
+
+    strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength < float("inf"):
+            raise ValueError(f"`strength` must be finite and at least 0. Received: strength={self.strength}")
+
+    def __call__(self, activity: Activity) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must implement `__call__(activity)`.")
+
+    def get_config(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> SpikeRegularizer:
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+@dataclass(frozen=True, kw_only=True)
+class FiringRateTarget(SpikeRegularizer):
+    """strength * (rate - target)^2, with rate the mean of |spike|.
+
+    Args:
+        strength: Float >= 0. Default: 1.0.
+        target: Float in [0, 1].
+        per: "layer" (one rate: some neurons may fire for others) or "neuron" (one for each, over batch and
+            timesteps; the loss is their mean). Default: "layer".
+
+    Raises:
+        ValueError: strength or target out of range, unknown per.
+    """
+
+    target: float
+    per: str = "layer"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.target <= 1:
+            raise ValueError(f"`target` must lie in [0, 1]. Received: target={self.target}")
+        if self.per not in RATES:
+            raise ValueError(f"`per` must be {listed(RATES)}. Received: per={self.per!r}")
+
+    def __call__(self, activity: Activity) -> Any:
+        rates = ops.mean(activity.fired, axis=None if self.per == "layer" else (0, 1))
+        return self.strength * ops.mean(ops.square(rates - self.target))
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+@dataclass(frozen=True, kw_only=True)
+class SynapticOperationBudget(SpikeRegularizer):
+    """strength * max(0, operations / budget - 1)^2: no loss within the budget.
+
+        operations = fan_out * sum of |spike| over timesteps and neurons, mean over the batch
+
+    A synaptic operation is a spike that arrives at a synapse: one addition.
+
+    Args:
+        strength: Float >= 0. Default: 1.0.
+        budget: Float > 0, operations for one sample.
+        fan_out: Float > 0, synapses of one neuron: the units of a Dense layer behind it; of a convolution the height
+            times width times filters of its kernel, divided by the product of its strides. Default: 1.0, so that the
+            budget counts spikes.
+
+    Raises:
+        ValueError: strength, budget or fan_out out of range.
+    """
+
+    budget: float
+    fan_out: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("budget", "fan_out"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"`{name}` must be positive and finite. Received: {name}={getattr(self, name)}")
+
+    def __call__(self, activity: Activity) -> Any:
+        spikes = ops.sum(activity.fired, axis=tuple(range(1, len(activity.fired.shape))))
+        excess = ops.mean(spikes) * (self.fan_out / self.budget) - 1.0
+        return self.strength * ops.square(ops.relu(excess))
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+@dataclass(frozen=True, kw_only=True)
+class MembraneCentring(SpikeRegularizer):
+    """strength * mean over neurons of (mean membrane over batch and timesteps)^2.
+
+    A centred neuron fires about as often with either sign, which makes the most of three levels.
+
+    Args:
+        strength: Float >= 0. Default: 1.0.
+
+    Raises:
+        ValueError: strength out of range.
+    """
+
+    def __call__(self, activity: Activity) -> Any:
+        return self.strength * ops.mean(ops.square(ops.mean(activity.membranes, axis=(0, 1))))
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+@dataclass(frozen=True, kw_only=True)
+class TemporalMembranePotential(SpikeRegularizer):
+    """strength * mean over t = 1, 2, ... of mean(membrane[t]^2) / t: early timesteps count most.
+
+    TMPR of the complemented ternary neuron, as its released code has it, for one layer: there `strength` is
+    lambda / (number of spiking layers), with lambda 0.05 for still images and 0.01 for events. Reference:
+    [Zhang et al., 2026](https://arxiv.org/abs/2601.15598)
+
+    Args:
+        strength: Float >= 0. Default: 1.0.
+
+    Raises:
+        ValueError: strength out of range.
+    """
+
+    def __call__(self, activity: Activity) -> Any:
+        membranes = activity.membranes
+        squares = ops.mean(ops.square(membranes), axis=(0, *range(2, len(membranes.shape))))
+        return self.strength * ops.mean(squares / ops.cumsum(ops.ones_like(squares)))
+
+
+def get(identifier: Any) -> tuple[SpikeRegularizer, ...]:
+    """Regularizers by value, by config, several of either in a sequence, or none for None.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if identifier is None:
+        return ()
+    if isinstance(identifier, dict):
+        identifier = keras.saving.deserialize_keras_object(identifier)
+    if isinstance(identifier, SpikeRegularizer):
+        return (identifier,)
+    if isinstance(identifier, Sequence) and not isinstance(identifier, str):
+        return tuple(regularizer for one in identifier for regularizer in get(one))
+    raise ValueError(
+        "`spike_regularizer` must be a SpikeRegularizer such as FiringRateTarget(target=0.1), or a list of them. "
+        f"Received: spike_regularizer={identifier!r}"
+    )
+
+
+def serialize(regularizers: tuple[SpikeRegularizer, ...]) -> list[dict[str, Any]] | None:
+    """What `get` reads; None where there are none."""
+    return [keras.saving.serialize_keras_object(regularizer) for regularizer in regularizers] or None
+
+
+def penalty(regularizers: tuple[SpikeRegularizer, ...], activity: Activity) -> Any:
+    """The sum of their losses, a scalar."""
+    return sum(regularizer(activity) for regularizer in regularizers)
