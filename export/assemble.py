@@ -169,7 +169,7 @@ def _lif(network: Network, node: nodes.LIF, dtype: str) -> Layers:
     amplitude = np.asarray(node.amplitude)
     options = {"amplitude_per": "channel" if amplitude.ndim else "layer", "name": node.name, "dtype": dtype}
     numbers = {"decay": _plain(node.decay), "threshold": _plain(node.threshold)}
-    return [(kind(reset=node.reset, **numbers, **options), [amplitude])]
+    return [(kind(reset=node.reset, reset_amount=node.reset_amount, **numbers, **options), [amplitude])]
 
 
 def _plain(value: float | np.ndarray) -> float | list[float]:

@@ -9,8 +9,6 @@ from fractions import Fraction
 
 import numpy as np
 
-from keras_ternary_spike.decay import snap_decay as snap_decay
-
 INT8_MIN, INT8_MAX = -128, 127
 # XNNPACK's ADD wants each input's step between 2^-10 and 2^8 times the output's.
 SMALLEST_ADD_RATIO = 2.0**-10
@@ -46,7 +44,7 @@ class Neuron:
     half: the threshold lies at half + 1/2 steps, midway between two integers.
     signed: spikes in {-1, 0, 1}, otherwise {0, 1}.
     reset: "zero", "subtract" or "none", as of the Keras layer.
-    drop: steps that reset="subtract" takes off after a spike: half + 1/2, or half where that could tie.
+    drop: steps that reset="subtract" takes off after a spike (see `drop_steps`).
     """
 
     name: str
@@ -61,14 +59,16 @@ class Neuron:
         return step(self.half)
 
 
-def drop_steps(decay: Fraction | tuple[Fraction, ...], half: int) -> Fraction:
-    """What a spike takes off: the threshold, half + 1/2 steps, where decay * (membrane - threshold) is never a tie.
+def drop_steps(decay: Fraction | tuple[Fraction, ...], half: int, amount: float = 1.0) -> Fraction:
+    """What a spike takes off, near `amount` thresholds of half + 1/2 steps, such that the decayed rest is never a tie.
 
-    n * (2 * membrane - (2 * half + 1)) / (2 * d) is none for even n and odd d. For odd n, and one decay per channel,
-    the whole number below.
+    For drop = k / 2 the rest is n * (2 * membrane - k) / (2 * d), no tie for even n and odd d. For odd n, and for one
+    decay per channel, drop is a whole number: half for amount 1.
     """
-    exact = isinstance(decay, Fraction) and decay.numerator % 2 == 0
-    return half + Fraction(1, 2) if exact else Fraction(half)
+    halves = isinstance(decay, Fraction) and decay.numerator % 2 == 0
+    unit = Fraction(1, 2) if halves else Fraction(1)
+    steps = math.ceil(Fraction(amount) * (2 * half + 1) / (2 * unit) - Fraction(1, 2))
+    return max(steps, 1) * unit
 
 
 def step(half: int) -> float:

@@ -30,7 +30,7 @@ from .network import Reshape as ReshapeNode
 from .network import TimeAverage as TimeAverageNode
 from .network import TimestepAffine as TimestepAffineNode
 
-RESETS = ("zero", "subtract", "none")
+MIN_RESET_AMOUNT, MAX_RESET_AMOUNT = 0.1, 2.0  # thresholds
 Rule = Callable[[Any, str, Node], tuple[Node, ...]]
 
 
@@ -157,12 +157,20 @@ def _lif(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
             f"{layer.name!r} with a {type(cell).__name__}."
         )
     _check_recurrence(layer)
-    reset = cell.get_config()["reset"]
-    if reset not in RESETS:
-        raise ValueError(f"`reset` must be one of {RESETS}. Received: layer {layer.name!r} with reset={reset!r}.")
     numbers = {"decay": _decay(layer, source), "threshold": _threshold(layer, source)}
     signed = isinstance(cell, TernaryLIFCell)
-    return (LIF(signed=signed, reset=reset, amplitude=_amplitude(layer, source), **numbers, **like(name, source)),)
+    return (LIF(signed=signed, amplitude=_amplitude(layer, source), **_reset(layer), **numbers, **like(name, source)),)
+
+
+def _reset(layer: Any) -> dict[str, Any]:
+    """The fields of the node. What a spike takes off must leave the membrane within int8, and be a step at least."""
+    reset, amount = (layer.cell.get_config()[option] for option in ("reset", "reset_amount"))
+    if reset == "subtract" and not MIN_RESET_AMOUNT <= amount <= MAX_RESET_AMOUNT:
+        raise ValueError(
+            f"`reset_amount` must lie in [{MIN_RESET_AMOUNT}, {MAX_RESET_AMOUNT}] to be exported. Received: layer "
+            f"{layer.name!r} with reset_amount={amount}. Train the layer with one in that range."
+        )
+    return {"reset": reset, "reset_amount": amount if reset == "subtract" else 1.0}
 
 
 def _decay(layer: Any, source: Node) -> float | np.ndarray:

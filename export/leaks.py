@@ -11,7 +11,8 @@ from math import lcm
 
 import numpy as np
 
-from .grid import snap_decay
+from keras_ternary_spike.decay import snap_decay
+
 from .weights import HALF_STEPS
 
 LARGEST_Q = 127  # XNNPACK's SUB wants its inputs' steps below 2^8 of its output's: fired, of step 1, from 1 / (2 q)

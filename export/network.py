@@ -170,7 +170,7 @@ class LIF(Node):
 
     decay in [0, 1]; threshold > 0, same units as its input; amplitude: each one number, or an array (channels,), last
     axis. signed: spikes in {-1, 0, 1}, otherwise {0, 1}. reset: a spike clears the membrane ("zero"), takes the
-    threshold off ("subtract") or leaves it ("none").
+    threshold off ("subtract", `reset_amount` times) or leaves it ("none").
     """
 
     decay: float | np.ndarray
@@ -178,6 +178,7 @@ class LIF(Node):
     amplitude: float | np.ndarray
     signed: bool = True
     reset: str = "zero"
+    reset_amount: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

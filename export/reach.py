@@ -4,7 +4,7 @@ Currents of spikes are bounded by their kernels. From the largest current, in wh
 
     membrane[1] = current;   membrane[t+1] = round(decay * left(membrane[t])) + current
     left(m) = m                             reset="none", and below 0 of a binary neuron
-    left(m) = max(half, m - half)           reset="subtract"
+    left(m) = max(half, m - drop)           reset="subtract", drop of at most twice the threshold
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fractions import Fraction
 import numpy as np
 
 from .counts import count_bound
-from .grid import INT8_MAX, Grid, step
+from .grid import INT8_MAX, Grid, drop_steps, step
 from .leaks import Decay, distinct
 from .network import LIF, Add, Dense, DepthwiseConv, Linear, Network, Node, TimestepAffine
 from .weights import quantize_weights
@@ -50,9 +50,9 @@ def bounded_half(
 def largest_membrane(reader: LIF, decay: Decay, half: int, current: int, timesteps: int) -> int:
     """Steps that no |membrane| exceeds, if no |current| exceeds `current`."""
     clears = reader.reset == "subtract" and reader.signed
-    strongest, membrane = max(distinct(decay)), current
+    strongest, drop, membrane = max(distinct(decay)), drop_steps(decay, half, reader.reset_amount), current
     for _ in range(timesteps - 1):
-        left = max(half, membrane - half) if clears else membrane
+        left = max(half, membrane - drop) if clears else membrane
         membrane = min(math.floor(strongest * left + Fraction(1, 2)) + current, 2 * INT8_MAX)
     return membrane
 

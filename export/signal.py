@@ -60,7 +60,7 @@ class Context:
 
 def integer_neuron(context: Context, node: LIF) -> Neuron:
     decay, half = effective_decay(context.network, node), context.currents[node.inputs[0]].half
-    drop = drop_steps(decay, half) if node.reset == "subtract" else Fraction(0)
+    drop = drop_steps(decay, half, node.reset_amount) if node.reset == "subtract" else Fraction(0)
     return Neuron(node.name, decay, half, node.signed, node.reset, drop)
 
 

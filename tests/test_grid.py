@@ -3,6 +3,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from keras_ternary_spike.decay import snap_decay
 from keras_ternary_spike.export.grid import (
     INT8_MAX,
     INT8_MIN,
@@ -10,7 +11,6 @@ from keras_ternary_spike.export.grid import (
     input_grid,
     largest_half,
     shifted_input_grid,
-    snap_decay,
 )
 
 

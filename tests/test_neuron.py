@@ -6,10 +6,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from keras_ternary_spike.decay import snap_decay
 from keras_ternary_spike.export import flatbuffer
 from keras_ternary_spike.export.boundary import slices
 from keras_ternary_spike.export.builder import Builder
-from keras_ternary_spike.export.grid import INT8_MAX, INT8_MIN, Grid, Neuron, drop_steps, largest_half, snap_decay
+from keras_ternary_spike.export.grid import INT8_MAX, INT8_MIN, Grid, Neuron, drop_steps, largest_half
 from keras_ternary_spike.export.leaks import distinct, snap
 from keras_ternary_spike.export.network import Input
 from keras_ternary_spike.export.neuron import emit_neuron
