@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import get_args
 
+import numpy as np
+
 from . import logits
 from .boundary import emit_affine, emit_input, emit_outputs
 from .builder import Builder
