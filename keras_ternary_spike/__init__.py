@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .activity import SpikeRegularizer as SpikeRegularizer
     from .activity import SynapticOperationBudget as SynapticOperationBudget
     from .activity import TemporalMembranePotential as TemporalMembranePotential
+    from .adaptation import adapt_amplitudes as adapt_amplitudes
     from .cell import BinaryLIFCell as BinaryLIFCell
     from .cell import MultiLevelLIFCell as MultiLevelLIFCell
     from .cell import TernaryLIFCell as TernaryLIFCell
@@ -63,6 +64,7 @@ _MODULES = {
     "NeuronHealth": "health",
     "Health": "health",
     "measure_health": "health",
+    "adapt_amplitudes": "adaptation",
     "Rectangular": "surrogate",
     "Triangular": "surrogate",
     "ATan": "surrogate",
@@ -70,7 +72,7 @@ _MODULES = {
     "FastSigmoid": "surrogate",
 }
 
-_INNER = ("decay", "dynamics", "firing", "parameters")
+_INNER = ("dynamics", "firing", "lif", "lif_cell", "parameters")
 _SOURCES = {f"{__name__}.{module}" for module in (*_MODULES.values(), *_INNER)}  # they import names from each other
 _imported: set[str] = set()  # Keras and sources, once their import is over
 

@@ -2,170 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
-from keras import constraints, initializers, ops, regularizers
 
-from . import surrogate as surrogates
-from .dynamics import DECAY, THRESHOLD, lif_step
-from .firing import Dynamics, listed
-from .parameters import Decay, Threshold
-
-AMPLITUDES = ("layer", "channel", "element")
+from .lif_cell import LIFCell as LIFCell
+from .surrogate import PACKAGE
 
 
-class LIFCell(keras.layers.Layer):
-    """What TernaryLIFCell, BinaryLIFCell and MultiLevelLIFCell share; `levels` is where they differ."""
-
-    levels: str | int
-
-    def __init__(
-        self,
-        decay: float | Sequence[float] = DECAY,
-        threshold: float | Sequence[float] = THRESHOLD,
-        trainable_amplitude: bool = True,
-        amplitude_per: str = "layer",
-        surrogate: surrogates.Surrogate | str | dict | None = "rectangular",
-        reset: str = "zero",
-        detach_reset: bool = False,
-        amplitude_initializer: Any = "ones",
-        amplitude_regularizer: Any = None,
-        amplitude_constraint: Any = None,
-        *,
-        trainable_threshold: bool = False,
-        threshold_per: str = "layer",
-        trainable_decay: bool = False,
-        decay_per: str = "layer",
-        snap_decay: bool = False,
-        reset_amount: float = 1.0,
-        separate_bumps: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self._decay = Decay(decay, trainable_decay, decay_per, snap=snap_decay)
-        self._threshold = Threshold(threshold, trainable_threshold, threshold_per)
-        self.dynamics = Dynamics(
-            levels=self.levels,
-            reset=reset,
-            detach_reset=detach_reset,
-            surrogate=surrogates.get(surrogate),
-            reset_amount=float(reset_amount),
-            separate_bumps=separate_bumps,
-        )
-        self.trainable_amplitude = trainable_amplitude
-        self.amplitude_per = _check_amplitude_per(amplitude_per)
-        self.amplitude_initializer = initializers.get(amplitude_initializer)
-        self.amplitude_regularizer = regularizers.get(amplitude_regularizer)
-        self.amplitude_constraint = constraints.get(amplitude_constraint)
-        self.features: tuple[int | None, ...] = (1,)
-        self._decay_weight = self._threshold_weight = None
-
-    @property
-    def decay(self) -> Any:
-        """As the neuron uses it: a float where it is fixed and one, else an array or tensor, `()` or `(channels,)`."""
-        return _shown(self.numbers["decay"])
-
-    @property
-    def threshold(self) -> Any:
-        """As the neuron uses it: a float where it is fixed and one, else an array or tensor, `()` or `(channels,)`."""
-        return _shown(self.numbers["threshold"])
-
-    @property
-    def numbers(self) -> dict[str, Any]:
-        """Decay and threshold for `lif_sequence`: floats, tuples of one for each channel, or tensors."""
-        return {
-            "decay": self._decay.number(self._decay_weight),
-            "threshold": self._threshold.number(self._threshold_weight),
-        }
-
-    @property
-    def compute_dtype(self) -> str:
-        """float32 under float16 and bfloat16 policies: a rounded membrane crosses the threshold elsewhere."""
-        return keras.backend.result_type(super().compute_dtype, "float32")
-
-    @property
-    def output_size(self) -> int | tuple[int | None, ...]:
-        """Features: an integer for vectors, a tuple for higher ranks. Known once built (1 before)."""
-        return self.features[0] if len(self.features) == 1 else self.features
-
-    @property
-    def state_size(self) -> list[int | tuple[int | None, ...]]:
-        """One state, the carried membrane, of the size of the output."""
-        return [self.output_size]
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        self.features = tuple(input_shape[1:])
-        self.amplitude = self.add_weight(
-            name="amplitude",
-            shape=self._amplitude_shape(),
-            initializer=self.amplitude_initializer,
-            regularizer=self.amplitude_regularizer,
-            constraint=self.amplitude_constraint,
-            trainable=self.trainable_amplitude,
-        )
-        self._threshold_weight = self._threshold.add_weight(self, self.features[-1])
-        self._decay_weight = self._decay.add_weight(self, self.features[-1])
-
-    def _amplitude_shape(self) -> tuple[int, ...]:
-        """(), `(channels,)` or `features`: it broadcasts against the features."""
-        shape = {"layer": (), "channel": self.features[-1:], "element": self.features}[self.amplitude_per]
-        if None in shape:
-            what = "channels, the last axis" if self.amplitude_per == "channel" else "every feature axis"
-            raise ValueError(
-                f"amplitude_per={self.amplitude_per!r} needs a fixed size of {what}. Received: features "
-                f'{self.features} at {self.name!r}. Give the input its sizes, or use amplitude_per="layer".'
-            )
-        return shape
-
-    def call(self, inputs: Any, states: Any, training: bool | None = None) -> tuple[Any, list[Any]]:
-        output, state = lif_step(inputs, states[0], amplitude=self.amplitude, dynamics=self.dynamics, **self.numbers)
-        return output, [state]
-
-    def get_initial_state(self, batch_size: Any = None) -> list[Any]:
-        """Zeros, `[(batch_size, *features)]`.
-
-        Raises:
-            ValueError: before `build`, or where a feature axis has no fixed size.
-        """
-        if not self.built or None in self.features:
-            raise ValueError(
-                f"The initial state of '{self.name}' needs a fixed size of every feature axis: build the cell "
-                f"on one, or pass `initial_state`. Received: built={self.built}, features={self.features}"
-            )
-        return [ops.zeros((batch_size, *self.features), dtype=self.compute_dtype)]
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            **self._decay.get_config(),
-            **self._threshold.get_config(),
-            "trainable_amplitude": self.trainable_amplitude,
-            "amplitude_per": self.amplitude_per,
-            "surrogate": keras.saving.serialize_keras_object(self.dynamics.surrogate),
-            "reset": self.dynamics.reset,
-            "detach_reset": self.dynamics.detach_reset,
-            "reset_amount": self.dynamics.reset_amount,
-            "separate_bumps": self.dynamics.separate_bumps,
-            "amplitude_initializer": initializers.serialize(self.amplitude_initializer),
-            "amplitude_regularizer": regularizers.serialize(self.amplitude_regularizer),
-            "amplitude_constraint": constraints.serialize(self.amplitude_constraint),
-        }
-
-
-def _shown(number: Any) -> Any:
-    return np.array(number) if isinstance(number, tuple) else number
-
-
-def _check_amplitude_per(amplitude_per: str) -> str:
-    if amplitude_per not in AMPLITUDES:
-        raise ValueError(f"`amplitude_per` must be {listed(AMPLITUDES)}. Received: amplitude_per={amplitude_per!r}")
-    return amplitude_per
-
-
-@keras.saving.register_keras_serializable(package=surrogates.PACKAGE)
+@keras.saving.register_keras_serializable(package=PACKAGE)
 class TernaryLIFCell(LIFCell):
     """One timestep of the leaky integrate-and-fire neuron with spikes in {-1, 0, +1}.
 
@@ -214,7 +59,7 @@ class TernaryLIFCell(LIFCell):
     levels = "ternary"
 
 
-@keras.saving.register_keras_serializable(package=surrogates.PACKAGE)
+@keras.saving.register_keras_serializable(package=PACKAGE)
 class BinaryLIFCell(LIFCell):
     """As `TernaryLIFCell`, with spikes in {0, 1}: spike[t] = 1 if membrane[t] >= threshold, else 0.
 
@@ -224,7 +69,7 @@ class BinaryLIFCell(LIFCell):
     levels = "binary"
 
 
-@keras.saving.register_keras_serializable(package=surrogates.PACKAGE)
+@keras.saving.register_keras_serializable(package=PACKAGE)
 class MultiLevelLIFCell(LIFCell):
     """As `TernaryLIFCell`, with integer spikes from -levels to levels, for comparison.
 

@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import functools
 from fractions import Fraction
-from typing import Any
-
-import keras
-import numpy as np
-from keras import ops
 
 MAX_DENOMINATOR = 63  # the largest for which all operand pairs were compared on every runtime
 DENOMINATORS = range(1, MAX_DENOMINATOR + 1, 2)
 
 
-def snap_decay(decay: float) -> Fraction:
-    """The fraction nearest to `decay` with an odd denominator of at most 63."""
-    candidates = (Fraction(round(decay * d), d) for d in DENOMINATORS)
-    return min(candidates, key=lambda fraction: (abs(float(fraction) - decay), fraction.denominator))
+def snap_decay(decay: float, *, even: bool = False) -> Fraction:
+    """The fraction nearest to `decay`, in [0, 1], with an odd denominator of at most 63.
 
-
-def snap_straight_through(decay: Any) -> Any:
-    """A tensor of decays in [0, 1] as `snap_decay` has them; the gradient passes as if they were not moved.
-
-    After the straight-through estimator of [Bengio et al., 2013](https://arxiv.org/abs/1308.3432).
+    even: whether the numerator must be even too, unless the fraction is 1. So it is where reset="subtract" takes half
+        an odd number of steps off an integer membrane.
     """
-    dtype = keras.backend.standardize_dtype(decay.dtype)
-    fractions = ops.convert_to_tensor(_fractions(), dtype=dtype)
-    fixed = ops.stop_gradient(decay)
-    nearest = ops.take(fractions, ops.argmin(ops.abs(ops.expand_dims(fixed, -1) - fractions), axis=-1))
-    # decay - fixed is exactly 0, so that the sum is the fraction to the last bit.
-    return ops.stop_gradient(nearest) + (decay - fixed)
+    unit = 2 if even else 1
+    candidates = [Fraction(unit * min(round(decay * d / unit), d // unit), d) for d in DENOMINATORS]
+    return min([*candidates, Fraction(1)], key=lambda fraction: (abs(float(fraction) - decay), fraction.denominator))
 
 
-@functools.cache
-def _fractions() -> np.ndarray:
-    """All of them in [0, 1], ascending."""
-    return np.array(sorted({Fraction(n, d) for d in DENOMINATORS for n in range(d + 1)}), dtype=float)
+def fractions(*, even: bool = False) -> list[Fraction]:
+    """All that `snap_decay` can return, ascending."""
+    numerators = {d: range(0, d + 1, 2 if even else 1) for d in DENOMINATORS}
+    return sorted({Fraction(n, d) for d in DENOMINATORS for n in numerators[d]} | {Fraction(1)})

@@ -53,7 +53,7 @@ def lif_sequence(
         ValueError: if timesteps is 0, current holds integers, or the state's shape is not that of one timestep.
     """
     current = ops.convert_to_tensor(current)
-    _check_current(current)
+    check_current(current)
     dtype = keras.backend.result_type(current.dtype, "float32")
     tensors = [None if tensor is None else ops.cast(tensor, dtype) for tensor in (current, state, amplitude)]
     if state is not None:
@@ -80,7 +80,8 @@ def lif_step(
     return ops.squeeze(outputs, 1), state
 
 
-def _check_current(current: Any) -> None:
+def check_current(current: Any) -> None:
+    """Raise a ValueError if `(batch, timesteps, *features)` has no timestep, or holds integers."""
     if current.shape[1] == 0:
         raise ValueError(f"`timesteps` must be at least 1. Received: current with shape {tuple(current.shape)}")
     dtype = keras.backend.standardize_dtype(current.dtype)

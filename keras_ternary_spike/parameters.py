@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from .decay import snap_decay, snap_straight_through
+from .decay import fractions, snap_decay
 from .firing import listed
 
 SHARING = ("layer", "channel")
@@ -139,21 +139,28 @@ class Decay(Parameter):
     Args:
         snap: whether the nearest fraction with an odd denominator of at most 63 is used in its place, as in an
             exported file. The gradient then passes straight through.
+        even: whether its numerator is even too, as exported with reset="subtract".
     """
 
     name = "decay"
     weight_name = "logit_decay"
 
     snap: bool = False
+    even: bool = False
 
     def __post_init__(self) -> None:
-        if self.trainable and isinstance(self.value, Fraction):
+        values = self.value if isinstance(self.value, list | tuple) else [self.value]
+        if self.trainable and any(isinstance(value, Fraction) for value in values):
             raise ValueError(
                 f"A fraction is a fixed decay, and cannot be trained. Received: decay={self.value!r}, "
-                f"trainable_decay=True. Use decay={float(self.value):.4g} with snap_decay=True, or "
-                "trainable_decay=False."
+                "trainable_decay=True. Use a float with snap_decay=True, or trainable_decay=False."
             )
         super().__post_init__()
+        if self.snap and (isinstance(self.value, tuple) or (self.trainable and self.per == "channel")):
+            raise ValueError(
+                "`snap_decay` needs one decay for the layer: a file puts those of channels over a denominator that "
+                f'depends on all of them. Received: decay={self.value}, decay_per={self.per!r}. Use decay_per="layer".'
+            )
 
     def _check(self, value: float) -> None:
         if not (0 <= value <= 1):
@@ -169,14 +176,25 @@ class Decay(Parameter):
 
     def from_weight(self, weight: Any) -> Any:
         decay = ops.sigmoid(weight)
-        return snap_straight_through(decay) if self.snap else decay
+        return snap_straight_through(decay, even=self.even) if self.snap else decay
 
     @property
     def fixed(self) -> float | tuple[float, ...]:
-        if not self.snap:
-            return self.value
-        several = isinstance(self.value, tuple)
-        return tuple(float(snap_decay(value)) for value in self.value) if several else float(snap_decay(self.value))
+        return float(snap_decay(self.value, even=self.even)) if self.snap else self.value
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "snap_decay": self.snap}
+
+
+def snap_straight_through(decay: Any, *, even: bool = False) -> Any:
+    """A scalar tensor in [0, 1] as `snap_decay` has it; the gradient passes as if it were not moved.
+
+    Of two fractions that are equally near (31/63 and 32/63 to 0.5) it may be the other one.
+
+    Straight-through estimator: [Bengio et al., 2013](https://arxiv.org/abs/1308.3432)
+    """
+    candidates = ops.convert_to_tensor(np.array(fractions(even=even), float), dtype=decay.dtype)
+    fixed = ops.stop_gradient(decay)
+    nearest = ops.take(candidates, ops.argmin(ops.abs(fixed - candidates)))
+    # decay - fixed is exactly 0, so that the sum is the fraction to the last bit.
+    return ops.stop_gradient(nearest) + (decay - fixed)

@@ -16,6 +16,8 @@ from keras_ternary_spike import (
     BinaryLIF,
     BinaryLIFCell,
     DirectEncoding,
+    MultiLevelLIF,
+    MultiLevelLIFCell,
     PerTimestep,
     TernaryLIF,
     TernaryLIFCell,
@@ -39,9 +41,16 @@ LAYERS = {
         SEQUENCE,
     ),
     "ternary per element": (lambda: TernaryLIF(amplitude_per="element"), SEQUENCE),
+    "ternary trained": (
+        lambda: TernaryLIF(trainable_threshold=True, threshold_per="channel", trainable_decay=True, snap_decay=True),
+        SEQUENCE,
+    ),
+    "ternary per channel fixed": (lambda: TernaryLIF(threshold=[0.3, 0.5, 1.0], decay=[0.1, 0.5, 0.9]), SEQUENCE),
+    "levels": (lambda: MultiLevelLIF(levels=3, reset="subtract", reset_amount=2.0, separate_bumps=True), SEQUENCE),
     "ternary backwards": (lambda: TernaryLIF(go_backwards=True, amplitude_regularizer="l2"), SEQUENCE),
     "binary": (lambda: BinaryLIF(threshold=0.25, surrogate="triangular"), SEQUENCE),
     "rnn": (lambda: keras.layers.RNN(TernaryLIFCell(decay=0.5), return_sequences=True), (4, 3)),
+    "rnn levels": (lambda: keras.layers.RNN(MultiLevelLIFCell(2, trainable_decay=True)), (4, 3)),
     "rnn binary": (lambda: keras.layers.RNN(BinaryLIFCell(decay=0.5)), (4, 3)),
     "direct encoding": (lambda: DirectEncoding(3), SEQUENCE[1:]),
     "per timestep": (lambda: PerTimestep(keras.layers.Conv2D(2, 3, name="inner")), SEQUENCE),
@@ -199,7 +208,21 @@ def test_importing_the_package_stays_light():
     assert run_python(script).splitlines() == [f"{keras_ternary_spike.__version__} True", "[]"]
 
 
-@pytest.mark.parametrize("module", ["dynamics", "surrogate", "recurrence", "cell", "layer", "health", "timesteps"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "dynamics",
+        "surrogate",
+        "recurrence",
+        "firing",
+        "parameters",
+        "cell",
+        "layer",
+        "adaptation",
+        "health",
+        "timesteps",
+    ],
+)
 def test_any_module_can_be_imported_first(module):
     script = f"""
         import keras_ternary_spike.{module}

@@ -137,5 +137,67 @@ def test_a_sequence_without_features_is_refused():
 
 
 def test_stateful_needs_a_batch_size():
-    with pytest.raises(ValueError, match="batch size must be static"):
+    with pytest.raises(ValueError, match=r"stateful=True needs a fixed batch size.*\(None, 4, 3\).*batch_shape"):
         TernaryLIF(stateful=True)(keras.Input((4, 3)))
+
+
+@pytest.mark.parametrize("timesteps", [1, 3])
+def test_predict_in_chunks_equals_one_long_call(rng, timesteps):
+    sequences = rng.normal(size=(2, 6, 3)).astype("float32")
+    model = keras.Sequential([keras.Input(batch_shape=(2, timesteps, 3)), TernaryLIF(stateful=True)])
+    whole = TernaryLIF()(sequences)
+    for _ in range(2):
+        starts = range(0, 6, timesteps)
+        chunks = [model.predict(sequences[:, t : t + timesteps], batch_size=2, verbose=0) for t in starts]
+        np.testing.assert_array_equal(np.concatenate(chunks, axis=1), whole)
+        model.layers[0].reset_state()
+
+
+def test_batch_size_changes_after_a_reset_and_back(rng):
+    layer, sequences = TernaryLIF(stateful=True), rng.normal(size=(5, 6, 3)).astype("float32")
+    compiled = tf.function(layer)
+    for samples in (2, 5, 2):
+        if layer.built:
+            layer.reset_state(batch_size=samples)
+        chunks = [compiled(sequences[:samples, :4]), compiled(sequences[:samples, 4:])]
+        np.testing.assert_array_equal(np.concatenate(chunks, axis=1), TernaryLIF()(sequences[:samples]))
+    assert [weight.name for weight in layer.weights] == ["amplitude"]
+
+
+def test_another_batch_size_without_a_reset_is_refused(rng):
+    layer = TernaryLIF(stateful=True)
+    layer(rng.normal(size=(2, 4, 3)))
+    with pytest.raises(ValueError, match=r"(?s)batch size.*Expected batch size: 2.*Received batch size: 3"):
+        layer(rng.normal(size=(3, 4, 3)))
+
+
+@pytest.mark.parametrize("layer", [TernaryLIF(name="lif"), TernaryLIF(name="lif", stateful=True)])
+def test_a_batch_size_without_a_state_is_refused(layer):
+    with pytest.raises(ValueError, match=r"stateful=True and be built. Received: batch_size=3 at 'lif'.*built=False"):
+        layer.reset_state(batch_size=3)
+
+
+@pytest.mark.parametrize("shape", [(2, 4), (3, 3), (2, 3, 1)])
+def test_an_initial_state_of_another_shape_is_refused(shape):
+    with pytest.raises(ValueError, match=r"\(batch, \*features\) = \(2, 3\)\. Received: state with shape"):
+        TernaryLIF()(np.zeros((2, 4, 3), "float32"), initial_state=np.zeros(shape, "float32"))
+
+
+def test_a_sequence_without_timesteps_is_refused():
+    with pytest.raises(ValueError, match=r"`timesteps` must be at least 1. Received: current with shape \(2, 0, 3\)"):
+        TernaryLIF()(np.zeros((2, 0, 3), "float32"))
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_integers_are_refused_where_keras_does_not_cast_them(training):
+    with pytest.raises(ValueError, match=r"`current` must hold floats.*dtype int32.*keras.ops.cast"):
+        TernaryLIF()(tf.ones((2, 4, 3), "int32"), training=training)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_current_that_is_not_finite_shows_in_the_output(training):
+    sequences = np.zeros((1, 4, 2), "float32")
+    sequences[0, 1, 0] = np.nan
+    options = {"threshold": [0.5, 1.0], "decay": 0.3, "trainable_threshold": True, "snap_decay": True}
+    outputs = TernaryLIF(**options)(sequences, training=training).numpy()
+    assert np.isnan(outputs[0, :, 0]).tolist() == [False, True, True, True] and np.isfinite(outputs[..., 1]).all()
