@@ -24,6 +24,8 @@ SAMPLES = 8
 CLASSES = 10
 DECAYS = (0.0, 0.1, 0.25, 0.5, 0.9, 1.0)
 THRESHOLDS = (0.3, 0.5, 1.0)
+RESETS = ("zero", "subtract", "none")
+SPREAD = (0.5, 1.0)  # of a threshold or decay for every channel, as a factor of the layer's
 TIMESTEPS = (1, 2, 3, 4, 8)
 INPUT_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 
@@ -49,14 +51,25 @@ def random_body(rng: np.random.Generator) -> Iterator[keras.layers.Layer]:
     """Convolutions, each with batch normalization and neurons behind it, and a pooling layer at most once."""
     pooled = False
     for _ in range(rng.integers(1, 5)):
-        yield PerTimestep(random_convolution(rng))
+        convolution = random_convolution(rng)
+        yield PerTimestep(convolution)
         yield PerTimestep(layers.BatchNormalization())
         kind = BinaryLIF if rng.random() < 0.2 else TernaryLIF
-        yield kind(decay=float(rng.choice(DECAYS)), threshold=float(rng.choice(THRESHOLDS)))
+        yield kind(**random_dynamics(rng, getattr(convolution, "filters", None)))
         if not pooled and rng.random() < 0.3:
             pooled = True
             maximum = kind is TernaryLIF and rng.random() < 0.5  # behind binary neurons it needs a positive amplitude
             yield PerTimestep(layers.MaxPooling2D(2) if maximum else layers.AveragePooling2D(2))
+
+
+def random_dynamics(rng: np.random.Generator, channels: int | None) -> dict[str, object]:
+    """Decay, threshold and reset; every third of the first two has one for every channel. channels: None if unknown."""
+    options: dict[str, object] = {"reset": str(rng.choice(RESETS, p=(0.5, 0.25, 0.25)))}
+    for name, values in (("decay", DECAYS), ("threshold", THRESHOLDS)):
+        value = float(rng.choice(values))
+        several = channels and rng.random() < 1 / 3
+        options[name] = (value * rng.uniform(*SPREAD, channels)).tolist() if several else value
+    return options
 
 
 def random_convolution(rng: np.random.Generator) -> keras.layers.Layer:
