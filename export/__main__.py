@@ -16,7 +16,8 @@ from .files import check_output, write_atomically
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
+
+    from .predictor import Samples
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,14 +47,13 @@ def export(arguments: Sequence[str]) -> None:
     for module in options.modules:
         import_module(module)
     model = load_model(options.model)
-    tflite_bytes = export_tflite(
-        model, input_range=tuple(options.input_range), form=options.form, target=options.target
-    )
+    ranges = {name: (number(low), number(high)) for name, low, high in options.ranges} or tuple(options.input_range)
+    tflite_bytes = export_tflite(model, input_range=ranges, form=options.form, target=options.target)
     files = {options.output: tflite_bytes}
     if options.certificate is not None:
         files |= certify_or_fail(model, tflite_bytes, options)
     elif options.verify is not None:
-        verify_or_fail(model, tflite_bytes, load_samples(options.verify))
+        verify_or_fail(model, tflite_bytes, load_samples(options.verify, tflite_bytes))
     for path, data in files.items():
         write_atomically(path, data)
         print(f"{path}: {len(data):,} bytes")
@@ -69,8 +69,6 @@ def export_options(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error("--certificate needs samples to run the file on: add --samples SAMPLES.npz")
     if options.certificate.suffix not in (".html", ".htm"):
         parser.error(f"--certificate must be an .html file, its .json comes beside it. Received: {options.certificate}")
-    if options.form == "step":
-        parser.error("--certificate is for the unrolled form. Received: --form step")
     for path in certificate_paths(options.certificate):
         check_output(path, options.model)
         if path.resolve() == options.output.resolve():
@@ -97,14 +95,24 @@ def export_parser() -> argparse.ArgumentParser:
         nargs=2,
         default=(0.0, 1.0),
         metavar=("LOW", "HIGH"),
-        help="range of the samples in the units of the model's input (default: 0 1)",
+        help="range of the samples in the units of the model's inputs (default: 0 1)",
+    )
+    parser.add_argument(
+        "--input-range-of",
+        dest="ranges",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("NAME", "LOW", "HIGH"),
+        help="the same for one of several inputs, by name; then give it for each of them",
     )
     parser.add_argument(
         "--verify",
         "--samples",
         type=Path,
         metavar="SAMPLES.npz",
-        help="run the file on these samples on every runtime, print the report, and write only an exact file",
+        help="run the file on these samples on every runtime, print the report, and write only an exact file (for "
+        "several inputs: an array for each, by name)",
     )
     parser.add_argument(
         "--certificate",
@@ -160,16 +168,29 @@ def load_model(path: Path) -> keras.Model:
         ) from error
 
 
-def load_samples(path: Path) -> np.ndarray:
-    """The array named "samples" of an .npz file, or its only one."""
+def number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"--input-range-of takes a name and two numbers. Received: {text!r}") from None
+
+
+def load_samples(path: Path, tflite_bytes: bytes) -> Samples:
+    """The array named "samples" of an .npz file, or its only one; for a file of several inputs all arrays by name."""
     import numpy as np
 
+    from . import flatbuffer
+    from .predictor import sample_tensors
+
+    several = len(sample_tensors(flatbuffer.read(tflite_bytes))) > 1
     with open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
             raise ValueError(f"{path} is not an .npz file. Write it with numpy.savez(path, samples=array).")
     try:
         with np.load(path, allow_pickle=False) as arrays:
             names = list(arrays)
+            if several:
+                return {name: arrays[name] for name in names}
             if "samples" not in names and len(names) != 1:
                 raise ValueError(f"one array must be named 'samples'. Received: {', '.join(names) or 'no array'}.")
             return arrays["samples" if "samples" in names else names[0]]
@@ -177,7 +198,7 @@ def load_samples(path: Path) -> np.ndarray:
         raise ValueError(f"Cannot read samples from {path}: {error}") from error
 
 
-def verify_or_fail(model: keras.Model, tflite_bytes: bytes, samples: np.ndarray) -> None:
+def verify_or_fail(model: keras.Model, tflite_bytes: bytes, samples: Samples) -> None:
     """Prints the report. Raises: ValueError if the runtimes disagree."""
     from . import verify
 
@@ -191,7 +212,7 @@ def certify_or_fail(model: keras.Model, tflite_bytes: bytes, options: argparse.N
     """Prints the report. Returns the certificate's files. Raises: ValueError unless the file is exact and proven."""
     from . import certify
 
-    certificate = certify(model, tflite_bytes, load_samples(options.verify), target=options.target)
+    certificate = certify(model, tflite_bytes, load_samples(options.verify, tflite_bytes), target=options.target)
     print(certificate.report)
     if not certificate.report.exact:
         raise ValueError(DISAGREE)

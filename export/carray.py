@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from . import flatbuffer, trial
 from .carray_templates import DATA, HEADER, MAIN, OPS, STATES
@@ -44,10 +44,13 @@ def c_sources(tflite_bytes: bytes, *, name: str = "model_data") -> dict[str, str
 
 
 def common_values(program: Program, size: int, name: str) -> dict[str, object]:
-    # The network's name may be anything, and a comment ends where a line ends.
-    title = re.sub(r"[^\w .,:()+/-]", "?", program.name, flags=re.ASCII)
     camel = "".join(word.capitalize() for word in name.split("_"))
-    return {"title": title, "name": name, "guard": name.upper(), "camel": camel, "size": size}
+    return {"title": in_comment(program.name), "name": name, "guard": name.upper(), "camel": camel, "size": size}
+
+
+def in_comment(name: str) -> str:
+    """A name of the user's, which may be anything: a comment ends where a line ends."""
+    return re.sub(r"[^\w .,:()+/-]", "?", name, flags=re.ASCII)
 
 
 def byte_lines(data: bytes) -> Iterator[str]:
@@ -70,20 +73,24 @@ def resolver_values(calls: tuple[str, ...]) -> dict[str, object]:
 
 def loop_values(program: Program) -> dict[str, object]:
     """What main.cc reads and writes, and the states that it carries over, if there are any."""
-    names = {index: program.tensors[index].name for index in (*program.inputs, *program.outputs)}
-    (sample,) = (i for i, index in enumerate(program.inputs) if not names[index].startswith(STATE_IN))
-    result, *_ = (i for i, index in enumerate(program.outputs) if not names[index].startswith(STATE_OUT))
     rows = state_rows(program)
     return {
-        "input": sample,
-        "output": result,
-        "input_shape": shape(program, program.inputs[sample]),
-        "output_shape": shape(program, program.outputs[result]),
+        "inputs": "\n".join(value_rows(program, program.named_inputs, STATE_IN)),
+        "outputs": "\n".join(value_rows(program, program.named_outputs, STATE_OUT)),
         "states": STATES.substitute(rows="\n".join(rows), bytes=state_bytes(program)) if rows else "",
         "reset": "  ResetStates();\n" if rows else "",
         "load": "\n    LoadStates(interpreter);" if rows else "",
         "save": "\n    SaveStates(interpreter);" if rows else "",
     }
+
+
+def value_rows(program: Program, named: Mapping[str, int], states: str) -> list[str]:
+    """The places of all inputs or outputs but the states, each with its name and sizes in a comment."""
+    return [
+        f"    {place},  // {in_comment(name)}: {shape(program, index)}"
+        for place, (name, index) in enumerate(named.items())
+        if not name.startswith(states)
+    ]
 
 
 def state_rows(program: Program) -> list[str]:

@@ -75,23 +75,36 @@ int8_t Quantize(float real, float scale, int zero_point) {
   return static_cast<int8_t>(integer < -128.0f ? -128.0f : integer > 127.0f ? 127.0f : integer);
 }
 
-// Fills $input_shape values, row by row. Returns false when there are no more samples.
-bool ReadSample(TfLiteTensor* input) {
+constexpr int kInputs[] = {
+$inputs
+};
+constexpr int kOutputs[] = {
+$outputs
+};
+
+// Fills the inputs, row by row. Returns false when there are no more samples.
+bool ReadSample(tflite::MicroInterpreter& interpreter) {
   static bool more = true;
-  const int8_t zero = Quantize(0.0f, input->params.scale, input->params.zero_point);
-  std::memset(input->data.int8, zero, input->bytes);
+  for (const int index : kInputs) {
+    TfLiteTensor* input = interpreter.input(index);
+    const int8_t zero = Quantize(0.0f, input->params.scale, input->params.zero_point);
+    std::memset(input->data.int8, zero, input->bytes);
+  }
   const bool any = more;
   more = false;
   return any;
 }
 
-// Reads $output_shape values.
-void UseResult(const TfLiteTensor* output) {
-  size_t largest = 0;
-  for (size_t i = 1; i < output->bytes; ++i) {
-    if (output->data.int8[i] > output->data.int8[largest]) largest = i;
+// Reads the outputs, row by row.
+void UseResult(tflite::MicroInterpreter& interpreter) {
+  for (const int index : kOutputs) {
+    const TfLiteTensor* output = interpreter.output(index);
+    size_t largest = 0;
+    for (size_t i = 1; i < output->bytes; ++i) {
+      if (output->data.int8[i] > output->data.int8[largest]) largest = i;
+    }
+    MicroPrintf("output %d: largest at %d", index, static_cast<int>(largest));
   }
-  MicroPrintf("largest output: %d", static_cast<int>(largest));
 }
 $states
 }  // namespace
@@ -107,9 +120,9 @@ int main() {
   if (interpreter.AllocateTensors() != kTfLiteOk) return 1;
   MicroPrintf("arena: %d of %d bytes", static_cast<int>(interpreter.arena_used_bytes()), k${camel}ArenaBytes);
 $reset
-  while (ReadSample(interpreter.input($input))) {$load
+  while (ReadSample(interpreter)) {$load
     if (interpreter.Invoke() != kTfLiteOk) return 1;$save
-    UseResult(interpreter.output($output));
+    UseResult(interpreter);
   }
   return 0;
 }

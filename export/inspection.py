@@ -43,11 +43,13 @@ def metadata_lines(metadata: object) -> list[str]:
 
 def tensor_table(program: Program) -> list[str]:
     """Inputs and outputs: dtype, shape, and how integers stand for real numbers."""
-    rows = [("", "name", "type", "shape", "scale", "zero point")]
-    for role, indices in (("input", program.inputs), ("output", program.outputs)):
-        for tensor in (program.tensors[index] for index in indices):
-            rows.append((role, tensor.name, tensor.dtype, _shape(tensor), _scale(tensor), str(tensor.zero_point)))
-    return aligned(rows, left=4)
+    rows = [("", "name", "tensor", "type", "shape", "scale", "zero point")]
+    for role, named in (("input", program.named_inputs), ("output", program.named_outputs)):
+        for name, index in named.items():
+            tensor = program.tensors[index]
+            grid = (_shape(tensor), _scale(tensor), str(tensor.zero_point))
+            rows.append((role, name, tensor.name, tensor.dtype, *grid))
+    return aligned(rows, left=5)
 
 
 def operator_table(program: Program) -> list[str]:
@@ -98,6 +100,8 @@ def _texts(value: object) -> list[str]:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key} {_text(entry)}" for key, entry in value.items())
     if isinstance(value, list):
         return ", ".join(map(_text, value)) or "none"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -90,13 +90,18 @@ def check_samples(program: Program, samples: Samples) -> dict[str, np.ndarray]:
 
     samples: an array; for several inputs a mapping by name, or a list in order. States are no samples.
     """
-    tensors = {n: program.tensors[i] for n, i in program.named_inputs.items() if not n.startswith(STATE_IN)}
+    tensors = sample_tensors(program)
     samples = by_name(samples, tuple(tensors))
     check_names("samples", samples, tensors)
     called = {name: "`samples`" if len(tensors) == 1 else f"`samples[{name!r}]`" for name in tensors}
     arrays = {name: _check_array(called[name], tensor, samples[name]) for name, tensor in tensors.items()}
     check_lengths("samples", arrays)
     return arrays
+
+
+def sample_tensors(program: Program) -> dict[str, Tensor]:
+    """The inputs that are no states, by name."""
+    return {n: program.tensors[i] for n, i in program.named_inputs.items() if not n.startswith(STATE_IN)}
 
 
 def by_name(samples: Samples, names: Sequence[str]) -> object:

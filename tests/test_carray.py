@@ -162,7 +162,9 @@ def test_the_loop_compiles_and_ends_against_minimal_declarations_of_tflite_micro
 def test_the_step_loop_carries_states_over_in_minimal_declarations_of_tflite_micro(stepper, folder):
     sources = c_sources(write(stepper))
     three = sources["main.cc"].replace("static bool more = true;", "static int more = 3;").replace("= false;", "-= 1;")
-    shown = three.replace('"largest output: %d", static_cast<int>(largest)', '"%d %d", (output->data.int8[0]), (a1)')
+    shown = three.replace(
+        '"output %d: largest at %d", index, static_cast<int>(largest)', '"%d %d", (output->data.int8[0]), (a1)'
+    )
     shown = shown.replace("size_t largest = 0;", "size_t largest = 0; const int a1 = output->data.int8[1];")
     printed = built(folder, sources | {"main.cc": shown}).decode().splitlines()
     # x = 7 a step: b starts at 4 times -3, a at 2 times 5; sums grow by 28 and by 14.
@@ -172,13 +174,28 @@ def test_the_step_loop_carries_states_over_in_minimal_declarations_of_tflite_mic
 def test_the_step_loop_pairs_states_by_name(stepper):
     assert carray.state_rows(stepper) == ["    {1, 2, 0, 2, 5},", "    {2, 0, 2, 4, -3},"]
     assert carray.state_bytes(stepper) == 6
-    assert "interpreter.input(0)" in c_sources(write(stepper))["main.cc"]
-    assert "interpreter.output(1)" in c_sources(write(stepper))["main.cc"]
+    assert "kInputs[] = {\n    0,  // in: 4\n};" in c_sources(write(stepper))["main.cc"]
+    assert "kOutputs[] = {\n    1,  // scores: 4\n};" in c_sources(write(stepper))["main.cc"]
 
 
 def test_a_state_without_a_partner_is_refused(stepper):
     with pytest.raises(ValueError, match=r"an output of one shape\. Received: 'state_in/a'"):
         carray.state_rows(replace(stepper, outputs=(3, 4)))
+
+
+@compiler
+def test_the_loop_lists_all_inputs_and_outputs_by_name_and_feeds_each(folder):
+    inputs = (tensor("in", (1, 4), 7), tensor("in_2", (1, 2), 5), tensor("in_3", (1, 4)))
+    outputs = (tensor("a/sum", (1, 4)), tensor("b/sum", (1, 4)), tensor("c/sum", (1, 2)))
+    operators = (Operator("ADD", (0, 2), 3), Operator("MUL", (0, 0), 4), Operator("ADD", (1, 1), 5))
+    names = {0: "image\n*/", 1: "motion", 3: "class", 4: "b", 5: "c"}
+    program = Program("three", inputs + outputs, operators, (0, 1, 2), (3, 4, 5), names=names)
+    sources = c_sources(write(program))
+    assert "    0,  // image??/: 4\n    1,  // motion: 2\n    2,  // in_3: 4\n" in sources["main.cc"]
+    assert "    0,  // class: 4\n    1,  // b: 4\n    2,  // c: 2\n" in sources["main.cc"]
+    printed = built(folder, sources).decode().splitlines()
+    # The declarations compute from zeros, 7, 5 and -3: b = (4, 4, 4, 4), result = (16, 24, 0, 0), a = (12, 12).
+    assert printed[1:] == ["output 0: largest at 0", "output 1: largest at 1", "output 2: largest at 0"]
 
 
 def test_the_unrolled_loop_has_no_states(tflite_bytes):

@@ -64,6 +64,43 @@ def test_the_input_range_is_passed_on(model, folder):
     assert written != export_tflite(model)
 
 
+def two_inputs():
+    layers = keras.layers
+    inputs = [keras.Input((5,), name="features"), keras.Input((2, 4), name="motion")]
+    values = [PerTimestep(layers.Dense(6))(DirectEncoding(2)(inputs[0])), PerTimestep(layers.Dense(6))(inputs[1])]
+    spikes = TernaryLIF()(layers.Add()(values))
+    return keras.Model(inputs, TimeAverage()(PerTimestep(layers.Dense(3))(spikes)), name="two")
+
+
+RANGES_OF_TWO = ["--input-range-of", "features", "0", "2", "--input-range-of", "motion", "-1", "1"]
+
+
+def test_several_inputs_have_an_array_and_a_range_each(folder, capsys):
+    model, rng = two_inputs(), np.random.default_rng(0)
+    model.save("two.keras")
+    np.savez("two.npz", motion=rng.random((4, 2, 4)), features=rng.random((4, 5)))
+    assert main(["two.keras", "-o", "two.tflite", "--verify", "two.npz", *RANGES_OF_TWO]) == 0
+    assert capsys.readouterr().out.startswith("two: EXACT, 0 of ")
+    expected = export_tflite(model, input_range={"features": (0, 2), "motion": (-1, 1)})
+    assert (folder / "two.tflite").read_bytes() == expected
+
+
+@pytest.mark.parametrize(
+    ("arrays", "ranges", "message"),
+    [
+        (("features",), [], "for each of ['features', 'motion'], by name. Received: ['features']. Missing: ['motion']"),
+        (("features", "motion", "sound"), [], "Missing: [], unknown: ['sound']"),
+        (("features", "motion"), RANGES_OF_TWO[:4], "such a range for each of ['features', 'motion']"),
+        (("features", "motion"), ["--input-range-of", "motion", "0", "one"], "a name and two numbers. Received: 'one'"),
+    ],
+)
+def test_arrays_and_ranges_that_do_not_fit_several_inputs_are_refused(arrays, ranges, message, folder, capsys):
+    two_inputs().save("two.keras")
+    shapes = {"features": (3, 5), "motion": (3, 2, 4), "sound": (3, 1)}
+    np.savez("two.npz", **{name: np.zeros(shapes[name]) for name in arrays})
+    assert_fails(capsys, folder, ["two.keras", "-o", "two.tflite", "--verify", "two.npz", *ranges], message)
+
+
 def test_verify_prints_the_report(folder, capsys):
     assert main(["model.keras", "-o", "model.tflite", "--verify", "samples.npz"]) == 0
     out = capsys.readouterr().out
@@ -114,7 +151,6 @@ def test_a_folder_of_the_certificate_that_is_missing_is_refused_before_any_work(
         (["--certificate", "cert.html"], "--certificate needs samples to run the file on"),
         (["--certificate", "cert.pdf", "--samples", "s.npz"], "--certificate must be an .html file"),
         (["--certificate", "m.html", "--samples", "s.npz"], "must be different files. Received: m.html for both"),
-        (["--certificate", "c.html", "--samples", "s.npz", "--form", "step"], "--certificate is for the unrolled form"),
     ],
 )
 def test_a_certificate_that_makes_no_sense_is_wrong_usage(arguments, message, folder, capsys):

@@ -27,7 +27,7 @@ def program():
         Tensor("lif/spike/0", (1, 4), np.float32(1)),
     )
     operators = (Operator("ADD", (0, 1), 2, activation="RELU_N1_TO_1"),)
-    return Program("two", tensors, operators, (0,), (2,), METADATA)
+    return Program("two", tensors, operators, (0,), (2,), METADATA, names={2: "class"})
 
 
 def test_everything_in_the_file_is_printed(program):
@@ -43,9 +43,9 @@ def test_everything_in_the_file_is_printed(program):
         ["name", "levels", "decay", "steps", "per", "unit"],
         ["lif", "-1,", "0,", "1", "16/63"],
         ["other", "201"],
-        ["name", "type", "shape", "scale", "zero", "point"],
-        ["input", "image", "int8", "1x4", "0.5", "-128"],
-        ["output", "lif/spike/0", "int8", "1x4", "1", "0"],
+        ["name", "tensor", "type", "shape", "scale", "zero", "point"],
+        ["input", "image", "image", "int8", "1x4", "0.5", "-128"],
+        ["output", "class", "lif/spike/0", "int8", "1x4", "1", "0"],
         ["operator", "activation", "writes", "shape", "scale", "constants"],
         ["0", "ADD", "RELU_N1_TO_1", "lif/spike/0", "1x4", "1", "4", "bytes"],
     ]
@@ -53,6 +53,12 @@ def test_everything_in_the_file_is_printed(program):
 
 def test_a_file_without_our_metadata_says_so(program):
     assert "no metadata: written by another program" in inspect(write(replace(program, metadata={})))
+
+
+def test_the_ranges_of_several_inputs_are_one_line(program):
+    metadata = {"input_range": {"image": [0.0, 255.0], "motion": [-1.0, 1.0]}}
+    lines = [line.split() for line in inspect(write(replace(program, metadata=metadata))).splitlines()]
+    assert ["input", "range", "image", "0,", "255;", "motion", "-1,", "1"] in lines
 
 
 @pytest.mark.parametrize("metadata", [[1, 2], "text", 7, {"neurons": [{}]}, {"notes": [[], {}, None]}, {"a": {"b": 1}}])
