@@ -13,10 +13,15 @@ import numpy as np
 from . import flatbuffer
 from .costs import Memory, Twin, beside_twin, memory
 from .observation import LayerSpikes, observe
+from .predictor import Samples, by_name
+from .program import Program
 from .proof import Proof, prove
 from .report import Report
+from .signal import STATE_IN
+from .step_verification import verify_steps
 from .target_report import TargetReport
 from .targets import check, check_target
+from .unrolling import is_step, unroll
 from .verification import verify
 from .work import Work, work
 
@@ -82,14 +87,14 @@ class Certificate:
 
 
 def certify(
-    model: keras.Model | None, tflite_bytes: bytes, samples: np.ndarray, *, target: str | None = None
+    model: keras.Model | None, tflite_bytes: bytes, samples: Samples, *, target: str | None = None
 ) -> Certificate:
     """Verifies a file, proves its spiking layers on every operand, counts its work and asks the target.
 
     Args:
         model: The Keras model that was exported, or None to leave out the comparison with Keras.
-        tflite_bytes: The file, as `export_tflite` returns it, in the unrolled form.
-        samples: Numbers of shape `(samples, *input shape)`, in the units of the Keras model's input.
+        tflite_bytes: The file, as `export_tflite` returns it. Of the step form all timesteps are run, each a call.
+        samples: As `verify` takes them, whatever the form of the file.
         target: One of those of `check`, such as `"ethos-u55-128"`. Default: None, no target.
 
     Raises:
@@ -101,8 +106,13 @@ def certify(
     """
     if target is not None:
         check_target(target)
-    report = verify(model, tflite_bytes, samples)
     program = flatbuffer.read(tflite_bytes)
+    if is_step(program):
+        whole = unroll(program, sequence=is_sequence(program, samples))
+        report = verify_steps(model, program, tflite_bytes, samples, whole)
+        program = whole
+    else:
+        report = verify(model, tflite_bytes, samples)
     proofs = prove(program)
     spikes, activity = observe(model, program, proofs, samples)
     found = None if target is None else check(tflite_bytes, target=target)
@@ -111,11 +121,20 @@ def certify(
         proofs=proofs,
         spikes=spikes,
         work=work(program, activity),
-        memory=memory(program, tflite_bytes, report.arena_bytes),
+        memory=memory(flatbuffer.read(tflite_bytes), tflite_bytes, report.arena_bytes),
         target=found,
         twin=twin_of(model, tflite_bytes, report.arena_bytes, found),
         sha256=hashlib.sha256(tflite_bytes).hexdigest(),
         metadata=program.metadata,
+    )
+
+
+def is_sequence(program: Program, samples: Samples) -> bool:
+    """Whether samples of a file of the step form have a frame for every timestep."""
+    frames = {name: program.tensors[index] for name, index in program.named_inputs.items()}
+    arrays = by_name(samples, [name for name in frames if not name.startswith(STATE_IN)])
+    return isinstance(arrays, Mapping) and any(
+        np.ndim(values) > len(frames[name].shape) for name, values in arrays.items() if name in frames
     )
 
 

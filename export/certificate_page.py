@@ -179,7 +179,7 @@ def twin(certificate: Certificate) -> str:
         for row in twin_rows(found)
     ]
     heads = ("the lesser in bold", "this file", "ReLU", "times ReLU")
-    return section(title, escape(twin_text(found)), table(heads, rows))
+    return section(title, escape(twin_text(found, step=certificate.metadata.get("form") == "step")), table(heads, rows))
 
 
 def target(certificate: Certificate) -> str:
@@ -195,7 +195,7 @@ def target(certificate: Certificate) -> str:
 def facts(certificate: Certificate) -> str:
     report, metadata = certificate.report, certificate.metadata
     rows = [
-        ("timesteps", str(metadata["timesteps"])),
+        ("timesteps", str(metadata["timesteps"]) + (", one a call" if metadata.get("form") == "step" else "")),
         ("input range", range_text(metadata["input_range"])),
         ("constants", f"{bytes_text(certificate.memory.constants)} of the file"),
         ("operators", ", ".join(f"{number} {kind}" for kind, number in report.operators.items())),
@@ -207,7 +207,7 @@ def facts(certificate: Certificate) -> str:
 
 
 def range_text(stated: Sequence[float] | Mapping[str, Sequence[float]]) -> str:
-    """"0 to 1", or for several inputs one after the other."""
+    """As in: 0 to 1; for several inputs one after the other."""
     if isinstance(stated, Mapping):
         return ", ".join(f"{name} {range_text(one)}" for name, one in stated.items())
     return " to ".join(f"{end:g}" for end in stated)

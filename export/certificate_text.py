@@ -78,14 +78,15 @@ def ratio_text(times: float | None) -> str:
     return "" if times is None else f"{times:.2f}"
 
 
-def twin_text(twin: Twin) -> str:
-    """What is compared, and where each of the two costs less."""
+def twin_text(twin: Twin, *, step: bool = False) -> str:
+    """What is compared, and where each of the two costs less. step: whether a call of the file is one timestep."""
     rows = twin_rows(twin)
     ours = [row.name for row in rows if row.more < 0]
     theirs = [row.name for row in rows if row.more > 0]
     return (
         "An ordinary int8 CNN of the same layers, ReLU in the place of every spiking layer, written by the same "
-        "exporter. It is not trained: costs are compared, accuracy is not. One call of each. "
+        "exporter. It is not trained: costs are compared, accuracy is not. "
+        f"One call of each{', of this file one timestep' if step else ''}. "
         f"This file costs less in {listed(ours) if ours else 'nothing'}. "
         f"The ReLU network costs less in {listed(theirs) if theirs else 'nothing'}."
     )

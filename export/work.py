@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from .padding import same_padding
-from .program import Operator, Program
+from .program import Operator, Program, Tensor
 from .verification import literal
 
 ELEMENTWISE = ("ADD", "SUB", "MUL")
@@ -141,8 +141,14 @@ def _bound(program: Program, operator: Operator, bounds: Mapping[int, int]) -> i
         kernel = program.tensors[operator.inputs[1]]
         return below[0] * int(np.abs(kernel_rows(program, operator)).sum(axis=0).max()) if literal(kernel) else None
     if operator.kind in ("ADD", "SUB"):
-        return sum(below) if len(below) == len(operator.inputs) else None
+        added = [index for index in operator.inputs if not _is_zero(program.tensors[index])]
+        return sum(below) if len(below) == len(added) else None
     return None if operator.kind == "MUL" else max(below)
+
+
+def _is_zero(tensor: Tensor) -> bool:
+    """Whether a tensor is a constant of zeros: a state before the first timestep."""
+    return tensor.data is not None and not np.any(tensor.data != tensor.zero_point)
 
 
 def axis_uses(size: int, outputs: int, taps: int, *, stride: int, dilation: int = 1, before: int = 0) -> np.ndarray:

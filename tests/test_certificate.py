@@ -356,8 +356,3 @@ def test_a_layer_that_the_file_does_not_compute_is_refused(tflite_bytes):
     metadata["neurons"][1]["name"] = "ghost"
     with pytest.raises(ValueError, match=r"Every spiking layer .* must have operators\. Received: none of 'ghost'"):
         prove(replace(program, metadata=metadata))
-
-
-def test_a_file_of_the_step_form_is_refused(model, samples):
-    with pytest.raises(ValueError, match="The file must have no states"):
-        certify(model, export_tflite(model, form="step"), samples)
