@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .cell import BinaryLIFCell as BinaryLIFCell
     from .cell import MultiLevelLIFCell as MultiLevelLIFCell
     from .cell import TernaryLIFCell as TernaryLIFCell
+    from .complemented import ComplementedTernaryLIF as ComplementedTernaryLIF
+    from .complemented import ComplementedTernaryLIFCell as ComplementedTernaryLIFCell
     from .firing_rate import FiringRate as FiringRate
     from .health import Health as Health
     from .health import NeuronHealth as NeuronHealth
@@ -49,6 +51,8 @@ _MODULES = {
     "TernaryLIFCell": "cell",
     "BinaryLIFCell": "cell",
     "MultiLevelLIFCell": "cell",
+    "ComplementedTernaryLIF": "complemented",
+    "ComplementedTernaryLIFCell": "complemented",
     "DirectEncoding": "timesteps",
     "PerTimestep": "timesteps",
     "TimeAverage": "timesteps",

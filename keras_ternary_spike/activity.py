@@ -67,10 +67,10 @@ def over_time(step: Callable[[Any, Any], tuple[Any, Any]], state: Any, sequences
     """`step(state, inputs) -> (state, output)` at every timestep, unrolled up to `UNROLL_LIMIT`, else in a loop.
 
     Args:
-        step: its outputs have the shape of its inputs, as Keras's `scan` wants it on TensorFlow.
+        step: its outputs have the shape of the state, as Keras's `scan` wants it on TensorFlow.
 
     Returns:
-        The outputs, of the shape of `sequences`, and the last state.
+        The outputs, `(batch, timesteps, ...)`, and the last state.
     """
     if sequences.shape[1] is None or sequences.shape[1] > recurrence.UNROLL_LIMIT:
         state, outputs = ops.scan(step, state, ops.moveaxis(sequences, 1, 0))

@@ -6,6 +6,8 @@ import pytest
 from keras import layers
 
 from keras_ternary_spike import (
+    ComplementedTernaryLIF,
+    ComplementedTernaryLIFCell,
     DirectEncoding,
     PerTimestep,
     TemporalEffectiveBatchNormalization,
@@ -204,4 +206,15 @@ def test_the_step_form_is_refused(rng):
 def test_a_normalization_without_time_axis_is_refused():
     model = keras.Sequential([keras.Input((T, 4, 2)), PerTimestep(tebn()), spiking(), PerTimestep(layers.Flatten())])
     with pytest.raises(ValueError, match="TemporalEffectiveBatchNormalization needs a sequence"):
+        export_tflite(model)
+
+
+@pytest.mark.parametrize("in_rnn", [False, True])
+def test_complemented_neurons_are_refused(in_rnn):
+    neurons = ComplementedTernaryLIF(name="lif")
+    if in_rnn:
+        neurons = layers.RNN(ComplementedTernaryLIFCell(), return_sequences=True, name="lif")
+    model = keras.Sequential([keras.Input((T, 4)), layers.Dense(3), neurons, layers.Dense(2), TimeAverage()])
+    message = "'lif' with a ComplementedTernaryLIFCell" if in_rnn else r"Cannot export layer 'lif' \(Complemented"
+    with pytest.raises(ValueError, match=message):
         export_tflite(model)
