@@ -21,6 +21,7 @@ from .affines import (
     split_affines,
 )
 from .counts import are_counts
+from .dead import drop_dead_channels
 from .diagonals import add_diagonals, has_linear_above, values_above
 from .distribution import distribute_factors
 from .expose import THRESHOLD, expose_amplitudes, expose_averages, expose_thresholds
@@ -119,6 +120,7 @@ PASSES: tuple[Callable[[Network], Network], ...] = (
     repeat_late,
     drop_identities,
     kernels_in_front,
+    drop_dead_channels,
     check_folded,
 )
 
