@@ -304,8 +304,12 @@ def test_an_image_that_a_vgg_would_pool_away_is_refused():
 
 @pytest.fixture
 def table(monkeypatch):
+    return benchmark("models", monkeypatch)
+
+
+def benchmark(name, monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    spec = importlib.util.spec_from_file_location("benchmarks_models", BENCHMARKS / "models.py")
+    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", BENCHMARKS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -325,3 +329,25 @@ def test_the_table_says_why_a_network_is_not_exported(table):
 
 def test_the_table_lists_every_network(table):
     assert set(table.INPUTS) == {network.__name__ for network in SMALL}
+
+
+# The settings of benchmarks/networks.py.
+
+
+def test_every_network_meets_every_value_and_all_of_them_every_pair(monkeypatch):
+    networks = benchmark("networks", monkeypatch)
+    settings = {name: [tuple(one.values()) for one in networks.settings(name)] for name in networks.NETWORKS}
+    for found in settings.values():
+        timesteps, decays, thresholds = map(set, zip(*found, strict=True))
+        assert timesteps == {1, 2, 3, 4, 8}
+        assert decays == {0.0, 0.1, 0.25, 0.5, 0.9, 1.0}
+        assert thresholds == {0.3, 0.5, 1.0, "per channel"}
+    everywhere = [one for found in settings.values() for one in found]
+    pairs = [{(one[a], one[b]) for one in everywhere} for a, b in ((0, 1), (0, 2), (1, 2))]
+    assert [len(found) for found in pairs] == [5 * 6, 5 * 4, 6 * 4]
+
+
+def test_thresholds_per_channel_take_turns(monkeypatch):
+    zoo = benchmark("zoo", monkeypatch)
+    model = zoo.randomized("tiny", threshold=zoo.PER_CHANNEL, timesteps=1)
+    np.testing.assert_allclose(model.get_layer("neuron1").threshold, [0.3, 0.5, 1.0, 0.3, 0.5, 1.0, 0.3, 0.5])
