@@ -18,6 +18,7 @@ from .program import Program
 from .proof import Proof, prove
 from .report import Report
 from .signal import STATE_IN
+from .sizes import Flash, flash
 from .step_verification import verify_steps
 from .target_report import TargetReport
 from .targets import check, check_target
@@ -42,6 +43,7 @@ class Certificate:
     twin: the same network as a ReLU CNN beside it; None where there was no model to make it of.
     sha256: of the file.
     metadata: of the file.
+    flash: of the file before compression and of this one; None where that before was not given.
     """
 
     report: Report
@@ -53,6 +55,7 @@ class Certificate:
     twin: Twin | None
     sha256: str
     metadata: Mapping[str, object]
+    flash: tuple[Flash, Flash] | None = None
 
     @property
     def exact(self) -> bool:
@@ -72,6 +75,7 @@ class Certificate:
             "target": None if self.target is None else self.target.to_dict(),
             "relu_twin": None if self.twin is None else asdict(self.twin),
             "metadata": self.metadata,
+            "flash": None if self.flash is None else [asdict(one) for one in self.flash],
         }
         return json.loads(json.dumps(document, allow_nan=False))  # tuples become lists
 
@@ -87,7 +91,12 @@ class Certificate:
 
 
 def certify(
-    model: keras.Model | None, tflite_bytes: bytes, samples: Samples, *, target: str | None = None
+    model: keras.Model | None,
+    tflite_bytes: bytes,
+    samples: Samples,
+    *,
+    target: str | None = None,
+    before: bytes | None = None,
 ) -> Certificate:
     """Verifies a file, proves its spiking layers on every operand, counts its work and asks the target.
 
@@ -96,6 +105,7 @@ def certify(
         tflite_bytes: The file, as `export_tflite` returns it. Of the step form all timesteps are run, each a call.
         samples: As `verify` takes them, whatever the form of the file.
         target: One of those of `check`, such as `"ethos-u55-128"`. Default: None, no target.
+        before: The file of the network before compression, to show both in flash. Default: None, not shown.
 
     Raises:
         ValueError: if the file is not one of `export_tflite`, the samples do not fit, or the target is unknown.
@@ -126,6 +136,7 @@ def certify(
         twin=twin_of(model, tflite_bytes, report.arena_bytes, found),
         sha256=hashlib.sha256(tflite_bytes).hexdigest(),
         metadata=program.metadata,
+        flash=None if before is None else (flash(before), flash(tflite_bytes)),
     )
 
 

@@ -60,7 +60,7 @@ Cell = str | tuple[str, str]  # text, or (text, class)
 def page(certificate: Certificate) -> str:
     """The page, a whole HTML document."""
     name = escape(certificate.report.name)
-    parts = (summary, runtimes, proofs, spikes, operations, twin, target, facts, notes)
+    parts = (summary, runtimes, proofs, spikes, operations, twin, target, flash, facts, notes)
     body = "".join(part(certificate) for part in parts)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -190,6 +190,19 @@ def target(certificate: Certificate) -> str:
     refused = [(f"not run: {one.kind}", f"{one.name}: {one.reason}") for one in found.refused]
     text = f"{found.how}. Every operator accepted: {VERDICTS[found.accepted]}."
     return section(f"Target {found.target}", escape(text), pairs([*rows, *refused]))
+
+
+def flash(certificate: Certificate) -> str:
+    """Nothing where no file from before compression was given."""
+    if certificate.flash is None:
+        return ""
+    heads = ("", "file", "with gzip", "encoded for Ethos-U55")
+    names = ("before compression", "this file")
+    rows = [
+        (name, bytes_text(one.raw), bytes_text(one.gzip), bytes_text(one.encoded))
+        for name, one in zip(names, certificate.flash, strict=True)
+    ]
+    return section("Flash", "Encoded: weights, biases and commands as Vela stores them.", table(heads, rows))
 
 
 def facts(certificate: Certificate) -> str:
