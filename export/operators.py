@@ -49,6 +49,7 @@ KINDS: Mapping[str, Kind] = {
     "CONCATENATION": Kind(2, "Concatenation", 0, ("axis",)),
 }
 SCALE_MIN, SCALE_MAX = 2.0**-62, 2.0**30  # what the runtimes can turn into a multiplier
+SUM_RATIO = 2**20  # of twice the largest scale that ADD or SUB reads to the one it writes
 DTYPES = ("int8", "int32", "uint8", "int16", "int64", "float32", "bool")
 ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
 
@@ -139,3 +140,16 @@ def _check_operator(operator: Operator, tensors: Sequence[Tensor]) -> None:
         )
     if operator.activation not in ACTIVATIONS or (operator.activation != "NONE" and not kind.fuses):
         raise ValueError(f"{operator.kind} cannot have the activation {operator.activation!r} ({name!r}).")
+    if operator.kind in ("ADD", "SUB"):
+        _check_sum(operator, tensors)
+
+
+def _check_sum(operator: Operator, tensors: Sequence[Tensor]) -> None:
+    """LiteRT and TFLite Micro end their process where the multiplier of a sum, on 20 more bits, is not below 1."""
+    largest = max(float(np.max(tensors[index].scale)) for index in operator.inputs)
+    output = tensors[operator.output]
+    if 2 * largest >= SUM_RATIO * float(np.min(output.scale)):
+        raise ValueError(
+            f"The scales that {operator.kind} reads must be less than {SUM_RATIO // 2} times the scale that it writes. "
+            f"Received: {largest:g} and {np.min(output.scale):g} for {output.name!r}. No runtime computes that."
+        )

@@ -110,6 +110,15 @@ def test_states_wired_wrongly_are_named():
         StepRunner(flatbuffer.write(replace(program, outputs=program.outputs[:-1])))
 
 
+def test_a_state_of_another_scale_behind_than_before_is_refused():
+    program = flatbuffer.read(export_tflite(still_model(2, TernaryLIF, 0.25), form="step"))
+    index = program.outputs[-1]
+    doubled = replace(program.tensors[index], scale=2 * program.tensors[index].scale)
+    tensors = (*program.tensors[:index], doubled, *program.tensors[index + 1 :])
+    with pytest.raises(ValueError, match=r"one shape and scale before and after\. Received: 'state_in/.*'state_out/"):
+        StepRunner(flatbuffer.write(replace(program, tensors=tensors)))
+
+
 def test_unknown_form_is_refused():
     with pytest.raises(ValueError, match=r"`form` must be one of \('unrolled', 'step'\)\. Received: form='loop'"):
         export_tflite(still_model(2, TernaryLIF, 0.25), form="loop")
