@@ -2,6 +2,7 @@
 
     export_tflite(model) -> bytes      the file
     fold(model) -> keras.Model         the same network with spikes in {-1, 0, 1}
+    quantize_aware(model) -> keras.Model   the file's integers in Keras, for fine-tuning
     load(tflite_bytes) -> Predictor    runs the file on float samples
     verify(model, tflite_bytes, samples) -> Report
     check(tflite_bytes, target="ethos-u55-128") -> TargetReport
@@ -14,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .aware import quantize_aware as quantize_aware
     from .certificate import Certificate as Certificate
     from .certificate import certify as certify
     from .exporter import export_tflite as export_tflite
@@ -39,6 +41,7 @@ _MODULES = {
     "export_tflite": "exporter",
     "fold": "exporter",
     "load": "predictor",
+    "quantize_aware": "aware",
     "verify": "verification",
 }
 __all__ = sorted(_MODULES)

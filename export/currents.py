@@ -57,9 +57,14 @@ def plan_currents(network: Network) -> dict[str, CurrentGrid]:
     for group in current_groups(network):
         readers = [node for node in network.nodes if isinstance(node, LIF) and node.inputs[0] in group]
         if readers:
-            grid = group_grid(network, [network[name] for name in group], readers)
+            grid = _fixed(group_grid(network, [network[name] for name in group], readers), readers[0])
             plan.update(dict.fromkeys(group, grid))
     return plan
+
+
+def _fixed(grid: CurrentGrid, reader: LIF) -> CurrentGrid:
+    """`grid`, or that on which the reader was trained."""
+    return grid if reader.half is None else CurrentGrid(reader.half, grid.proven and reader.half <= grid.half)
 
 
 def current_groups(network: Network) -> list[tuple[str, ...]]:

@@ -17,6 +17,7 @@ from keras_ternary_spike import (
     TimeAverage,
     TimestepAffine,
 )
+from keras_ternary_spike.exact import ExactInput, ExactLIF, ExactOutput, ExactShift, ExactShortcut
 
 from .graph import fresh_name, prune
 from .merges import MERGES, merge
@@ -26,7 +27,7 @@ from .signature import input_names, output_names, stable_name
 from .trace import Call, Trace, trace
 
 MAX_TIMESTEPS = 16
-NEURONS = (TernaryLIF, BinaryLIF, keras.layers.RNN)
+NEURONS = (TernaryLIF, BinaryLIF, keras.layers.RNN, ExactLIF)
 # These read whole sequences.
 SEQUENTIAL = (
     *(*NEURONS, TimeAverage, TimestepAffine),
@@ -37,6 +38,7 @@ POINTWISE = (
     *(keras.layers.Rescaling, keras.layers.Normalization, keras.layers.BatchNormalization, keras.layers.Dense),
     *(keras.layers.Dropout, keras.layers.GaussianDropout, keras.layers.GaussianNoise),
     *(keras.layers.Activation, keras.layers.Softmax),
+    *(ExactInput, ExactShift, ExactShortcut, ExactOutput),
 )
 SOFTMAX_NOTE = "softmax left out: the file's outputs are logits"
 
@@ -58,7 +60,8 @@ def describe(model: keras.Model) -> Network:
     values: list[str] = []
     for index, call in enumerate(calls.calls):
         if isinstance(call.layer, keras.layers.InputLayer):
-            network = _extended(network, (_input(network, call, temporal=index in temporal),))
+            node = _input(network, call, temporal=index in temporal)
+            network = _extended(network, (replace(node, range=_trained_range(calls, index)),))
         else:
             network = _with_call(network, calls, index, [network[values[source]] for source in call.sources])
         values.append(network.outputs[0])
@@ -111,6 +114,12 @@ def _input(network: Network, call: Call, *, temporal: bool) -> Input:
             f"Build the model on keras.Input with fixed sizes."
         )
     return Input(name=fresh_name(network, stable_name(layer.name)), shape=shape, temporal=temporal)
+
+
+def _trained_range(calls: Trace, index: int) -> tuple[float, float] | None:
+    """The range that a model trained on integers has for an input; None for any other model."""
+    readers = (calls.calls[reader].layer for reader in calls.readers(index))
+    return next((reader.input_range for reader in readers if isinstance(reader, ExactInput)), None)
 
 
 def _temporal_inputs(calls: Trace) -> set[int]:

@@ -50,11 +50,13 @@ def fold_network(network: Network) -> Network:
     In the result every LIF has threshold 1/2 and amplitude 1 and a Linear above it, sums stand for averages, only
     spikes and sums of spikes are summed over windows, and an Affine is found only at an output, directly behind an
     Input, there with scale 1 (an offset that zero padding forbids to fold), and in front of an Add, there with
-    offset 0 and on spikes (the factor of a shortcut).
+    offset 0 and on spikes (the factor of a shortcut). A network trained on integers is folded and stays as it is.
 
     Raises:
         ValueError: if a factor or an offset cannot be folded. Names the layer and the way out.
     """
+    if network.exact:
+        return check_folded(network)
     for apply in PASSES:
         network = apply(network)
     return network

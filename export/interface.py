@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from .network import Network
+from .network import Input, Network
 from .program import Program
 
 Range = tuple[float, float]  # (low, high)
 Ranges = Range | Mapping[str, Range]  # for all inputs, or for each by name
+UNIT_RANGE: Range = (0.0, 1.0)
 
 
 def with_names(program: Program, network: Network) -> Program:
@@ -22,9 +23,10 @@ def with_names(program: Program, network: Network) -> Program:
 
 
 def ranges_of(network: Network, input_range: Ranges) -> dict[str, Range]:
-    """The range of every Input by node name.
+    """The range of every Input by node name; that with which a network was trained on integers, where it was.
 
-    Raises: ValueError if a range is not finite and ascending, or the names are not those of the inputs.
+    Raises: ValueError if a range is not finite and ascending, the names are not those of the inputs, or the network was
+        trained with another range.
     """
     named = network.named_inputs
     ranges = input_range if isinstance(input_range, Mapping) else dict.fromkeys(named, input_range)
@@ -33,7 +35,19 @@ def ranges_of(network: Network, input_range: Ranges) -> dict[str, Range]:
             f"`input_range` must be (low, high) for all inputs, or such a range for each of {list(named)}. Received "
             f"ranges for: {list(ranges)}"
         )
-    return {node.name: checked_range(ranges[name]) for name, node in named.items()}
+    return {node.name: fixed_range(node, checked_range(ranges[name])) for name, node in named.items()}
+
+
+def fixed_range(node: Input, input_range: Range) -> Range:
+    """`input_range`, or the one that the input was trained with on integers; ValueError where they contradict."""
+    if node.range is None:
+        return input_range
+    if tuple(input_range) not in (node.range, UNIT_RANGE):
+        raise ValueError(
+            f"A model trained on integers has its input range in it. Received: input_range={tuple(input_range)} for "
+            f"{node.name!r}, trained with {node.range}. Leave `input_range` out."
+        )
+    return node.range
 
 
 def checked_range(input_range: Range) -> Range:

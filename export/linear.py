@@ -37,6 +37,18 @@ def emit_linear(builder: Builder, node: Linear, tensor: int, name: str, *, sourc
     return _emit_conv(builder, node, tensor, name, source, target)
 
 
+def integer_weights(node: Linear, source: Grid, target: Grid) -> Weights:
+    """Kernel and bias as integers, output channels last: a depthwise kernel is `(kh, kw, in * multiplier)`."""
+    kernel = node.kernel
+    if isinstance(node, DepthwiseConv):
+        kernel = kernel.reshape(*kernel.shape[:2], -1)
+    per_channel = not (isinstance(node, Dense) and len(node.shape) == 1)
+    grids = {"source": source, "target": target}
+    return quantize_weights(
+        node.name, kernel, node.bias, **grids, per_channel=per_channel, multipliers=node.multipliers
+    )
+
+
 def pointwise(node: Dense) -> Conv:
     """A Dense over the channels of an image is a 1 x 1 convolution."""
     if len(node.shape) != 3:
@@ -51,6 +63,7 @@ def pointwise(node: Dense) -> Conv:
         temporal=node.temporal,
         kernel=node.kernel[None, None],
         bias=node.bias,
+        multipliers=node.multipliers,
     )
 
 
@@ -66,6 +79,7 @@ def block_diagonal(node: DepthwiseConv) -> Conv:
         shape=node.shape,
         temporal=node.temporal,
         bias=node.bias,
+        multipliers=node.multipliers,
         kernel=kernel.reshape(height, width, channels, channels * depth),
         strides=node.strides,
         dilation=node.dilation,
@@ -74,13 +88,13 @@ def block_diagonal(node: DepthwiseConv) -> Conv:
 
 
 def _emit_dense(builder: Builder, node: Dense, tensor: int, name: str, source: Grid, target: Target) -> int:
-    weights = quantize_weights(node.name, node.kernel, node.bias, source=source, target=target.grid, per_channel=False)
+    weights = integer_weights(node, source, target.grid)
     operands = _operands(builder, node.name, tensor, weights.kernel.T, weights, source, channel_axis=0)
     return builder.emit("FULLY_CONNECTED", operands, name, node.shape, target.grid, activation=target.activation)
 
 
 def _emit_conv(builder: Builder, node: Conv, tensor: int, name: str, source: Grid, target: Target) -> int:
-    weights = quantize_weights(node.name, node.kernel, node.bias, source=source, target=target.grid, per_channel=True)
+    weights = integer_weights(node, source, target.grid)
     tensor, options = _window_options(builder, node, tensor, source)
     operands = _operands(builder, node.name, tensor, weights.kernel.transpose(3, 0, 1, 2), weights, source, 0)
     return builder.emit(
@@ -89,12 +103,10 @@ def _emit_conv(builder: Builder, node: Conv, tensor: int, name: str, source: Gri
 
 
 def _emit_depthwise(builder: Builder, node: DepthwiseConv, tensor: int, name: str, source: Grid, target: Target) -> int:
-    height, width, channels, depth = node.kernel.shape
-    kernel = node.kernel.reshape(height, width, channels * depth)
-    weights = quantize_weights(node.name, kernel, node.bias, source=source, target=target.grid, per_channel=True)
+    weights = integer_weights(node, source, target.grid)
     tensor, options = _window_options(builder, node, tensor, source)
     operands = _operands(builder, node.name, tensor, weights.kernel[None], weights, source, channel_axis=3)
-    options = {**options, "depth_multiplier": depth}
+    options = {**options, "depth_multiplier": node.kernel.shape[3]}
     return builder.emit(
         "DEPTHWISE_CONV_2D", operands, name, node.shape, target.grid, activation=target.activation, options=options
     )
@@ -102,7 +114,7 @@ def _emit_depthwise(builder: Builder, node: DepthwiseConv, tensor: int, name: st
 
 def _emit_transpose(builder: Builder, node: ConvTranspose, tensor: int, name: str, source: Grid, target: Target) -> int:
     """TRANSPOSE_CONV of the full output, or cropped as TensorFlow's "same" does; any other cropping is a SLICE."""
-    weights = quantize_weights(node.name, node.kernel, node.bias, source=source, target=target.grid, per_channel=True)
+    weights = integer_weights(node, source, target.grid)
     _, kernel, bias = _operands(builder, node.name, tensor, weights.kernel.transpose(3, 0, 1, 2), weights, source, 0)
     crops = [sum(axis) for axis in node.cropping]
     centred = all(axis == (total // 2, total - total // 2) for axis, total in zip(node.cropping, crops, strict=True))

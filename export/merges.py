@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ternary_spike.exact import ExactAdd
+
 from .network import Add, Affine, Concatenate, Node, Repeat
 
 MergeRule = Callable[[Any, str, Sequence[Node], bool], tuple[Node, ...]]
@@ -78,4 +80,5 @@ def _concatenate(layer: Any, name: str, sources: Sequence[Node], time_axis: bool
 MERGES: Mapping[type, MergeRule] = {
     keras.layers.Add: _add,
     keras.layers.Concatenate: _concatenate,
+    ExactAdd: _add,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -28,7 +29,12 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Input(Node):
-    """What the user feeds, in the units of the Keras model's input."""
+    """What the user feeds, in the units of the Keras model's input.
+
+    range: (low, high) of the samples where the model has fixed it, else None.
+    """
+
+    range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,10 +58,16 @@ class TimestepAffine(Node):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Linear(Node):
-    """A kernel and a bias: the base of the convolutions and Dense. bias: (channels of the output,)."""
+    """A kernel and a bias: the base of the convolutions and Dense. bias: (channels of the output,).
+
+    Of a model trained on integers, else None: multipliers, output steps per accumulator step of every channel;
+    scale, real units per step of the output.
+    """
 
     kernel: np.ndarray
     bias: np.ndarray
+    multipliers: tuple[Fraction, ...] | None = None
+    scale: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -170,7 +182,8 @@ class LIF(Node):
 
     decay in [0, 1]; threshold > 0, same units as its input; amplitude: each one number, or an array (channels,), last
     axis. signed: spikes in {-1, 0, 1}, otherwise {0, 1}. reset: a spike clears the membrane ("zero"), takes the
-    threshold off ("subtract", `reset_amount` times) or leaves it ("none").
+    threshold off ("subtract", `reset_amount` times) or leaves it ("none"). half: of a model trained on integers, the
+    threshold lies at half + 1/2 steps; else None.
     """
 
     decay: float | np.ndarray
@@ -179,6 +192,7 @@ class LIF(Node):
     signed: bool = True
     reset: str = "zero"
     reset_amount: float = 1.0
+    half: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -222,6 +236,11 @@ class Network:
         """Every Input by the name that users give it, in order."""
         inputs = [node for node in self.nodes if isinstance(node, Input)]
         return dict(zip(self.input_names or [node.name for node in inputs], inputs, strict=True))
+
+    @property
+    def exact(self) -> bool:
+        """Whether it was trained on integers: its kernels are whole numbers of steps, and its grids are fixed."""
+        return any(isinstance(node, Linear) and node.multipliers is not None for node in self.nodes)
 
     def with_nodes(self, nodes: tuple[Node, ...]) -> Network:
         return replace(self, nodes=tuple(nodes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import get_args
 
 import numpy as np
@@ -12,7 +12,7 @@ from .boundary import emit_affine, emit_input, emit_outputs
 from .builder import Builder
 from .currents import effective_decay, keeps_rest, name_shortcuts, plan_currents
 from .grid import INT8_MAX, Grid, Neuron, step
-from .interface import Ranges, ranges_of, stated_ranges, with_names
+from .interface import UNIT_RANGE, Range, Ranges, ranges_of, stated_ranges, with_names
 from .joints import emit_add, emit_concatenate, emit_crop, emit_upsample, emit_zero_pad
 from .linear import Target, emit_linear
 from .network import (
@@ -48,7 +48,7 @@ from .sums import split_sums
 from .timestep_kernels import kernel_at
 
 
-def quantize(network: Network, *, input_range: Ranges = (0.0, 1.0), form: Form = "unrolled") -> Program:
+def quantize(network: Network, *, input_range: Ranges = UNIT_RANGE, form: Form = "unrolled") -> Program:
     """Turns a folded network into integers.
 
     Args:
@@ -64,13 +64,18 @@ def quantize(network: Network, *, input_range: Ranges = (0.0, 1.0), form: Form =
     ranges = ranges_of(network, input_range)
     if form not in get_args(Form):
         raise ValueError(f"`form` must be one of {get_args(Form)}. Received: form={form!r}")
-    network = name_shortcuts(split_sums(network))
-    currents = plan_currents(network)
-    context = Context(network, Builder(), ranges, currents)
-    program = emit_network(context)
+    context, program = emitted(network, ranges)
     if form == "unrolled":
         return program
-    return emit_network(Context(network, Builder(), ranges, currents, form, logit_grids=context.logit_grids))
+    grids = {"currents": context.currents, "logit_grids": context.logit_grids}
+    return emit_network(Context(context.network, Builder(), ranges, form=form, **grids))
+
+
+def emitted(network: Network, ranges: Mapping[str, Range]) -> tuple[Context, Program]:
+    """The unrolled program of a folded network, and all that was decided for it. ranges: by node name of the Input."""
+    network = name_shortcuts(split_sums(network))
+    context = Context(network, Builder(), ranges, plan_currents(network))
+    return context, emit_network(context)
 
 
 def emit_network(context: Context) -> Program:
@@ -129,6 +134,8 @@ def fused_neuron(context: Context, node: Linear) -> LIF | None:
 
 def linear_grid(context: Context, node: Linear, source: Signal) -> Grid:
     """The grid of the neurons that read the value; of the logits; or one that holds whatever can occur."""
+    if node.scale is not None:
+        return Grid(node.scale)
     if node.name in context.currents:
         return Grid(step(context.currents[node.name].half))
     if reaches_output(context, node):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .convolutions import CONVOLUTIONS, CONVOLUTIONS_OF_LINES
+from .exact_rules import EXACT
 from .images import IMAGES, LINES
 from .layers import POINTS, Rule, reshape
 from .network import Node
@@ -35,5 +36,6 @@ RULES: Mapping[type, Rule] = {
     **POINTS,
     **CONVOLUTIONS,
     **IMAGES,
+    **EXACT,
     **{kind: _in_a_row(rule) for kind, rule in (CONVOLUTIONS_OF_LINES | LINES).items()},
 }

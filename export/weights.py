@@ -30,11 +30,15 @@ ACCUMULATOR_MAX = 2**31 - 1
 
 @dataclass(frozen=True)
 class Weights:
-    """kernel: int8, as given to `quantize_weights`; bias: int32 (channels,); scale: float32 (channels,)."""
+    """kernel: int8, as given to `quantize_weights`; bias: int32 (channels,); scale: float32 (channels,).
+
+    multipliers: output steps per accumulator step of every channel.
+    """
 
     kernel: np.ndarray
     bias: np.ndarray
     scale: np.ndarray
+    multipliers: tuple[Fraction, ...]
 
 
 def is_safe(q: int) -> bool:
@@ -66,7 +70,14 @@ def choose_multiplier(magnitude: float) -> Fraction | None:
 
 
 def quantize_weights(
-    layer: str, kernel: np.ndarray, bias: np.ndarray, *, source: Grid, target: Grid, per_channel: bool
+    layer: str,
+    kernel: np.ndarray,
+    bias: np.ndarray,
+    *,
+    source: Grid,
+    target: Grid,
+    per_channel: bool,
+    multipliers: tuple[Fraction, ...] | None = None,
 ) -> Weights:
     """Rounds a kernel and a bias to integers.
 
@@ -76,19 +87,20 @@ def quantize_weights(
         bias: Float `(channels,)`, in real units of the output.
         source, target: Grids of the operator's input and output.
         per_channel: Whether every output channel may have a shift of its own.
+        multipliers: Of every channel, where they are fixed already; None to choose the finest.
 
     Raises:
         ValueError: if a kernel integer leaves int8, or the accumulator may leave int32.
     """
     ratio = kernel * (source.scale / target.scale)
-    chosen = choose_multipliers(layer, ratio, per_channel=per_channel)
+    chosen = multipliers or tuple(choose_multipliers(layer, ratio, per_channel=per_channel))
     step = np.array([granularity(multiplier) for multiplier in chosen])
     multiplier = np.array([float(multiplier) for multiplier in chosen])
     integers = np.rint(ratio / multiplier / step) * step
     biases = quantize_bias(bias / target.scale / multiplier, step, reach(integers, source, multiplier))
     check_accumulator(layer, integers, biases, source)
     scale = (multiplier * target.scale / source.scale).astype(np.float32)
-    return Weights(integers.astype(np.int8), biases.astype(np.int32), scale)
+    return Weights(integers.astype(np.int8), biases.astype(np.int32), scale, chosen)
 
 
 def choose_multipliers(layer: str, ratio: np.ndarray, *, per_channel: bool) -> list[Fraction]:

@@ -87,6 +87,7 @@ def _resolve() -> None:
     """Import all of them: a model to be loaded may hold any."""
     for name, module in _MODULES.items():
         globals()[name] = getattr(importlib.import_module(f".{module}", __name__), name)
+    importlib.import_module(".exact", __name__)
 
 
 def __getattr__(name: str) -> Any:
