@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 PROJECT := pyproject.toml setup.py
-BENCHMARKS := $(filter-out benchmarks/setting.py benchmarks/zoo.py,$(wildcard benchmarks/*.py))
+BENCHMARKS := $(filter-out $(addprefix benchmarks/,setting.py zoo.py contestants.py),$(wildcard benchmarks/*.py))
 RUFF := ruff>=0.17,<0.18
 
 .PHONY: help demo test test-backends lint bench clean
@@ -28,7 +28,7 @@ test: $(VENV)/.installed-test
 
 test-backends: $(VENV)/jax/.installed $(VENV)/torch/.installed $(VENV)/.installed-test
 	set -e; for backend in jax torch; do KERAS_BACKEND=$$backend TENSORFLOW_PYTHON="$(abspath $(RUN))" \
-	    "$(VENV)/$$backend/bin/python" -m pytest tests/test_backend*.py $(ARGS); done
+	    "$(VENV)/$$backend/bin/python" -m pytest tests/test_backend*.py tests/test_preset_libraries.py $(ARGS); done
 
 lint: $(VENV)/.installed-lint
 	$(RUN) -m ruff check .
@@ -56,9 +56,9 @@ $(VENV)/.installed-lint: $(VENV)/.created $(PROJECT)
 	@touch $@
 
 $(VENV)/jax/.installed: BACKEND := jax==0.10.2
-$(VENV)/torch/.installed: BACKEND := torch==2.13.0
+$(VENV)/torch/.installed: BACKEND := torch==2.13.0 "spikingjelly>=2,<3" "snntorch>=1,<2"
 $(VENV)/%/.installed: $(PROJECT) | $(VENV)/.created
-	@echo "Installing Keras and $(BACKEND) into $(VENV)/$*: a minute the first time."
+	@echo 'Installing Keras, $(BACKEND) into $(VENV)/$*: a minute or two the first time.'
 	"$(PYTHON)" -m venv "$(VENV)/$*"
 	"$(VENV)/$*/bin/python" -m pip install --quiet --disable-pip-version-check \
 	    $(BACKEND) "keras>=3.12,<4" "numpy>=1.26,<3" "wrapt>=1.15" "pytest>=8" \
