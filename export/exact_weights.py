@@ -50,13 +50,13 @@ def _weights(layer: exact.ExactLinear, node: nodes.Linear, kernel: np.ndarray, b
     """Float32 weights of `node` that the layer rounds to these integers, and where kernel numbers may differ from 0."""
     kernel_rounding, bias_rounding = layer.roundings(node.kernel.shape)
     values = [
-        _rounding_to(kernel.reshape(node.kernel.shape), node.kernel, kernel_rounding),
-        _rounding_to(bias, node.bias, bias_rounding),
+        rounding_to(kernel.reshape(node.kernel.shape), node.kernel, kernel_rounding),
+        rounding_to(bias, node.bias, bias_rounding),
     ]
     return [*values, (node.kernel != 0).astype(np.float32)] if layer.masked else values
 
 
-def _rounding_to(integers: np.ndarray, weights: np.ndarray, rounding: Any) -> np.ndarray:
+def rounding_to(integers: np.ndarray, weights: np.ndarray, rounding: Any) -> np.ndarray:
     """`weights` in float32; where that is rounded elsewhere than in float64, the middle of the step."""
     weights, steps = weights.astype(np.float32), integers / rounding.step
     middle = (steps / rounding.inverse).astype(np.float32)

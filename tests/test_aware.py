@@ -6,10 +6,12 @@ import pytest
 from keras import layers
 
 from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage, gradient
-from keras_ternary_spike.exact import ExactLIF
+from keras_ternary_spike.exact import ExactDense, ExactLIF
+from keras_ternary_spike.exact.rounding import Rounding
 from keras_ternary_spike.export import export_tflite, flatbuffer, fold, load, quantize_aware, verify
 from keras_ternary_spike.export.describe import describe
 from keras_ternary_spike.export.exact_rules import check_exact
+from keras_ternary_spike.export.exact_weights import rounding_to
 from keras_ternary_spike.export.folding import fold_network
 from keras_ternary_spike.export.predictor import quantize_input
 from keras_ternary_spike.export.quantize import quantize
@@ -265,3 +267,17 @@ def test_sums_that_float32_cannot_count_are_refused():
     check_exact("head", kernel, bias, 127)  # 1040 * 127 * 127 = 16,774,160
     with pytest.raises(ValueError, match=r"16777216.*up to 16790289 in layer 'head'.*fewer inputs"):
         check_exact("head", np.full((1041, 1), 127.0), bias, 127)
+
+
+def test_weights_that_float32_would_round_elsewhere_keep_their_integer():
+    """0.5 + 1e-9 is 0.5 in float32, which rounds to 0."""
+    rounding = Rounding(inverse=np.float32(1), step=np.float32(1), limit=np.float32(np.inf))
+    weights = rounding_to(np.array([1.0, 0.0]), np.array([0.5 + 1e-9, 0.4]), rounding)
+    np.testing.assert_array_equal(weights, np.float32([1.0, 0.4]))
+
+
+def test_a_sum_that_the_file_cuts_into_runs_is_bounded_as_a_whole(rng):
+    """8 * 8 pixels of at most one spike at each of 4 timesteps: int8 holds 127."""
+    body = [conv(3), TernaryLIF(), P(layers.GlobalAveragePooling2D()), P(layers.Dense(5)), TimeAverage()]
+    exact = quantize_aware(randomized(keras.Sequential([keras.Input(SHAPE), DirectEncoding(4), *body]), rng))
+    assert [layer.input_bound for layer in exact.layers if isinstance(layer, ExactDense)] == [256]
