@@ -1,8 +1,10 @@
 # make demo | test | test-backends | lint | bench | clean. Each does its whole set-up in .venv and touches nothing else.
 # Another Python: make test PYTHON=python3.12. Arguments for pytest or the demo: make test ARGS="-k spikes".
+# Test processes, each of up to 2 GB: make test PROCESSES=4.
 
 PYTHON ?= python3
 ARGS ?=
+PROCESSES ?= 2
 VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
@@ -24,7 +26,7 @@ demo: $(VENV)/.installed-examples
 	$(RUN) examples/train_and_export.py $(ARGS)
 
 test: $(VENV)/.installed-test
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
 
 test-backends: $(VENV)/jax/.installed $(VENV)/torch/.installed $(VENV)/.installed-test
 	set -e; for backend in jax torch; do KERAS_BACKEND=$$backend TENSORFLOW_PYTHON="$(abspath $(RUN))" \
