@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import sys
 import zipfile
@@ -11,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .commands import check_file, inspect_file, write_c_array
+from .commands import check_file, inspect_file, sweep, write_c_array
 from .files import check_output, write_atomically
+from .modules import import_module
 
 if TYPE_CHECKING:
     import keras
@@ -85,7 +85,7 @@ def export_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="keras-ternary-spike",
         description="Export a trained spiking Keras model as an exact int8 TFLite file.",
-        epilog="Other commands, on .tflite files: inspect, check, c-array. See: keras-ternary-spike COMMAND --help",
+        epilog="Other commands: sweep; on .tflite files inspect, check, c-array: keras-ternary-spike COMMAND --help",
     )
     parser.add_argument("model", type=Path, help="the Keras model, a .keras file")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the .tflite file to write")
@@ -138,15 +138,6 @@ def export_parser() -> argparse.ArgumentParser:
         help="import a module that registers your own Keras classes, before loading (may be repeated)",
     )
     return parser
-
-
-def import_module(name: str) -> None:
-    """Imports the user's module, from the current directory too."""
-    sys.path.insert(0, os.getcwd())
-    try:
-        importlib.import_module(name)
-    finally:
-        sys.path.remove(os.getcwd())
 
 
 def load_model(path: Path) -> keras.Model:
@@ -230,6 +221,7 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "inspect": inspect_file,
     "check": check_file,
     "c-array": write_c_array,
+    "sweep": sweep,
 }
 
 if __name__ == "__main__":

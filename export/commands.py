@@ -1,4 +1,4 @@
-"""The commands on .tflite files: `keras-ternary-spike inspect`, `check` and `c-array`."""
+"""The commands beside `export`: `keras-ternary-spike inspect`, `check` and `c-array` on .tflite files, and `sweep`."""
 
 from __future__ import annotations
 
@@ -67,6 +67,28 @@ def write_c_array(arguments: Sequence[str]) -> None:
 def c_array_parser() -> argparse.ArgumentParser:
     result = parser("c-array", f"Write a .tflite file as C++ for TFLite Micro, with operators, arena and {MAIN}.")
     result.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL_DATA.cc", help="the array's file")
+    return result
+
+
+def sweep(arguments: Sequence[str]) -> None:
+    """Trains, exports and measures every point of a grid that is not on disk yet, and draws the Pareto fronts."""
+    options = sweep_parser().parse_args(arguments)
+    from .sweep import run_sweep
+
+    run_sweep(options.config, options.output or options.config.with_suffix(""))
+
+
+def sweep_parser() -> argparse.ArgumentParser:
+    description = "Train and export a grid of networks; draw accuracy against latency, RAM, flash and additions."
+    result = argparse.ArgumentParser(prog=f"{PROGRAM} sweep", description=description)
+    result.add_argument("config", type=Path, help="the sweep, a .toml file")
+    result.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="where results go, and where an interrupted sweep goes on (default: the .toml file's name without suffix)",
+    )
     return result
 
 
