@@ -30,8 +30,6 @@ def run_sweep(path: Path, output: Path) -> None:
         ImportError: naming the extra to install.
     """
     config = read_config(path)
-    if config.settings["data"]["file"] is not None:
-        (config.folder / config.settings["data"]["file"]).stat()  # the system's own words, before any import
     check_matplotlib()
     data = load_data(config)
     from .sweep_measure import ram_source

@@ -16,6 +16,7 @@ from .sweep_points import Point
 CONFIGURATION = "sweep.json"
 POINTS = "points"
 REFERENCE = "reference.tflite"
+FORMAT = 1  # of the results: one more with every column that is added or means something else
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def open_folder(path: Path, config: Config, *, data_sha256: str, ram: str) -> Fo
 def settings_of(config: Config, data_sha256: str, ram: str) -> dict[str, Any]:
     """All that results depend on, as JSON returns it, by "section.key"."""
     flat = {f"{name}.{key}": value for name, section in config.settings.items() for key, value in section.items()}
-    flat |= {"data.file": None if flat["data.file"] is None else data_sha256, "ram": ram}
+    flat |= {"data.file": None if flat["data.file"] is None else data_sha256, "ram": ram, "format": FORMAT}
     return json.loads(json.dumps(flat, default=str))
 
 

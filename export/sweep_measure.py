@@ -14,6 +14,7 @@ from .exporter import export_tflite
 from .predictor import load, quantize_input
 from .program import Program
 from .schedule import peak_bytes
+from .sweep_additions import nonzero_additions
 from .sweep_config import Config
 from .sweep_data import Data
 from .sweep_folder import Folder
@@ -63,7 +64,8 @@ def measured(tflite_bytes: bytes, images: np.ndarray, labels: np.ndarray, refere
 
     accuracy: in [0, 1], of `images`. latency_ratio, _low, _high: of its time to the reference file's, in turns on one
     XNNPACK thread, median and quartiles. reference_ms: the reference file's time at that moment.
-    ram_bytes: see `ram_source`. additions, multiplications: see `work`; additions_measured: those not of 0.
+    ram_bytes: see `ram_source`. additions, multiplications: see `work`; additions_measured: those not of 0;
+    additions_nonzero: those whose weight is not 0 either.
     """
     program = flatbuffer.read(tflite_bytes)
     ratio = time_ratio(tflite_bytes, reference)
@@ -82,6 +84,7 @@ def measured(tflite_bytes: bytes, images: np.ndarray, labels: np.ndarray, refere
         "gzip_bytes": sizes.gzip,
         "additions": total.additions,
         "additions_measured": total.additions_measured or 0.0,
+        "additions_nonzero": nonzero_additions(program, traced),
         "multiplications": total.multiply_accumulates + total.rescalings,
         "operators": total.operators,
     }
