@@ -297,6 +297,7 @@ def test_a_missing_file_is_one_line(missing, tmp_path, capsys):
         ({"test_labels": np.full(TEST, -1)}, "test_labels must be integers from 0, one for each of 100 images"),
         ({"test_images": np.zeros((TEST, 8, 7, 1))}, r"one shape\. Received: \(8, 8, 1\) and \(8, 7, 1\)"),
         ({"test_images": np.full((TEST, 8, 8, 1), 255)}, r"within `data.input_range`, \[0, 1\].*from 255 to 255"),
+        ({"train_images": np.eye(TRAIN, 64).reshape(-1, 8, 8, 1) - 0.5}, r"`data.input_range`, .*from -0.5 to 0.5"),
         ({"test_images": np.full((TEST, 8, 8, 1), np.nan)}, r"within `data.input_range`, .*from nan to nan"),
         ({"train_images": np.array(["a"])}, r"train_images must be numbers `\(samples, \*shape\)`"),
         ({"train_images": None}, r"digits\.npz: missing train_images\. Write it with numpy\.savez"),
