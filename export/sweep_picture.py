@@ -60,10 +60,10 @@ def draw_panel(axes: Axes, table: Sequence[Row], axis: str, title: str) -> None:
     costs, accuracies = [row[axis] for row in best], [100 * row["accuracy"] for row in best]
     axes.step(costs, accuracies, where="post", color=FRONT, linewidth=1)
     axes.scatter(costs, accuracies, color=FRONT, s=32, zorder=3)
-    for row in best:
+    for place, text in labels(best, axis, varied(table)).items():
         axes.annotate(
-            label(row, varied(table)),
-            (row[axis], 100 * row["accuracy"]),
+            text,
+            place,
             textcoords="offset points",
             xytext=(-4, 4),  # above and left of a point on the front lies nothing
             horizontalalignment="right",
@@ -84,7 +84,7 @@ def style(axes: Axes, title: str, costs: Sequence[float]) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(6))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: f"{cost:,.0f}" if cost >= 1000 else f"{cost:.4g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.margins(x=0.2, y=0.15)
+    axes.margins(x=0.25, y=0.15)
     axes.set_xlabel(title, color=INK)
     axes.set_ylabel("accuracy of the int8 file, %", color=INK)
     axes.grid(color="#eeeeee", which="both")
@@ -97,6 +97,15 @@ def varied(table: Sequence[Row]) -> list[str]:
     return [key for key in SETTINGS if len({str(row[key]) for row in table}) > 1]
 
 
+def labels(table: Sequence[Row], axis: str, keys: Sequence[str]) -> dict[tuple[float, float], str]:
+    """By (cost, accuracy in percent) the points there: several may be equal."""
+    found: dict[tuple[float, float], list[str]] = {}
+    for row in table:
+        found.setdefault((row[axis], 100 * row["accuracy"]), []).append(label(row, keys))
+    return {place: "\n".join(texts) for place, texts in found.items()}
+
+
 def label(row: Row, keys: Sequence[str]) -> str:
-    """Such as "T2 w0.5 p0.8"."""
-    return " ".join(f"{SETTINGS[key]}{short(row[key])}" for key in keys)
+    """Such as "T2 w0.5 p0.8", or "T2 k ternary"."""
+    values = {key: short(row[key]) for key in keys}
+    return " ".join(f"{SETTINGS[key]}{' ' if value.isalpha() else ''}{value}" for key, value in values.items())

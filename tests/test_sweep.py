@@ -440,6 +440,18 @@ def test_the_table_scales_latencies_by_the_median_of_the_reference_and_marks_eac
     assert sweep_picture.label(rows[1], sweep_picture.varied(rows)) == "T2"
 
 
+def test_points_at_one_place_share_a_label():
+    lists = {"timesteps": [1, 2], "decay": [0.5], "width": [1.0], "pruning": [0.0], "kernel_bits": [8, "ternary"]}
+    points = grid(lists)
+    numbers = [(0.8, 30), (0.8, 30), (0.9, 40), (0.5, 20)]
+    rows = sweep_front.rows(points, {p: result(a, 1, 2, ram) for p, (a, ram) in zip(points, numbers, strict=True)})
+    assert sweep_picture.labels(rows, "ram_bytes", sweep_picture.varied(rows)) == {
+        (30, 80): "T1 k8\nT1 k ternary",
+        (40, 90): "T2 k8",
+        (20, 50): "T2 k ternary",
+    }
+
+
 def test_a_picture_without_a_single_good_point_can_be_drawn():
     points = grid({"timesteps": [1], "decay": [0.5], "width": [1.0], "pruning": [0.0], "kernel_bits": [8]})
     assert sweep_picture.draw(sweep_front.rows(points, {points[0]: {"error": "no"}})).startswith(PNG_SIGNATURE)
