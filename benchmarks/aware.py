@@ -25,7 +25,7 @@ from keras_ternary_spike.exact import ExactLIF
 from keras_ternary_spike.export import Program, export_tflite, flatbuffer, quantize_aware
 from keras_ternary_spike.export.predictor import dequantize_output, quantize_input
 
-LEARNING_RATE = 3e-4
+LEARNING_RATE = 1e-4  # at first; a cosine takes it to 0
 FINE_TUNING_EPOCHS = 2
 SEEDS = (0, 1, 2)
 STEP_ROUNDS = 30
@@ -46,8 +46,10 @@ def trained(name: str, data: datasets.Dataset, seed: int, output: Path) -> keras
     return keras.saving.load_model(path)
 
 
-def compiled(model: keras.Model) -> keras.Model:
-    model.compile(keras.optimizers.Adam(LEARNING_RATE), LOSS, metrics=["accuracy"], jit_compile=False)
+def compiled(model: keras.Model, data: datasets.Dataset) -> keras.Model:
+    steps = FINE_TUNING_EPOCHS * -(-len(data.train_images) // example.BATCH_SIZE)
+    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
+    model.compile(keras.optimizers.Adam(schedule), LOSS, metrics=["accuracy"], jit_compile=False)
     return model
 
 
@@ -84,8 +86,8 @@ def differences(program: Program, images: np.ndarray, spikes: dict, outputs: np.
 def step_ratios(model: keras.Model, qat: keras.Model, data: datasets.Dataset) -> np.ndarray:
     """Seconds of a training step on integers over those of the float step, one pair after the other."""
     images, labels = data.train_images[: example.BATCH_SIZE], data.train_labels[: example.BATCH_SIZE]
-    float_model = compiled(keras.models.clone_model(model))
-    copy = compiled(keras.models.clone_model(qat))
+    float_model = compiled(keras.models.clone_model(model), data)
+    copy = compiled(keras.models.clone_model(qat), data)
     copy.set_weights(qat.get_weights())
     seconds = np.zeros((STEP_ROUNDS, 2))
     for index in range(-3, STEP_ROUNDS):  # the first ones compile
@@ -99,8 +101,8 @@ def step_ratios(model: keras.Model, qat: keras.Model, data: datasets.Dataset) ->
 def measure(name: str, seed: int, output: Path) -> dict[str, float]:
     """Accuracies in percent by stage; prints exactness and, for the first seed, the cost of a step."""
     data = datasets.load(name, data_dir=(setting.data_dir(name) or [None])[-1], seed=seed)
-    model = compiled(trained(name, data, seed, output))
-    qat = compiled(quantize_aware(model))
+    model = compiled(trained(name, data, seed, output), data)
+    qat = compiled(quantize_aware(model), data)
     stages = {"float": accuracy(model, data), "file": accuracy(qat, data)}
     ratios = step_ratios(model, qat, data)
     print(f"seed {seed}: a training step on integers costs {setting.spread(ratios, digits=2)} float steps")

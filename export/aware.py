@@ -26,7 +26,7 @@ def quantize_aware(model: keras.Model, *, input_range: Ranges = UNIT_RANGE) -> k
 
     Batch normalization, amplitudes and thresholds are folded into the kernels and every grid of the file is fixed.
     The forward pass is the file's integer program in float32; gradients pass its rounding. Untrained, the new model's
-    file is that of `model`. Compile and fit it as any model, with a small learning rate: Adam(3e-4), one epoch or two.
+    file is that of `model`. Compile and fit it as any model, with a small learning rate: Adam(1e-4), one epoch or two.
     `export_tflite` of it writes the integers it computes with: same spikes, same outputs, same accuracy.
 
     Args:
@@ -44,7 +44,7 @@ def quantize_aware(model: keras.Model, *, input_range: Ranges = UNIT_RANGE) -> k
 
     Example:
         >>> qat = quantize_aware(model)
-        >>> qat.compile(keras.optimizers.Adam(3e-4), loss, metrics=["accuracy"])
+        >>> qat.compile(keras.optimizers.Adam(1e-4), loss, metrics=["accuracy"])
         >>> qat.fit(images, labels, epochs=1)
         >>> Path("model.tflite").write_bytes(export_tflite(qat))
     """
