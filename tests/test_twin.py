@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage, models
-from keras_ternary_spike.export import certify, check, export_tflite, flatbuffer, runtimes
+from keras_ternary_spike.export import certify, check, costs, export_tflite, flatbuffer, runtimes
 from keras_ternary_spike.export.certificate_text import twin_rows, twin_text
 from keras_ternary_spike.export.costs import Ratio, beside_twin, memory, time_ratio
 from keras_ternary_spike.export.describe import describe
@@ -127,13 +127,18 @@ def test_every_timestep_after_the_first_image_convolution_costs_additions():
     assert twin.spiking.memory.arena is None
 
 
-def test_times_are_taken_in_turns():
-    model = models.tiny((12, 12, 1), 4, timesteps=4)
-    slow, fast = export_tflite(model), flatbuffer.write(twin_of(model))
-    ratio = time_ratio(slow, fast)
-    assert 1 < ratio.low <= ratio.median <= ratio.high
-    assert ratio.rounds == 100
-    assert time_ratio(fast, slow).median < 1
+def test_times_are_taken_in_turns(monkeypatch):
+    timed = []
+
+    def seconds(call, repeats):
+        timed.append(call)
+        return repeats * {"slow": 0.003, "fast": 0.001}[call]
+
+    monkeypatch.setattr(costs, "idle_call", lambda tflite_bytes: tflite_bytes.decode())
+    monkeypatch.setattr(costs, "_seconds", seconds)
+    ratio = time_ratio(b"slow", b"fast")
+    assert ratio.median == pytest.approx(3) and ratio.low == pytest.approx(3) and ratio.rounds == 100
+    assert timed[-200:] == ["slow", "fast"] * 100
 
 
 @pytest.fixture(scope="module")
