@@ -48,12 +48,16 @@ def export(arguments: Sequence[str]) -> None:
         import_module(module)
     model = load_model(options.model)
     ranges = {name: (number(low), number(high)) for name, low, high in options.ranges} or tuple(options.input_range)
-    tflite_bytes = export_tflite(model, input_range=ranges, form=options.form, target=options.target)
+    samples = None if options.verify is None else load_samples(options.verify, several=len(model.inputs) > 1)
+    chosen_for = None if options.nearest else samples
+    tflite_bytes = export_tflite(
+        model, input_range=ranges, form=options.form, target=options.target, samples=chosen_for
+    )
     files = {options.output: tflite_bytes}
     if options.certificate is not None:
-        files |= certify_or_fail(model, tflite_bytes, options)
-    elif options.verify is not None:
-        verify_or_fail(model, tflite_bytes, load_samples(options.verify, tflite_bytes))
+        files |= certify_or_fail(model, tflite_bytes, samples, options)
+    elif samples is not None:
+        verify_or_fail(model, tflite_bytes, samples)
     for path, data in files.items():
         write_atomically(path, data)
         print(f"{path}: {len(data):,} bytes")
@@ -111,8 +115,14 @@ def export_parser() -> argparse.ArgumentParser:
         "--samples",
         type=Path,
         metavar="SAMPLES.npz",
-        help="run the file on these samples on every runtime, print the report, and write only an exact file (for "
-        "several inputs: an array for each, by name)",
+        help="round the kernels for these samples, run the file on them on every runtime, print the report, and write "
+        "only an exact file (for several inputs: an array for each, by name)",
+    )
+    parser.add_argument(
+        "--round-to-nearest",
+        dest="nearest",
+        action="store_true",
+        help="round every weight to the nearest integer, whatever the samples",
     )
     parser.add_argument(
         "--certificate",
@@ -166,14 +176,10 @@ def number(text: str) -> float:
         raise ValueError(f"--input-range-of takes a name and two numbers. Received: {text!r}") from None
 
 
-def load_samples(path: Path, tflite_bytes: bytes) -> Samples:
-    """The array named "samples" of an .npz file, or its only one; for a file of several inputs all arrays by name."""
+def load_samples(path: Path, *, several: bool) -> Samples:
+    """The array named "samples" of an .npz file, or its only one; for a model of several inputs all arrays by name."""
     import numpy as np
 
-    from . import flatbuffer
-    from .predictor import sample_tensors
-
-    several = len(sample_tensors(flatbuffer.read(tflite_bytes))) > 1
     with open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
             raise ValueError(f"{path} is not an .npz file. Write it with numpy.savez(path, samples=array).")
@@ -199,11 +205,13 @@ def verify_or_fail(model: keras.Model, tflite_bytes: bytes, samples: Samples) ->
         raise ValueError(DISAGREE)
 
 
-def certify_or_fail(model: keras.Model, tflite_bytes: bytes, options: argparse.Namespace) -> dict[Path, bytes]:
+def certify_or_fail(
+    model: keras.Model, tflite_bytes: bytes, samples: Samples, options: argparse.Namespace
+) -> dict[Path, bytes]:
     """Prints the report. Returns the certificate's files. Raises: ValueError unless the file is exact and proven."""
     from . import certify
 
-    certificate = certify(model, tflite_bytes, load_samples(options.verify, tflite_bytes), target=options.target)
+    certificate = certify(model, tflite_bytes, samples, target=options.target)
     print(certificate.report)
     if not certificate.report.exact:
         raise ValueError(DISAGREE)

@@ -6,11 +6,13 @@ import keras
 
 from . import flatbuffer
 from .assemble import assemble
+from .calibration import calibrate, with_constants
 from .describe import describe
 from .folding import fold_network
 from .interface import Ranges
 from .origin import with_origin
 from .outputs import separate_outputs
+from .predictor import Samples, check_samples
 from .quantize import quantize
 from .signal import Form
 from .targets import check_target, require
@@ -22,6 +24,8 @@ def export_tflite(
     input_range: Ranges = (0.0, 1.0),
     form: Form = "unrolled",
     target: str | None = None,
+    samples: Samples | None = None,
+    verbose: int = 1,
 ) -> bytes:
     """Rewrites a trained spiking model as an exact int8 TFLite file.
 
@@ -38,6 +42,10 @@ def export_tflite(
             as inputs and outputs paired by name; `StepRunner` drives it. Default: `"unrolled"`.
         target: refuse a file that would not run wholly on this target, such as `"ethos-u55-128"`; see `check`.
             Default: None, any.
+        samples: Numbers as the model takes them, some hundred of what it will see, without labels: kernels and biases
+            are rounded for them, layer by layer, instead of to nearest (see docs/rounding.md). For several inputs an
+            array for each, by name. The same samples give the same bytes. Default: None, to nearest.
+        verbose: 0 for no progress bar on the terminal while kernels are rounded for samples. Default: 1.
 
     Returns:
         The file's bytes. A final softmax is left out: the file emits logits. Inputs and outputs come in Keras's
@@ -53,7 +61,12 @@ def export_tflite(
     if target is not None:
         check_target(target)
     network = separate_outputs(describe(model))
-    program = quantize(fold_network(network), input_range=input_range, form=form)
+    folded = fold_network(network)
+    program = quantize(folded, input_range=input_range, form=form)
+    if samples is not None:
+        unrolled = program if form == "unrolled" else quantize(folded, input_range=input_range)
+        chosen = calibrate(unrolled, folded, check_samples(unrolled, samples), verbose=verbose)
+        program = with_constants(program, chosen)
     tflite_bytes = flatbuffer.write(with_origin(program, network, model))
     if target is not None:
         require(tflite_bytes, target)
