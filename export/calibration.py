@@ -41,6 +41,8 @@ def calibrate(program: Program, network: Network, samples: Mapping[str, np.ndarr
         samples: As `check_samples` returns them.
         verbose: 0 for no progress bar on the terminal.
     """
+    if not count_samples(samples):
+        raise ValueError("`samples` must hold at least one sample. Received: 0")
     if reason := skipped(program, network):
         return _noted(program, f"Kernels and biases are rounded to nearest: {reason}.")
     samples = _spread(samples)

@@ -81,8 +81,10 @@ def test_several_inputs_have_an_array_and_a_range_each(folder, capsys):
     np.savez("two.npz", motion=rng.random((4, 2, 4)), features=rng.random((4, 5)))
     assert main(["two.keras", "-o", "two.tflite", "--verify", "two.npz", *RANGES_OF_TWO]) == 0
     assert capsys.readouterr().out.startswith("two: EXACT, 0 of ")
-    expected = export_tflite(model, input_range={"features": (0, 2), "motion": (-1, 1)})
-    assert (folder / "two.tflite").read_bytes() == expected
+    ranges, samples = {"features": (0, 2), "motion": (-1, 1)}, dict(np.load("two.npz"))
+    assert (folder / "two.tflite").read_bytes() == export_tflite(model, input_range=ranges, samples=samples)
+    assert main(["two.keras", "-o", "two.tflite", "--verify", "two.npz", "--round-to-nearest", *RANGES_OF_TWO]) == 0
+    assert (folder / "two.tflite").read_bytes() == export_tflite(model, input_range=ranges)
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,11 @@ def test_samples_of_another_shape_are_refused():
         export_tflite(network(), samples=np.zeros((3, 8, 8)))
 
 
+def test_no_sample_at_all_is_refused():
+    with pytest.raises(ValueError, match="`samples` must hold at least one sample. Received: 0"):
+        export_tflite(network(), samples=np.zeros((0, 8, 8, 2)))
+
+
 @pytest.mark.parametrize(("terminal", "verbose", "shown"), [(True, 1, True), (True, 0, False), (False, 1, False)])
 def test_progress_is_drawn_on_terminals_only(capsys, monkeypatch, terminal, verbose, shown):
     monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
