@@ -173,7 +173,7 @@ def test_samples_of_another_shape_are_refused():
 
 
 def test_no_sample_at_all_is_refused():
-    with pytest.raises(ValueError, match="`samples` must hold at least one sample. Received: 0"):
+    with pytest.raises(ValueError, match=r"`samples` must hold at least one sample\. Received: 0"):
         export_tflite(network(), samples=np.zeros((0, 8, 8, 2)))
 
 
