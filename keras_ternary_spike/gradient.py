@@ -22,6 +22,11 @@ def can_fuse() -> bool:
     return backend == "jax" or (backend == "tensorflow" and _tensorflow().can_compile())
 
 
+def compiles_functions() -> bool:
+    """Whether each function is compiled on its own, not the training step as a whole."""
+    return keras.backend.backend() == "tensorflow"
+
+
 def call(recurrence: Any, tensors: Sequence[Any]) -> tuple[Any, ...]:
     """The outputs of `recurrence`; differentiating them runs its backward function."""
     if keras.backend.backend() == "torch":
@@ -42,7 +47,7 @@ def call(recurrence: Any, tensors: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def _functions(recurrence: Any) -> tuple[Callable, Callable]:
-    if recurrence.fused and keras.backend.backend() == "tensorflow":
+    if recurrence.fused and compiles_functions():
         return _compiled(recurrence)
     return recurrence.forward, recurrence.backward
 

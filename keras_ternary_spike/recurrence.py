@@ -155,22 +155,37 @@ def run(
     """amplitude * spike at every timestep, and the last state or None, with gradients for all tensors.
 
     Up to `UNROLL_LIMIT` timesteps the graph is unrolled; beyond, or where their number is not known,
-    it is a loop whose size does not depend on them.
+    it is a loop whose size does not depend on them. Where functions are compiled, it is a chain of calls of one
+    compiled function instead, each for as many timesteps.
 
     Args:
         state: None for zeros.
         decay, threshold: Python floats, and tuples of them, have no gradient.
         fuse: whether forward and backward may each become one compiled function. They do so where the backend
-            can, the graph is unrolled, and every size but the batch's is known.
+            can, and every size but the batch's is known.
     """
     timesteps, *features = current.shape[1:]
     unroll = timesteps is not None and timesteps <= UNROLL_LIMIT
-    fused = fuse and unroll and None not in features and gradient.can_fuse()
+    fusible = fuse and None not in (timesteps, *features) and gradient.can_fuse()
+    if fusible and not unroll and gradient.compiles_functions():
+        outputs, state = _in_chunks(dynamics, current, state, amplitude, decay, threshold)
+        return outputs, state if return_state else None
+    fused = fusible and unroll
     fixed = [number if isinstance(number, float | tuple) else None for number in (decay, threshold)]
     recurrence = Recurrence(dynamics, unroll, *fixed, state is not None, return_state, fused)
     optional = [state, *(tensor for tensor, number in zip((decay, threshold), fixed, strict=True) if number is None)]
     outputs = gradient.call(recurrence, [current, amplitude, *(tensor for tensor in optional if tensor is not None)])
     return (*outputs, None)[:2]
+
+
+def _in_chunks(dynamics: Any, current: Any, state: Any, *numbers: Any) -> tuple[Any, Any]:
+    """`run` on `UNROLL_LIMIT` timesteps after another, each with the state that the ones before have left."""
+    outputs, ends = [], range(UNROLL_LIMIT, current.shape[1], UNROLL_LIMIT)
+    state = ops.zeros_like(current[:, 0]) if state is None else state
+    for chunk in ops.split(current, list(ends), axis=1):
+        output, state = run(dynamics, chunk, state, *numbers, return_state=True, fuse=True)
+        outputs.append(output)
+    return ops.concatenate(outputs, axis=1), state
 
 
 def _constant(number: float | tuple[float, ...], dtype: Any) -> Any:

@@ -132,9 +132,10 @@ def test_surrogates_that_compare_equal_are_compiled_apart():
         ((None, 4, 6, 3), False, False),
         ((None, None, 6, 3), True, False),
         ((None, 4, None, 3), True, False),
-        ((None, 40, 6, 3), True, False),
+        ((None, 40, 6, 3), True, True),
+        ((None, 40, 6, 3), False, False),
     ],
-    ids=["training", "inference", "unknown timesteps", "unknown size", "loop"],
+    ids=["training", "inference", "unknown timesteps", "unknown size", "in chunks", "loop"],
 )
 def test_path_is_chosen_by_use_and_sizes(shape, training, compiled):
     layer = TernaryLIF()
