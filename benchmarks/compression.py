@@ -3,7 +3,7 @@
     python benchmarks/compression.py                             Fashion-MNIST where it is installed, else digits
     python benchmarks/compression.py --epochs 1 --samples 6000   a quick look
 
-Trains the example's network, then every variant from its weights for as many epochs again, the float network too.
+Trains every variant from the weights of the example's network (kept in runs/), the float network too.
 Flash: the file; the file with gzip; what Vela, for Ethos-U55, makes of weights, biases and commands.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import setting  # first: puts the examples on the path
 
@@ -94,23 +95,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     installed = "fashion_mnist" if setting.FASHION_MNIST.exists() else "digits"
     parser.add_argument("--dataset", choices=datasets.NAMES, default=installed)
-    parser.add_argument("--epochs", type=example.positive, default=5, help="of the first and of each second training")
+    parser.add_argument("--epochs", type=example.positive, default=2, help="of each variant")
+    parser.add_argument("--variants", nargs="+", choices=tuple(LEARNING_RATES), default=tuple(LEARNING_RATES))
     parser.add_argument("--samples", type=example.positive, help="use only so many images of each split")
+    parser.add_argument("--output", type=Path, default=Path("runs"), help="where the trained network is kept")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     print(setting.describe())
     keras.utils.set_random_seed(arguments.seed)
     data = datasets.load(arguments.dataset, data_dir=(setting.data_dir(arguments.dataset) or [None])[-1], seed=0)
     data = data.first(arguments.samples) if arguments.samples else data
-    options = {"filters": example.FILTERS[data.name], "timesteps": example.TIMESTEPS}
-    model = example.build(data.train_images.shape[1:], data.classes, **options)
-    example.train(model, data, epochs=arguments.epochs)
+    model = keras.saving.load_model(setting.trained(arguments.dataset, arguments.output) / "model.keras")
     weights, rows = model.get_weights(), {}
-    for name in LEARNING_RATES:
+    for name in dict.fromkeys(("float", *arguments.variants)):
         model.set_weights(weights)
         train(model, data, name=name, epochs=arguments.epochs)
         rows[name] = measure(model, data)
-    print(f"\n{data.name}, {len(data.train_images):,} images, {arguments.epochs} and {arguments.epochs} epochs\n")
+    print(f"\n{data.name}, {len(data.train_images):,} images, {arguments.epochs} epochs more\n")
     print(setting.table([HEADS, *(text(name, row, rows["float"]) for name, row in rows.items())]))
 
 

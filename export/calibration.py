@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,13 +19,11 @@ from .rounding import Problem, fitted
 from .work import source_position
 
 MOST_SAMPLES = 512  # evenly spaced ones of more
-TOLERANCE = 1.1  # the mean square of outputs hangs on few large ones; spikes may agree better all the same
 HELD_OUT = 4  # every fourth sample only judges
 KERNEL = re.compile(r"(?P<layer>.+)/kernel")
 KERNEL_OR_BIAS = re.compile(r".+/(?:kernel|bias)")
 TIMESTEP = re.compile(r".*/(?:current|spike)/(?P<timestep>\d+)(?:#\d+)?")
 LARGEST_FAN_IN = 4608  # X^T X of so many weights takes 170 MB
-THRESHOLD = 0.5  # of a folded network
 SHARED = 2  # a kernel with so few different weights, on average that many alike, was clustered
 
 
@@ -33,7 +31,7 @@ def calibrate(program: Program, network: Network, samples: Mapping[str, np.ndarr
     """The same operators with kernels and biases chosen for what the float network computes on samples.
 
     Layer by layer, with the spikes that the program itself has in front of the layer. A quarter of the samples is held
-    out: `program` comes back as it was if the outputs there are further from the float network's by over a tenth.
+    out: a layer keeps its nearest integers unless the chosen ones bring the outputs there nearer to the float ones.
 
     Args:
         program: Of the unrolled form, of `network`.
@@ -49,11 +47,11 @@ def calibrate(program: Program, network: Network, samples: Mapping[str, np.ndarr
     held = np.arange(count_samples(samples)) % HELD_OUT == HELD_OUT - 1
     parts = (~held, held) if held.any() else (~held, ~held)
     fit, judge = ({name: values[which] for name, values in samples.items()} for which in parts)
-    chosen = Calibration(program, network, fit, verbose).run()
     wanted = float_currents(network, judge, network.outputs)
-    if output_error(chosen, judge, wanted) <= TOLERANCE * output_error(program, judge, wanted):
-        return _noted(chosen, f"Kernels and biases are rounded for {count_samples(fit)} samples.")
-    return _noted(program, "Kernels and biases are rounded to nearest: no other integers did better on the samples.")
+    calibration = Calibration(program, network, fit, verbose)
+    chosen = calibration.run(lambda program: output_error(program, judge, wanted))
+    layers = ", ".join(map(repr, calibration.chosen)) or "no layer"
+    return _noted(chosen, f"Kernels and biases of {layers} are rounded for {count_samples(fit)} samples.")
 
 
 def output_error(program: Program, samples: Mapping[str, np.ndarray], wanted: Mapping[str, Currents]) -> float:
@@ -88,10 +86,20 @@ class Calibration:
         self.currents = float_currents(network, samples, tuple(self.layers))
         self.progress = Progress("Rounding kernels", total=len(self.layers), verbose=verbose)
         self.done = 0
+        self.chosen: list[str] = []
 
-    def run(self) -> Program:
+    def run(self, error: Callable[[Program], float]) -> Program:
+        """The program with the integers of every layer whose choice makes `error` of the program smaller."""
+        smallest = error(self.program)
         for name, positions in self.layers.items():
+            before = list(self.tensors)
             self._choose(name, positions)
+            reached = error(replace(self.program, tensors=tuple(self.tensors)))
+            if reached < smallest:
+                smallest = reached
+                self.chosen.append(name)
+            else:
+                self.tensors = before
             self.progress.step(name)
         return replace(self.program, tensors=tuple(self.tensors))
 
@@ -149,14 +157,10 @@ class Calibration:
         multiplier = unit / float(output.scale)
         edge = (1 if operator.activation == "RELU_N1_TO_1" else INT8_MAX) / multiplier
         step = np.where(2 * multiplier >= 1, 1.0, 2.0)  # `granularity`, of either family of multipliers
-        fires = bool(self.network.consumers(name))
         free = movable(self.network[name], operator, start)
         edge, unit, step = (values.reshape(groups, -1) for values in (edge, unit, step))
         wanted = wanted.reshape(len(wanted), groups, -1).transpose(1, 0, 2)
-        return [
-            Problem(inputs[g], wanted[g] / unit[g], edge[g], THRESHOLD / unit[g] if fires else None, step[g], free[g])
-            for g in range(groups)
-        ]
+        return [Problem(inputs[g], wanted[g] / unit[g], edge[g], step[g], free[g]) for g in range(groups)]
 
 
 def layers(program: Program, network: Network) -> dict[str, list[int]]:

@@ -3,12 +3,11 @@
 With the inputs of every output as rows of X (and a 1 for the bias) and the wanted accumulators Y, integers W are looked
 for with a small
 
-    sum over the rows of importance * (X W - Y)^2 + damping * |W - W0|^2         W0: the integers before
+    sum over the rows of (X W - Y)^2 + damping * |W - W0|^2         W0: the integers before
 
 Every weight in turn moves to the integer that is best while the others stay; the bias comes last and takes what is left
-of the mean. Where the wanted value saturates, only saturation is wanted. A current counts the more, the nearer it is to
-the threshold. Each round replaces Y by `targets`, so that all channels share one X^T X: the weighted error falls in
-every round (majorization, as in de Leeuw, 1977). Float64, in a fixed order: the same integers each time.
+of the mean. Where the wanted value saturates, only saturation is wanted: where it is reached, Y is what is reached. So
+all channels share one X^T X. Float64, in a fixed order: the same integers each time.
 """
 
 from __future__ import annotations
@@ -20,10 +19,8 @@ import numpy as np
 from .grid import INT8_MAX
 
 LARGEST_BIAS = 2**30  # with the largest kernel that is calibrated, accumulators stay within int32
-DAMPING = 0.3  # of the mean square of the inputs: how much fit it takes to move a weight by a step
+DAMPING = 0.05  # of the mean square of the inputs: how much fit it takes to move a weight by a step
 ROUNDS = 8
-# Importance of a current: 1 at CENTRE thresholds, less with the distance (a Gaussian of WIDTH), never below LEAST.
-CENTRE, WIDTH, LEAST = 0.9, 0.3, 0.05
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,6 @@ class Problem:
     inputs: `(rows, weights)`; the last column is 1, for the bias.
     wanted: `(rows, channels)`, in accumulator steps.
     edge: `(channels,)`: the output saturates at this accumulator, and at its negative.
-    threshold: `(channels,)`, of the neurons behind, in accumulator steps; None where there are none.
     step: `(channels,)`: integers are multiples of it.
     free: `(weights, channels)`, booleans: which integers may change.
     """
@@ -41,7 +37,6 @@ class Problem:
     inputs: np.ndarray
     wanted: np.ndarray
     edge: np.ndarray
-    threshold: np.ndarray | None
     step: np.ndarray
     free: np.ndarray
 
@@ -63,18 +58,10 @@ def fitted(problem: Problem, start: np.ndarray) -> np.ndarray:
 
 
 def targets(problem: Problem, reached: np.ndarray) -> np.ndarray:
-    """What `reached`, the accumulators so far, should become: the wanted values as far as they are important."""
+    """What `reached`, the accumulators so far, should become: the wanted values, or itself where it saturates alike."""
     edge, wanted = problem.edge, np.clip(problem.wanted, -problem.edge, problem.edge)
     done = ((wanted >= edge) & (reached >= edge)) | ((wanted <= -edge) & (reached <= -edge))
-    return np.where(done, reached, reached + importance(problem) * (wanted - reached))
-
-
-def importance(problem: Problem) -> np.ndarray | float:
-    """Of every wanted value, in (0, 1]."""
-    if problem.threshold is None:
-        return 1.0
-    distance = (np.abs(problem.wanted) / problem.threshold - CENTRE) / WIDTH
-    return LEAST + (1 - LEAST) * np.exp(-(distance**2) / 2)
+    return np.where(done, reached, wanted)
 
 
 def descended(problem: Problem, gram: np.ndarray, cross: np.ndarray, integers: np.ndarray) -> np.ndarray:

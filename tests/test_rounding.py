@@ -9,7 +9,7 @@ from keras import layers
 
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import export_tflite, flatbuffer, rounding, verify
-from keras_ternary_spike.export.calibration import KERNEL, calibrate
+from keras_ternary_spike.export.calibration import KERNEL, Calibration, calibrate
 from keras_ternary_spike.export.calibration import layers as calibrated
 from keras_ternary_spike.export.describe import describe
 from keras_ternary_spike.export.folding import fold_network
@@ -47,11 +47,10 @@ def images(rng, count=32):
     return rng.random((count, 8, 8, 2)).astype("float32")
 
 
-def problem(rng, *, edge=1e9, threshold=None):
+def problem(rng, *, edge=1e9):
     inputs = np.concatenate([rng.integers(-1, 2, (200, 5)), np.ones((200, 1))], axis=1)
     wanted = inputs @ rng.uniform(-20, 20, (6, 2))
-    limits = {"edge": np.full(2, edge), "threshold": threshold and np.full(2, threshold)}
-    return Problem(inputs, wanted, **limits, step=np.array([1.0, 2.0]), free=np.ones((6, 2), bool))
+    return Problem(inputs, wanted, np.full(2, edge), step=np.array([1.0, 2.0]), free=np.ones((6, 2), bool))
 
 
 def test_no_integer_next_to_those_found_fits_better(rng):
@@ -74,7 +73,7 @@ def test_no_integer_next_to_those_found_fits_better(rng):
 def test_integers_that_made_the_values_are_found_again(rng, monkeypatch):
     monkeypatch.setattr(rounding, "DAMPING", 0.0)
     one, true = problem(rng), 2.0 * rng.integers(-20, 20, (6, 2))
-    exact = Problem(one.inputs, one.inputs @ true, one.edge, None, one.step, one.free)
+    exact = Problem(one.inputs, one.inputs @ true, one.edge, one.step, one.free)
     np.testing.assert_array_equal(fitted(exact, true + 2 * rng.integers(-2, 3, true.shape)), true)
 
 
@@ -86,15 +85,8 @@ def test_integers_that_are_not_free_stay(rng):
 
 
 def test_an_output_that_saturates_as_wanted_has_no_other_target():
-    one = Problem(np.ones((4, 1)), np.array([[30.0], [30], [-30], [5]]), np.array([10.0]), None, *np.ones((2, 1)))
+    one = Problem(np.ones((4, 1)), np.array([[30.0], [30], [-30], [5]]), np.array([10.0]), *np.ones((2, 1)))
     np.testing.assert_array_equal(targets(one, np.array([[12.0], [8], [-99], [8]])), [[12], [10], [-99], [5]])
-
-
-def test_currents_count_most_near_the_threshold(rng):
-    one = problem(rng, threshold=10.0)
-    wanted = np.array([[9.0, -9.0], [0.0, 40.0]])
-    shares = rounding.importance(Problem(one.inputs, wanted, one.edge, one.threshold, one.step, one.free))
-    np.testing.assert_allclose(shares, [[1, 1], [0.0606, 0.05]], atol=1e-4)
 
 
 def test_patches_times_matrices_are_the_accumulators_of_every_operator(rng):
@@ -132,7 +124,21 @@ def test_a_file_rounded_for_samples_is_exact_and_repeats_itself(rng):
         o for o in program.operators if len(o.inputs) > 2 and KERNEL.fullmatch(program.tensors[o.inputs[1]].name)
     ]
     assert kernels and not any(channels_that_may_tie(program, operator).any() for operator in kernels)
-    assert program.metadata["notes"][-1] == "Kernels and biases are rounded for 24 samples."
+    note = program.metadata["notes"][-1]
+    assert note.startswith("Kernels and biases of '") and note.endswith(" are rounded for 24 samples.")
+
+
+def test_a_layer_keeps_its_nearest_integers_unless_the_error_falls(rng):
+    folded = fold_network(describe(network()))
+    program = quantize(folded)
+    samples = dict.fromkeys(program.named_inputs, images(rng, 8))
+    errors = iter([1.0, 1.0, 0.5, 0.7, 0.5, 0.4, 0.4])  # of the program as it is, and with each of its six layers
+    calibration = Calibration(program, folded, samples, verbose=0)
+    chosen = calibration.run(lambda program: next(errors))
+    kernels = {name: program.operators[at[0]].inputs[1] for name, at in calibrated(program, folded).items()}
+    assert calibration.chosen == [list(kernels)[1], list(kernels)[4]]
+    changed = [n for n, i in kernels.items() if np.any(chosen.tensors[i].data != program.tensors[i].data)]
+    assert set(changed) <= set(calibration.chosen) and changed
 
 
 def test_both_forms_get_the_same_integers(rng):
