@@ -34,6 +34,7 @@ import setting  # first: quiet TensorFlow
 import numpy as np
 
 import contestants
+from contestant_task import TORCH
 
 ROUNDS, STEPS, WARM_UP = 15, 2, 3
 BATCH = {"4conv": 64, "resnet20": 16}
@@ -85,7 +86,7 @@ def names() -> list[str]:
 
 def settings(name: str, *, compiled: bool) -> Iterator[tuple[str, ...]]:
     """The options of a contestant that are worth a try."""
-    if name not in contestants.TORCH:
+    if name not in TORCH:
         yield ()
         return
     for layout, *more in SETTINGS:
