@@ -8,10 +8,19 @@ import keras
 import numpy as np
 import pytest
 
+from keras_ternary_spike import recurrence
+
 
 @pytest.fixture(autouse=True)
 def seeded():
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(params=[None, 4], ids=["whole", "in chunks of 4"])
+def unroll_limit(request, monkeypatch):
+    """Sequences of up to 32 timesteps are one graph; with a limit of 4, those of 6 are computed as longer ones are."""
+    if request.param:
+        monkeypatch.setattr(recurrence, "UNROLL_LIMIT", request.param)
 
 
 @pytest.fixture

@@ -79,9 +79,9 @@ def test_two_workers_train_the_weights_of_one_device(tmp_path, on_one_device):
 
 @pytest.mark.slow
 def test_the_example_goes_on_from_the_last_epoch_after_a_worker_is_killed(tmp_path):
-    command = (str(EXAMPLE), "--samples", "256", "--epochs", "40", "--output", str(tmp_path))
+    command = (str(EXAMPLE), "--samples", "256", "--epochs", "12", "--output", str(tmp_path))
     processes = start_workers(tmp_path, *command)
-    wait_for(lambda: "Epoch 3/40" in log(tmp_path, 1))
+    wait_for(lambda: "Epoch 3/12" in log(tmp_path, 1))
     for process in reversed(processes):
         process.kill()
         process.wait()
@@ -92,8 +92,8 @@ def test_the_example_goes_on_from_the_last_epoch_after_a_worker_is_killed(tmp_pa
     for index in WORKERS:
         epochs = [line for line in log(tmp_path, index).splitlines() if line.startswith("Epoch")]
         # A worker may have printed the name of an epoch that the other had yet to begin.
-        assert epochs[0] in ("Epoch 3/40", "Epoch 4/40", "Epoch 5/40")
-        assert epochs[-1] == "Epoch 40/40"
+        assert epochs[0] in ("Epoch 3/12", "Epoch 4/12", "Epoch 5/12")
+        assert epochs[-1] == "Epoch 12/12"
     assert sorted(path.name for path in (tmp_path / "digits").iterdir()) == ["model.keras", "model.tflite"]
 
 

@@ -26,10 +26,11 @@ def layer_gradients(layer, sequences, upstream, training):
     return by_log / threshold, by_logit / (decay * (1 - decay))
 
 
-@pytest.mark.parametrize("training, timesteps", [(False, 4), (True, 4), (True, 40)])
+@pytest.mark.usefixtures("unroll_limit")
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("per", ["layer", "channel"])
-def test_weights_of_threshold_and_decay_get_the_sequences_gradients(rng, per, training, timesteps):
-    sequences = tf.constant(rng.normal(size=(2, timesteps, 4, 3)), "float32")
+def test_weights_of_threshold_and_decay_get_the_sequences_gradients(rng, per, training):
+    sequences = tf.constant(rng.normal(size=(2, 6, 4, 3)), "float32")
     upstream = tf.constant(rng.normal(size=sequences.shape), "float32")
     layer = TernaryLIF(threshold=0.4, threshold_per=per, decay=0.3, decay_per=per, **TRAINED)
     found = layer_gradients(layer, sequences, upstream, training)
@@ -110,10 +111,10 @@ def test_every_fraction_is_its_own_nearest_one_in_float32_too(even):
     assert not even or all(one.numerator % 2 == 0 for one in listed if one != 1)
 
 
-@pytest.mark.parametrize("timesteps", [4, 40])
+@pytest.mark.usefixtures("unroll_limit")
 @pytest.mark.parametrize("training", [False, True])
-def test_a_trained_snapped_layer_computes_what_a_fixed_fraction_does(rng, timesteps, training):
-    sequences = rng.normal(size=(2, timesteps, 3)).astype("float32")
+def test_a_trained_snapped_layer_computes_what_a_fixed_fraction_does(rng, training):
+    sequences = rng.normal(size=(2, 6, 3)).astype("float32")
     trained = TernaryLIF(trainable_decay=True, snap_decay=True)(sequences, training=training)
     np.testing.assert_array_equal(trained, TernaryLIF(decay=16 / 63)(sequences))
 
