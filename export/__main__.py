@@ -92,53 +92,6 @@ def export_parser() -> argparse.ArgumentParser:
         epilog="Other commands: sweep; on .tflite files inspect, check, c-array: keras-ternary-spike COMMAND --help",
     )
     parser.add_argument("model", type=Path, help="the Keras model, a .keras file")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the .tflite file to write")
-    parser.add_argument(
-        "--input-range",
-        type=float,
-        nargs=2,
-        default=(0.0, 1.0),
-        metavar=("LOW", "HIGH"),
-        help="range of the samples in the units of the model's inputs (default: 0 1)",
-    )
-    parser.add_argument(
-        "--input-range-of",
-        dest="ranges",
-        nargs=3,
-        action="append",
-        default=[],
-        metavar=("NAME", "LOW", "HIGH"),
-        help="the same for one of several inputs, by name; then give it for each of them",
-    )
-    parser.add_argument(
-        "--verify",
-        "--samples",
-        type=Path,
-        metavar="SAMPLES.npz",
-        help="round the kernels for these samples, run the file on them on every runtime, print the report, and write "
-        "only an exact file (for several inputs: an array for each, by name)",
-    )
-    parser.add_argument(
-        "--round-to-nearest",
-        dest="nearest",
-        action="store_true",
-        help="round every weight to the nearest integer, whatever the samples",
-    )
-    parser.add_argument(
-        "--certificate",
-        type=Path,
-        metavar="CERT.html",
-        help="write the proof of the file as a page, and CERT.json beside it (needs --samples)",
-    )
-    parser.add_argument(
-        "--target", metavar="TARGET", help="write only a file that runs wholly on this target, such as ethos-u55-128"
-    )
-    parser.add_argument(
-        "--form",
-        choices=("unrolled", "step"),
-        default="unrolled",
-        help="all timesteps in one call, or one a call with the states as inputs and outputs (default: unrolled)",
-    )
     parser.add_argument(
         "--import",
         dest="modules",
@@ -147,7 +100,62 @@ def export_parser() -> argparse.ArgumentParser:
         metavar="MODULE",
         help="import a module that registers your own Keras classes, before loading (may be repeated)",
     )
+    add_file_options(parser.add_argument_group("the file"))
+    add_proof_options(parser.add_argument_group("samples and proof"))
     return parser
+
+
+def add_file_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("-o", "--output", type=Path, required=True, help="the .tflite file to write")
+    group.add_argument(
+        "--input-range",
+        type=float,
+        nargs=2,
+        default=(0.0, 1.0),
+        metavar=("LOW", "HIGH"),
+        help="range of the samples in the units of the model's inputs (default: 0 1)",
+    )
+    group.add_argument(
+        "--input-range-of",
+        dest="ranges",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("NAME", "LOW", "HIGH"),
+        help="the same for one of several inputs, by name; then give it for each of them",
+    )
+    group.add_argument(
+        "--form",
+        choices=("unrolled", "step"),
+        default="unrolled",
+        help="all timesteps in one call, or one a call with the states as inputs and outputs (default: unrolled)",
+    )
+    group.add_argument(
+        "--target", metavar="TARGET", help="write only a file that runs wholly on this target, such as ethos-u55-128"
+    )
+
+
+def add_proof_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--verify",
+        "--samples",
+        type=Path,
+        metavar="SAMPLES.npz",
+        help="round the kernels for these samples, run the file on them on every runtime, print the report, and write "
+        "only an exact file (for several inputs: an array for each, by name)",
+    )
+    group.add_argument(
+        "--round-to-nearest",
+        dest="nearest",
+        action="store_true",
+        help="round every weight to the nearest integer, whatever the samples",
+    )
+    group.add_argument(
+        "--certificate",
+        type=Path,
+        metavar="CERT.html",
+        help="write the proof of the file as a page, and CERT.json beside it (needs --samples)",
+    )
 
 
 def load_model(path: Path) -> keras.Model:

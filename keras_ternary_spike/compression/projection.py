@@ -31,7 +31,7 @@ class Projection(keras.callbacks.Callback):
 
     def project(self, index: int, kernel: Kernel, latent: np.ndarray) -> np.ndarray:
         """The nearest allowed weights. index: of the kernel among those that are trained."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must implement `project(index, kernel, latent)`.")
 
     def begin(self, kernels: list[Kernel]) -> None:
         """What a subclass does before the first projection."""
