@@ -71,19 +71,19 @@ def read(tflite_bytes: bytes) -> Program:
     Raises: ValueError, saying what is wrong, if the bytes are not a whole .tflite file or hold something that
         a Program cannot: several subgraphs, other operators, options or tensor types.
     """
-    model = _unpack(tflite_bytes)
+    model = unpack(tflite_bytes)
     if len(model.subgraphs or []) != 1:
         raise ValueError(f"The file must hold one subgraph. Received: {len(model.subgraphs or [])} subgraphs")
     graph = model.subgraphs[0]
     kinds = [_unpack_kind(code) for code in model.operatorCodes or []]
     program = Program(
-        name=_text(graph.name),
+        name=text(graph.name),
         tensors=tuple(_unpack_tensor(tensor, model.buffers) for tensor in _list(graph.tensors)),
         operators=tuple(_unpack_operator(operator, kinds) for operator in _list(graph.operators)),
-        inputs=_integers(graph.inputs),
-        outputs=_integers(graph.outputs),
-        metadata=_unpack_metadata(model),
-        names=_unpack_names(model),
+        inputs=integers(graph.inputs),
+        outputs=integers(graph.outputs),
+        metadata=unpack_metadata(model),
+        names=unpack_names(model),
     )
     check(program)
     return program
@@ -127,7 +127,7 @@ def _pack_tensor(tensor: Tensor, buffers: _Buffers) -> schema.TensorT:
 
 
 def _unpack_tensor(tensor: schema.TensorT, buffers: Sequence[schema.BufferT]) -> Tensor:
-    name, shape = _text(tensor.name), _integers(tensor.shape)
+    name, shape = text(tensor.name), integers(tensor.shape)
     dtype = next((name for name, code in TENSOR_TYPES.items() if code == tensor.type), None)
     if dtype is None:
         raise ValueError(f"Tensor {name!r} has type number {tensor.type}. Supported: {', '.join(DTYPES)}")
@@ -149,7 +149,7 @@ def _unpack_quantization(
     """(scale, zero_point, channel_axis); scale 1.0 where a tensor that is not int8 has none."""
     quantization = quantization or schema.QuantizationParametersT()
     scale = np.float32([] if quantization.scale is None else quantization.scale).reshape(-1)
-    zero_points = _integers(quantization.zeroPoint) if scale.size else ()
+    zero_points = integers(quantization.zeroPoint) if scale.size else ()
     if dtype == "int8" and not scale.size:
         raise ValueError(f"Tensor {name!r} is int8 and must have a scale.")
     if len(zero_points) != scale.size or len(set(zero_points)) > 1:
@@ -197,7 +197,7 @@ def _pack_operator(operator: Operator, kinds: Sequence[str]) -> schema.OperatorT
 
 
 def _unpack_operator(operator: schema.OperatorT, kinds: Sequence[str]) -> Operator:
-    outputs = _integers(operator.outputs)
+    outputs = integers(operator.outputs)
     if not 0 <= operator.opcodeIndex < len(kinds) or len(outputs) != 1:
         raise ValueError(
             "Every operator must have a code and one output. "
@@ -211,7 +211,7 @@ def _unpack_operator(operator: schema.OperatorT, kinds: Sequence[str]) -> Operat
     activation = getattr(options, "fusedActivationFunction", schema.ActivationFunctionType.NONE)
     return Operator(
         kind=name,
-        inputs=_integers(operator.inputs),
+        inputs=integers(operator.inputs),
         output=outputs[0],
         activation=next((key for key, code in ACTIVATION_TYPES.items() if code == activation), str(activation)),
         options={key: _unpack_option(key, getattr(options, _camel(key))) for key in KINDS[name].options},
@@ -240,15 +240,19 @@ def _unpack_option(name: str, value: object) -> object:
         if value not in PADDINGS.values():
             raise ValueError(f"`padding` must be one of {', '.join(PADDINGS)}. Received: number {value}")
         return next(key for key, code in PADDINGS.items() if code == value)
-    return _integers(value) if name == "new_shape" else int(value)
+    return integers(value) if name == "new_shape" else int(value)
 
 
-def _unpack_kind(code: schema.OperatorCodeT) -> str:
+def kind_name(code: schema.OperatorCodeT) -> str:
+    """Of any operator; "CUSTOM (<name>)" where it is not builtin."""
     # Files older than the 127th operator have the code in the one-byte field only.
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
     name = KIND_NAMES.get(number, f"number {number}")
-    if name == "CUSTOM":
-        name = f"CUSTOM ({_text(code.customCode)})"
+    return f"CUSTOM ({text(code.customCode)})" if name == "CUSTOM" else name
+
+
+def _unpack_kind(code: schema.OperatorCodeT) -> str:
+    name = kind_name(code)
     if name not in KINDS:
         raise ValueError(f"Operator {name} is not supported. Supported: {', '.join(KINDS)}")
     return name
@@ -263,28 +267,28 @@ def _pack_signature(program: Program) -> schema.SignatureDefT:
     )
 
 
-def _unpack_names(model: schema.ModelT) -> Mapping[int, str]:
+def unpack_names(model: schema.ModelT) -> Mapping[int, str]:
     """The names of inputs and outputs in the file's first signature; none if two inputs or two outputs share one."""
     names: dict[int, str] = {}
     for signature in _list(model.signatureDefs)[:1]:
         for entries in (_list(signature.inputs), _list(signature.outputs)):
-            named = {entry.tensorIndex: _text(entry.name) for entry in entries}
+            named = {entry.tensorIndex: text(entry.name) for entry in entries}
             if len(set(named.values())) < len(entries):
                 return {}
             names |= named
     return names
 
 
-def _unpack_metadata(model: schema.ModelT) -> Mapping[str, object]:
+def unpack_metadata(model: schema.ModelT) -> Mapping[str, object]:
     for entry in model.metadata or []:
-        if _text(entry.name) == METADATA_KEY:
+        if text(entry.name) == METADATA_KEY:
             if not 0 <= entry.buffer < len(model.buffers) or model.buffers[entry.buffer].data is None:
                 raise ValueError(f"Metadata {METADATA_KEY!r} refers to no buffer. The file is corrupt.")
             return _from_json(model.buffers[entry.buffer].data.tobytes())
     return {}
 
 
-def _unpack(tflite_bytes: bytes) -> schema.ModelT:
+def unpack(tflite_bytes: bytes) -> schema.ModelT:
     """The generated code's objects, or ValueError. It checks no offset and fails in many ways."""
     if tflite_bytes[4:8] != IDENTIFIER:
         raise ValueError(
@@ -328,7 +332,7 @@ def _int32(values: Sequence[int]) -> np.ndarray:
     return np.asarray(values, np.int32).reshape(-1)
 
 
-def _integers(values: Sequence[int] | None) -> tuple[int, ...]:
+def integers(values: Sequence[int] | None) -> tuple[int, ...]:
     # The generated code gives the number 0, not None, for some vectors that are absent or empty.
     return tuple(int(value) for value in np.atleast_1d(values)) if values is not None else ()
 
@@ -337,7 +341,7 @@ def _list(values: Sequence | None) -> Sequence:
     return values or []
 
 
-def _text(value: bytes | None) -> str:
+def text(value: bytes | None) -> str:
     try:
         return (value or b"").decode()
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""What a .tflite file of ours says of itself, as text: its metadata, its inputs and outputs, its operators."""
+"""What a .tflite file says of itself, as text: its metadata if we wrote it, its inputs, outputs and operators."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from . import flatbuffer
-from .program import Operator, Program, Tensor
+from .contents import Contents, Entry, Value, contents
 from .report import aligned
+
+USUAL_DTYPES = ("int8", "int32")
+NOTHING = Value("", (), "", np.empty(0, np.float32), np.empty(0, np.int64))  # of an operator that writes no tensor
 
 
 def inspect(tflite_bytes: bytes) -> str:
-    """Describes a file in lines of text.
+    """Describes anybody's file in lines of text.
 
-    Raises: ValueError if the file is corrupt or holds other operators than ours.
+    Raises: ValueError if the file is corrupt.
     """
-    program = flatbuffer.read(tflite_bytes)
-    title = f"{program.name}: {len(tflite_bytes):,} bytes, {len(program.operators)} operators"
-    lines = [title, "", *metadata_lines(program.metadata), *tensor_table(program), "", *operator_table(program)]
+    found = contents(tflite_bytes)
+    title = f"{found.name}: {len(tflite_bytes):,} bytes, {len(found.operators)} operators"
+    title += f" in {found.subgraphs} subgraphs" if found.subgraphs > 1 else ""
+    lines = [title, "", *metadata_lines(found.metadata), *tensor_table(found), "", *operator_table(found)]
     return "\n".join(_printable(line) for line in lines)
 
 
@@ -41,50 +44,44 @@ def metadata_lines(metadata: object) -> list[str]:
     return lines
 
 
-def tensor_table(program: Program) -> list[str]:
+def tensor_table(found: Contents) -> list[str]:
     """Inputs and outputs: dtype, shape, and how integers stand for real numbers."""
     rows = [("", "name", "tensor", "type", "shape", "scale", "zero point")]
-    for role, named in (("input", program.named_inputs), ("output", program.named_outputs)):
-        for name, index in named.items():
-            tensor = program.tensors[index]
-            grid = (_shape(tensor), _scale(tensor), str(tensor.zero_point))
-            rows.append((role, name, tensor.name, tensor.dtype, *grid))
+    for role, named in (("input", found.inputs), ("output", found.outputs)):
+        for name, value in named.items():
+            zero_points = ", ".join(map(str, np.unique(value.zero_points)))
+            rows.append((role, name, value.name, value.dtype, _shape(value), _scale(value), zero_points))
     return aligned(rows, left=5)
 
 
-def operator_table(program: Program) -> list[str]:
-    """One line per operator, in order of execution."""
+def operator_table(found: Contents) -> list[str]:
+    """One line per operator, in order of execution. Types are shown where one is neither int8 nor int32."""
     rows = [("", "operator", "activation", "writes", "shape", "scale", "constants")]
-    for index, operator in enumerate(program.operators):
-        output = program.tensors[operator.output]
-        activation = "" if operator.activation == "NONE" else operator.activation
-        rows.append(
-            (
-                str(index),
-                operator.kind,
-                activation,
-                output.name,
-                _shape(output),
-                _scale(output),
-                _constants(program, operator),
-            )
-        )
+    typed = any(value.dtype not in USUAL_DTYPES for entry in found.operators for value in entry.outputs)
+    for entry in found.operators:
+        number = f"{entry.subgraph}:{entry.index}" if found.subgraphs > 1 else str(entry.index)
+        activation = "" if entry.activation == "NONE" else entry.activation
+        output = entry.outputs[0] if entry.outputs else NOTHING
+        shape = f"{output.dtype} {_shape(output)}" if typed else _shape(output)
+        name = f"{output.name} and {len(entry.outputs) - 1} more" if len(entry.outputs) > 1 else output.name
+        rows.append((number, entry.kind, activation, name, shape, _scale(output), _constants(entry)))
     return aligned(rows, left=5)
 
 
-def _constants(program: Program, operator: Operator) -> str:
+def _constants(entry: Entry) -> str:
     """Bytes of the constants that an operator reads."""
-    tensors = [program.tensors[index] for index in operator.inputs]
-    size = sum(tensor.data.nbytes for tensor in tensors if tensor.data is not None)
+    size = sum(value.constant or 0 for value in entry.inputs)
     return f"{size:,} bytes" if size else ""
 
 
-def _shape(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape)) or "scalar"
+def _shape(value: Value) -> str:
+    return "" if value is NOTHING else "x".join(map(str, value.shape)) or "scalar"
 
 
-def _scale(tensor: Tensor) -> str:
-    scales = np.unique(tensor.scale)
+def _scale(value: Value) -> str:
+    scales = np.unique(value.scales)
+    if not scales.size:
+        return ""
     return f"{scales[0]:.6g}" if scales.size == 1 else f"{scales[0]:.3g} to {scales[-1]:.3g}"
 
 

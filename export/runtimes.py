@@ -16,12 +16,13 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from . import flatbuffer
+from .contents import contents
 from .program import Integers, Program
 
 Outputs = dict[str, np.ndarray]  # by tensor name, in the order of the file, each `(samples, *shape)`
 
 WARM_UP, LEAST_INVOCATIONS, LATENCY_SECONDS = 5, 20, 2.0  # before the clock starts; at least; at most
-ARENA_SLACK = 1 << 16  # bytes, for what TFLite Micro allocates once per model
+ARENA_SLACK = 1 << 20  # bytes, for what TFLite Micro allocates once per model, and scratch memory of foreign operators
 ARENA_PER_RECORD = 1 << 10  # bytes, well above what it keeps per tensor or operator
 
 
@@ -67,6 +68,18 @@ def litert(tflite_bytes: bytes, *, resolver: OpResolverType = OpResolverType.AUT
     return interpreter
 
 
+def run_on_zeros(interpreter: Interpreter) -> None:
+    """Invokes anybody's file once. Raises: ValueError if it fails."""
+    try:
+        for detail in interpreter.get_input_details():
+            if np.dtype(detail["dtype"]).hasobject or not detail["shape"].all():
+                continue  # strings, and sizes that are not known
+            interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], detail["dtype"]))
+        interpreter.invoke()
+    except RuntimeError as error:
+        raise ValueError(f"LiteRT fails on the file: {error}") from error
+
+
 def run_litert(tflite_bytes: bytes, samples: Integers, resolver: OpResolverType) -> Outputs:
     """Runs the file on LiteRT with the kernels of `resolver`, sample by sample."""
     program = flatbuffer.read(tflite_bytes)
@@ -95,7 +108,7 @@ def run_tflm(tflite_bytes: bytes, samples: Integers) -> Outputs:
     """
     program = flatbuffer.read(tflite_bytes)
     feeds = tuple(program.feeds(samples).values())
-    interpreter = _tflm(tflite_bytes, program)
+    interpreter = _tflm(tflite_bytes)
     outputs = _empty_outputs(program, len(feeds[0]))
     for i in range(len(feeds[0])):
         for position, values in enumerate(feeds):
@@ -107,12 +120,20 @@ def run_tflm(tflite_bytes: bytes, samples: Integers) -> Outputs:
 
 
 def arena_bytes(tflite_bytes: bytes) -> int:
-    """Bytes of the tensor arena that TFLite Micro uses for this file, from its recording allocator."""
-    program = flatbuffer.read(tflite_bytes)
-    interpreter = _tflm(tflite_bytes, program)
-    for position, index in enumerate(program.inputs):
-        interpreter.set_input(np.zeros(program.tensors[index].shape, np.int8), position)
-    interpreter.invoke()
+    """Bytes of the tensor arena that TFLite Micro uses for this file, anybody's, from its recording allocator.
+
+    Raises:
+        ImportError: naming the extra to install, if `tflite-micro` is missing.
+        ValueError: if TFLite Micro does not run the file.
+    """
+    found = contents(tflite_bytes)
+    interpreter = _tflm(tflite_bytes)
+    try:
+        for position, value in enumerate(found.inputs.values()):
+            interpreter.set_input(np.zeros(value.shape, value.dtype), position)
+        interpreter.invoke()
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"TFLite Micro fails on the file: {error}") from error
     with _captured_stderr() as lines:
         interpreter.print_allocations()
     total = re.search(r"Arena allocation total (\d+) bytes", "".join(lines))
@@ -160,7 +181,7 @@ def _empty_outputs(program: Program, samples: int) -> Outputs:
     return {tensor.name: np.empty((samples, *tensor.shape[1:]), tensor.dtype) for tensor in tensors}
 
 
-def _tflm(tflite_bytes: bytes, program: Program):
+def _tflm(tflite_bytes: bytes):
     """A TFLite Micro interpreter with an arena that holds every tensor at once (pages unused cost nothing)."""
     try:
         from tflite_micro.python.tflite_micro import runtime
@@ -168,9 +189,9 @@ def _tflm(tflite_bytes: bytes, program: Program):
         raise ImportError(
             "TFLite Micro is not installed. Install it with: pip install 'keras-ternary-spike[tflm]'"
         ) from error
-    elements = sum(int(np.prod(tensor.shape)) * np.dtype(tensor.dtype).itemsize for tensor in program.tensors)
-    records = len(program.tensors) + len(program.operators)
-    arena = 2 * elements + ARENA_PER_RECORD * records + ARENA_SLACK
+    found = contents(tflite_bytes)
+    records = len(found.tensors) + len(found.operators)
+    arena = 2 * sum(value.size for value in found.tensors) + ARENA_PER_RECORD * records + ARENA_SLACK
     try:
         return runtime.Interpreter.from_bytes(tflite_bytes, arena_size=arena)
     except RuntimeError as error:

@@ -13,6 +13,7 @@ from . import runtimes
 
 MODULE = "keras_ternary_spike.export.trial"  # __name__ is "__main__" in the child
 NAMES = {"litert": "LiteRT", "tflm": "TFLite Micro"}
+LIMIT_SECONDS = 1800  # a foreign file may hold an endless loop
 
 
 def ask(question: str, tflite_bytes: bytes) -> object:
@@ -27,21 +28,31 @@ def ask(question: str, tflite_bytes: bytes) -> object:
     with tempfile.TemporaryDirectory() as folder:
         path, answer = Path(folder) / "model.tflite", Path(folder) / "answer.json"
         path.write_bytes(tflite_bytes)
-        command = [sys.executable, "-m", MODULE, question, str(path), str(answer)]
-        run = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        run = _run(question, path, answer)
+        said = [line for line in run.stderr.splitlines() if line.strip() and not line.startswith("INFO")]
         if not answer.exists():
-            said = [line for line in run.stderr.splitlines() if line and not line.startswith("INFO")] or ["no message"]
-            raise ValueError(f"{NAMES[question]} broke down on the file: exit code {run.returncode}, {said[-1]}")
+            last = said[-1] if said else "no message"
+            raise ValueError(f"{NAMES[question]} broke down on the file: exit code {run.returncode}, {last}")
         found = json.loads(answer.read_text())
     if "error" in found:
-        raise ValueError(found["error"])
+        raise ValueError(" ".join([found["error"], *said]))
     return found["answer"]
+
+
+def _run(question: str, path: Path, answer: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", MODULE, question, str(path), str(answer)]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=LIMIT_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise ValueError(
+            f"{NAMES[question]} must be done with the file in {LIMIT_SECONDS} seconds. It is not."
+        ) from error
 
 
 def partitions(tflite_bytes: bytes) -> list[list[int]]:
     """The file's operators, as indices in the order of the file, that each of LiteRT's delegate nodes computes."""
     interpreter = runtimes.litert(tflite_bytes)
-    interpreter.invoke()
+    runtimes.run_on_zeros(interpreter)
     # The runtime has no public function for it. Delegate nodes stand behind the file's own.
     nodes = interpreter._get_ops_details()
     own = [node for node in nodes if node["op_name"] != "DELEGATE"]

@@ -23,6 +23,7 @@ ACCELERATORS = (
     *(f"ethos-u85-{macs}" for macs in (128, 256, 512, 1024, 2048)),
 )
 KIB = 1024
+LIMIT_SECONDS = 1800  # a file that does not hold what it says may keep any compiler busy
 MEMORIES = ("sram", "dram", "on_chip_flash", "off_chip_flash")
 WARNING = re.compile(
     r"Warning \([^)]*\) operator: (?P<kind>\w+), ofm: '(?P<name>[^']*)'\n(?:Reason: )?(?P<why>(?:.+\n)*)"
@@ -56,7 +57,7 @@ class Compilation:
 
 
 def compile_file(tflite_bytes: bytes, *, accelerator: str, options: Sequence[str] = ()) -> Compilation:
-    """Compiles a .tflite file that `flatbuffer.read` accepts.
+    """Compiles a .tflite file that `contents` accepts.
 
     Args:
         tflite_bytes: The file.
@@ -82,7 +83,11 @@ def compile_file(tflite_bytes: bytes, *, accelerator: str, options: Sequence[str
 def _run(folder: str, options: Sequence[str]) -> str:
     """Runs Vela on model.tflite in `folder`. Returns what it prints."""
     command = [sys.executable, "-m", "ethosu.vela", "model.tflite", "--output-dir", ".", "--verbose-performance"]
-    run = subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True, errors="replace")
+    settings = {"capture_output": True, "text": True, "errors": "replace", "timeout": LIMIT_SECONDS}
+    try:
+        run = subprocess.run([*command, *options], cwd=folder, **settings)
+    except subprocess.TimeoutExpired as error:
+        raise ValueError(f"Vela must be done with the file in {LIMIT_SECONDS} seconds. It is not.") from error
     if run.returncode:
         said = [line for line in run.stderr.splitlines() if line.strip()] or [f"exit code {run.returncode}"]
         raise ValueError(f"Vela refuses the file: {said[-1]}")
