@@ -11,7 +11,8 @@ import numpy as np
 from .counts import KEEPS_COUNTS, count_bound
 from .grid import INT8_MAX, largest_half
 from .leaks import Decay, distinct, snap
-from .network import LIF, Add, Affine, Linear, Network, Node, TimestepAffine
+from .linearity import factors
+from .network import LIF, Add, Affine, Linear, Network, Node, Repeat, TimestepAffine
 from .reach import bounded_half
 
 HEADROOM = 3.0  # units of 2 * threshold that a sum of several unbounded currents may reach before it saturates
@@ -59,7 +60,17 @@ def plan_currents(network: Network) -> dict[str, CurrentGrid]:
         if readers:
             grid = _fixed(group_grid(network, [network[name] for name in group], readers), readers[0])
             plan.update(dict.fromkeys(group, grid))
+        elif any(fires(network, node) for name in group for node in network.consumers(name)):
+            plan.update(dict.fromkeys(group, CurrentGrid(HEADROOM_HALF, proven=False)))
     return plan
+
+
+def fires(network: Network, node: Node) -> bool:
+    """Whether `node` is a neuron, or a factor for each channel in front of one."""
+    if isinstance(node, LIF):
+        return True
+    readers = network.consumers(node.name) if isinstance(node, Repeat) or factors(node) is not None else ()
+    return any(fires(network, reader) for reader in readers)
 
 
 def _fixed(grid: CurrentGrid, reader: LIF) -> CurrentGrid:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from .commute import Line
-from .network import NO_PADDING, Conv, ConvTranspose, Dense, DepthwiseConv, Linear, SumPool
+from .network import NO_PADDING, Conv, ConvTranspose, Dense, DepthwiseConv, Linear, Node, SumPool
 
 
 def then_affine(linear: Linear, line: Line) -> Linear:
@@ -93,3 +93,13 @@ def diagonal(name: str, source, line: Line) -> DepthwiseConv | Dense:
     if len(source.shape) == 3:
         return DepthwiseConv(kernel=scale.reshape(1, 1, channels, 1), bias=offset, **common)
     return Dense(kernel=np.diag(scale), bias=offset, **common)
+
+
+def factors(node: Node) -> np.ndarray | None:
+    """What a Linear as `diagonal` makes it multiplies each channel by; None for any other Node."""
+    if isinstance(node, DepthwiseConv) and node.kernel.shape == (1, 1, node.shape[-1], 1):
+        return node.kernel.ravel()
+    if isinstance(node, Dense) and node.kernel.shape[0] == node.kernel.shape[1]:
+        diagonal = np.diagonal(node.kernel)
+        return diagonal if np.array_equal(node.kernel, np.diag(diagonal)) else None
+    return None

@@ -10,8 +10,8 @@ import numpy as np
 from . import logits
 from .boundary import emit_affine, emit_input, emit_outputs
 from .builder import Builder
-from .currents import effective_decay, keeps_rest, name_shortcuts, plan_currents
-from .grid import INT8_MAX, Grid, Neuron, step
+from .currents import effective_decay, name_shortcuts, plan_currents
+from .grid import Grid, Neuron, step
 from .interface import UNIT_RANGE, Range, Ranges, ranges_of, stated_ranges, with_names
 from .joints import emit_add, emit_concatenate, emit_crop, emit_upsample, emit_zero_pad
 from .linear import Target, emit_linear
@@ -41,6 +41,7 @@ from .network import (
 from .neuron import emit_neuron, emit_step
 from .program import Program
 from .resets import BINARY_SPIKE, SPIKE, state_grid
+from .saturation import saturation_notes
 from .schedule import with_small_peak
 from .signal import Context, Form, Signal, integer_neuron, per_timestep, stated_neuron
 from .structure import emit_max_pool, emit_repeat, emit_reshape_node, emit_sum_pool, emit_time_sum
@@ -196,18 +197,6 @@ def metadata(context: Context) -> dict[str, object]:
         "neurons": neurons,
         "notes": [*network.notes, *saturation_notes(context)],
     }
-
-
-def saturation_notes(context: Context) -> list[str]:
-    """One sentence for every neuron whose saturating currents are not proven to change no spike."""
-    return [
-        f"currents{' and states' * keeps_rest(context.network, node)} of {node.name!r} saturate at "
-        f"{INT8_MAX * step(grid.half):.2f} times twice the threshold"
-        for node in context.network.nodes
-        if isinstance(node, LIF)
-        for grid in [context.currents[node.inputs[0]]]
-        if not grid.proven
-    ]
 
 
 EMITTERS: dict[type[Node], Callable[..., Signal]] = {

@@ -1,7 +1,8 @@
 """The unit of a sum: what its neurons or its spikes ask for, so that one factor serves all who read it.
 
 A stream is a set of values that can only change their unit together, because sums, concatenations, pools or several
-readers tie them. Kernels at its edges absorb a unit; spikes that enter it and neurons that read it ask for one.
+readers tie them. Kernels at its edges absorb a unit; spikes that enter it and neurons that read it ask for one, for all
+channels or, where thresholds or amplitudes differ from channel to channel, for each.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from dataclasses import replace
 import numpy as np
 
 from .counts import KEEPS_COUNTS
+from .currents import fires
 from .graph import affine_after, factor_on_edge, substitute
-from .linearity import after_affine, then_affine
-from .network import LIF, Add, Affine, Concatenate, Linear, Network, Node
+from .linearity import after_affine, factors, then_affine
+from .network import LIF, Add, Affine, Concatenate, Linear, Network, Node, Repeat, Reshape
 
 Edge = tuple[str, str]  # names: read, reading
+Unit = tuple[float, ...]  # of all channels, or of each
+ONE = (1.0,)
 
 
 def set_units(network: Network) -> Network:
@@ -64,30 +68,53 @@ def _exits(network: Network, stream: set[str]) -> Iterator[Edge]:
             yield from ((source, node.name) for source in node.inputs if source in stream)
 
 
-def _wanted(network: Network, stream: set[str]) -> float:
+def _wanted(network: Network, stream: set[str]) -> Unit:
     """The unit, as a multiple of the present one; of those asked for equally often, the first."""
     entries, exits = list(_entries(network, stream)), list(_exits(network, stream))
     spikes = [_factor(network[reader]) for source, reader in entries if isinstance(network[source], LIF)]
-    neurons = [_factor(network[source]) for source, reader in exits if isinstance(network[reader], LIF)]
+    neurons = [_factor_of_neuron(network, *edge) for edge in exits if fires(network, network[edge[1]])]
     only_spikes = len(spikes) == len(entries) and not any(isinstance(network[name], Linear) for name in stream)
     asked = [factor for factor in spikes if factor]
     if neurons and not only_spikes:
-        asked = [1 / factor for factor in neurons if factor] or asked
-    return Counter(asked).most_common(1)[0][0] if asked else 1.0
+        asked = [tuple(1 / number for number in factor) for factor in neurons if factor] or asked
+    if not _keeps_channels(network, stream):
+        asked = [(max(unit),) for unit in asked]
+    return Counter(asked).most_common(1)[0][0] if asked else ONE
 
 
-def _factor(node: Node) -> float | None:
-    """What a value is multiplied by at the edge of the stream; None if that differs from channel to channel."""
-    if not isinstance(node, Affine):
-        return 1.0
-    uniform = not np.any(node.offset) and np.all(node.scale == node.scale.flat[0]) and np.all(node.scale != 0)
-    return abs(float(node.scale.flat[0])) if uniform else None
+def _keeps_channels(network: Network, stream: set[str]) -> bool:
+    """Whether the last axis means the same channels everywhere in the stream."""
+    return not any(isinstance(network[name], Reshape | Concatenate) for name in stream)
 
 
-def _in_unit(network: Network, stream: set[str], unit: float) -> Network:
-    """The stream's values divided by `unit`, and nobody else's."""
-    if unit == 1:
+def _factor_of_neuron(network: Network, source: str, reader: str) -> Unit | None:
+    """What neuron `reader`, or the diagonal kernel in front of it, multiplies the stream's value by."""
+    if not isinstance(network[reader], LIF):
+        return _unit(factors(network[reader]))
+    node = network[source]
+    while isinstance(node, Repeat):
+        node = network[node.inputs[0]]
+    return _factor(node)
+
+
+def _factor(node: Node) -> Unit | None:
+    """What a value is multiplied by at the edge of the stream."""
+    return _unit(node.scale) if isinstance(node, Affine) else ONE
+
+
+def _unit(factors: np.ndarray) -> Unit | None:
+    """Without signs; None if there is a 0."""
+    numbers = np.abs(factors).ravel().tolist()
+    if 0 in numbers:
+        return None
+    return tuple(numbers[:1] if len(set(numbers)) == 1 else numbers)
+
+
+def _in_unit(network: Network, stream: set[str], wanted: Unit) -> Network:
+    """The stream's values divided by the unit, and nobody else's."""
+    if wanted == ONE:
         return network
+    unit = np.array(wanted if len(wanted) > 1 else wanted[0])
     into, out_of = _line(1 / unit), _line(unit)
     entries, exits = list(_entries(network, stream)), list(_exits(network, stream))
     outputs = [name for name in network.outputs if name in stream]
@@ -106,18 +133,18 @@ def _in_unit(network: Network, stream: set[str], unit: float) -> Network:
     return network
 
 
-def _divided(node: Node, unit: float) -> Node:
+def _divided(node: Node, unit: np.ndarray) -> Node:
     if isinstance(node, Linear):
         return then_affine(node, _line(1 / unit))
     return replace(node, offset=node.offset / unit) if isinstance(node, Affine) else node
 
 
-def _at_output(network: Network, name: str, unit: float) -> Network:
+def _at_output(network: Network, name: str, unit: np.ndarray) -> Network:
     """An Affine between node `name` and the world; other readers read the node itself."""
     readers = {node.name: node for node in network.consumers(name)}
     network = affine_after(network, network[name], "unit", unit, 0.0)
     return network.with_nodes(tuple(readers.get(node.name, node) for node in network.nodes))
 
 
-def _line(scale: float) -> tuple[np.ndarray, np.ndarray]:
-    return np.asarray(scale), np.zeros(())
+def _line(scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return scale, np.zeros(())
