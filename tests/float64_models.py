@@ -1,6 +1,9 @@
-"""Keras models in float64, where folded and described networks can be compared to the last digits."""
+"""Keras models in float64, and what their neurons emit: spikes can be compared exactly, outputs to the last digits."""
 
 import keras
+import numpy as np
+
+from keras_ternary_spike import BinaryLIF, TernaryLIF
 
 
 def in_float64(build):
@@ -11,3 +14,17 @@ def in_float64(build):
         return build()
     finally:
         keras.config.set_dtype_policy(previous)
+
+
+def neurons(model):
+    return [layer for layer in model.layers if isinstance(layer, TernaryLIF | BinaryLIF)]
+
+
+def spikes_and_output(model, samples):
+    """Output / amplitude of every neuron layer by name, and the model's output. Eager: predict would compile first."""
+    spiking = neurons(model)
+    outputs = [layer.output for layer in spiking] + [model.outputs[0]]
+    *spikes, output = map(keras.ops.convert_to_numpy, keras.Model(model.inputs, outputs)(samples))
+    amplitudes = [float(layer.amplitude.numpy()) for layer in spiking]
+    named = zip(spiking, spikes, amplitudes, strict=True)
+    return {layer.name: np.rint(spike / amplitude) for layer, spike, amplitude in named}, output
