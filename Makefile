@@ -9,7 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 PROJECT := pyproject.toml setup.py
-BENCHMARKS := $(filter-out benchmarks/setting.py benchmarks/zoo.py benchmarks/contestant%.py,$(wildcard benchmarks/*.py))
+BENCHMARKS = $(filter-out benchmarks/contestants.py,$(shell grep -l '^if __name__' benchmarks/*.py))
 RUFF := ruff>=0.17,<0.18
 
 .PHONY: help demo test test-backends lint bench clean
