@@ -68,6 +68,10 @@ class Builder:
         """Shape without the batch axis."""
         return self.tensors[index].shape[1:]
 
+    def kind(self, index: int) -> str | None:
+        """Of the operator that writes a tensor; None for an input or a constant."""
+        return next((operator.kind for operator in self.operators if operator.output == index), None)
+
     def program(self, name: str, inputs: tuple[int, ...], outputs: tuple[int, ...], metadata=None) -> Program:
         return Program(name, tuple(self.tensors), tuple(self.operators), inputs, outputs, metadata or {})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from .grid import Grid, with_zero
 from .movement import emit_pad, emit_slice
 from .network import NO_PADDING, Conv, ConvTranspose, Dense, DepthwiseConv, Linear
 from .padding import same_padding
+from .strides import emit_skip, is_far, split_strides, window_counts
 from .weights import Weights, quantize_weights
 
 
@@ -106,10 +108,15 @@ def _emit_depthwise(builder: Builder, node: DepthwiseConv, tensor: int, name: st
     weights = integer_weights(node, source, target.grid)
     tensor, options = _window_options(builder, node, tensor, source)
     operands = _operands(builder, node.name, tensor, weights.kernel[None], weights, source, channel_axis=3)
-    options = {**options, "depth_multiplier": node.kernel.shape[3]}
-    return builder.emit(
-        "DEPTHWISE_CONV_2D", operands, name, node.shape, target.grid, activation=target.activation, options=options
-    )
+    near, left = split_strides(node.strides)
+    options |= {"depth_multiplier": node.kernel.shape[3], "stride_h": near[0], "stride_w": near[1]}
+    emit = partial(builder.emit, "DEPTHWISE_CONV_2D", operands, activation=target.activation, options=options)
+    if left == (1, 1):
+        return emit(name=name, shape=node.shape, grid=target.grid)
+    extent = [(taps - 1) * spread + 1 for taps, spread in zip(node.kernel.shape, node.dilation, strict=False)]
+    shape = (*window_counts(builder.shape(tensor)[:2], extent, near), node.shape[-1])
+    full = emit(name=f"{name}/full", shape=shape, grid=target.grid)
+    return emit_skip(builder, full, name, left, node.shape, target.grid)
 
 
 def _emit_transpose(builder: Builder, node: ConvTranspose, tensor: int, name: str, source: Grid, target: Target) -> int:
@@ -151,11 +158,15 @@ def _operands(
 def _window_options(builder: Builder, node: Conv | DepthwiseConv, tensor: int, source: Grid) -> tuple[int, dict]:
     """The (possibly explicitly padded) input and the options of its windows."""
     padding = "VALID"
-    if node.padding != NO_PADDING and node.padding == _same(builder, node, tensor):
+    if node.padding != NO_PADDING and node.padding == _same(builder, node, tensor) and not is_far(node.strides):
         padding = "SAME"
     elif node.padding != NO_PADDING:
         name = f"{builder.tensors[tensor].name}/padded"
         tensor = emit_pad(builder, tensor, name, node.name, node.padding, with_zero(source))
+    if isinstance(node, Conv) and is_far(node.strides) and builder.kind(tensor) == "PAD":
+        # Vela merges a PAD into the convolution behind it, and then refuses the stride: a copy keeps them apart.
+        grid = with_zero(source)
+        tensor = emit_skip(builder, tensor, f"{builder.tensors[tensor].name}/copy", (1, 1), builder.shape(tensor), grid)
     return tensor, {
         "stride_h": node.strides[0],
         "stride_w": node.strides[1],

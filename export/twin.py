@@ -40,6 +40,7 @@ from .network import (
 from .program import Program
 from .schedule import with_small_peak
 from .signal import Context, Signal
+from .strides import Pair, sum_stages, window_counts
 from .structure import emit_max_pool, emit_reshape_node
 
 GRID = Grid(1 / 16)  # of every value but the input: calibration chooses better ones, for the same time and size
@@ -94,16 +95,24 @@ def emit_relu(context: Context, node: LIF, source: Signal) -> Signal:
 
 
 def emit_mean(context: Context, node: SumPool, source: Signal) -> Signal:
-    """A depthwise convolution with ones, as the spiking file has it."""
-    builder, channels, scale = context.builder, node.shape[-1], 1 / (node.size[0] * node.size[1])
-    ones = np.ones((1, *node.size, channels), np.int8)
-    kernel = builder.constant(f"{node.name}/ones", ones, scale, channel_axis=3)
-    bias = builder.constant(f"{node.name}/zeros", np.zeros(channels, np.int32), np.float32(scale) * GRID.scale)
+    """Depthwise convolutions with ones, as the spiking file has them; the mean is rounded behind each."""
+    builder, channels, tensor = context.builder, node.shape[-1], source.tensors[0]
     strides = (1, 1) if node.shape[:2] == (1, 1) else node.strides
+    stages = sum_stages(node.size, strides)
+    for index, (size, strides) in enumerate(stages, start=1):
+        name = node.name if index == len(stages) else f"{node.name}/stage{index}"
+        tensor = _emit_mean(builder, tensor, name, size, strides, channels)
+    return _signal(tensor)
+
+
+def _emit_mean(builder: Builder, tensor: int, name: str, size: Pair, strides: Pair, channels: int) -> int:
+    scale = 1 / (size[0] * size[1])
+    kernel = builder.constant(f"{name}/ones", np.ones((1, *size, channels), np.int8), scale, channel_axis=3)
+    bias = builder.constant(f"{name}/zeros", np.zeros(channels, np.int32), np.float32(scale) * GRID.scale)
     options = {"stride_h": strides[0], "stride_w": strides[1], "dilation_h_factor": 1, "dilation_w_factor": 1}
     options |= {"depth_multiplier": 1, "padding": "VALID"}
-    operands = (source.tensors[0], kernel, bias)
-    return _signal(builder.emit("DEPTHWISE_CONV_2D", operands, node.name, node.shape, GRID, options=options))
+    shape = (*window_counts(builder.shape(tensor)[:2], size, strides), channels)
+    return builder.emit("DEPTHWISE_CONV_2D", (tensor, kernel, bias), name, shape, GRID, options=options)
 
 
 def same(context: Context, node: Node, source: Signal) -> Signal:
