@@ -1,40 +1,22 @@
-"""The certificate: proofs that fail when a layer is wrong, spikes of the model's own layers, a page of its own."""
+"""The certificate: every layer proven, spikes of the model's own layers, a page of its own."""
 
 import json
 import re
 from dataclasses import replace
-from fractions import Fraction
 from html.parser import HTMLParser
 
 import keras
 import numpy as np
 import pytest
 
-from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
-from keras_ternary_spike.export import certify, export_tflite, runtimes
-from keras_ternary_spike.export.builder import Builder
+from certified_models import build
+from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
+from keras_ternary_spike.export import certify, export_tflite
 from keras_ternary_spike.export.certificate import memory
 from keras_ternary_spike.export.flatbuffer import read, write
-from keras_ternary_spike.export.grid import Grid
 from keras_ternary_spike.export.observation import flipped_layers
-from keras_ternary_spike.export.proof import Neuron, prove, recurrence
-from keras_ternary_spike.export.ties import channels_that_may_tie
 
 RUNTIMES = ["reference", "optimized", "xnnpack", "tflm"]
-
-
-def build(timesteps=3, decays=(0.25, 0.25, 0.0), neuron=TernaryLIF):
-    """A constant current, a changing one, and a layer without state."""
-    keras.utils.set_random_seed(0)
-    layers, model = keras.layers, keras.Sequential([keras.Input((6, 6, 1)), DirectEncoding(timesteps)], name="three")
-    for index, decay in enumerate(decays):
-        model.add(
-            PerTimestep(layers.Conv2D(4, 3, padding="same", kernel_initializer="he_normal", name=f"conv_{index}"))
-        )
-        model.add(neuron(decay=decay, name=f"lif_{index}"))
-    for layer in (PerTimestep(layers.Flatten()), PerTimestep(layers.Dense(5, name="classes")), TimeAverage()):
-        model.add(layer)
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +37,6 @@ def samples():
 @pytest.fixture(scope="module")
 def certificate(model, tflite_bytes, samples):
     return certify(model, tflite_bytes, samples)
-
-
-def changed(program, name, **changes):
-    """The program with one tensor changed."""
-    assert name in {tensor.name for tensor in program.tensors}
-    tensors = tuple(replace(t, **changes) if t.name == name else t for t in program.tensors)
-    return replace(program, tensors=tensors)
 
 
 def test_an_exported_file_is_exact_and_every_layer_is_proven(certificate):
@@ -92,119 +67,6 @@ def test_spike_tensors_of_a_layer_are_those_of_its_timesteps(certificate):
         ("lif_1/spike/0", "lif_1/spike/1", "lif_1/spike/2"),
         ("lif_2/spike/0", "lif_2/spike/1", "lif_2/spike/2"),
     ]
-
-
-@pytest.mark.parametrize("neuron", [TernaryLIF, BinaryLIF])
-@pytest.mark.parametrize(
-    "timesteps, decays",
-    [(1, (0.25, 0.5)), (2, (0.1, 0.9)), (4, (0.1, 0.0, 0.1)), (6, (0.25, 0.1, 0.0)), (3, (1.0, 1.0))],
-)
-def test_layers_of_every_kind_are_proven_and_their_spikes_found(timesteps, decays, neuron):
-    """Small decays and long constant currents leave out operators: a timestep's spikes are then another's."""
-    program = read(export_tflite(build(timesteps, decays, neuron)))
-    samples = np.random.default_rng(1).integers(-128, 128, (2, 6, 6, 1)).astype(np.int8)
-    trace = program.trace(samples)
-    for proof in prove(program):
-        assert proof.holds
-        assert len(proof.spikes) == timesteps
-        assert all(set(np.unique(trace[name])) <= {-1, 0, 1} for name in proof.spikes)
-
-
-def test_layers_with_the_same_operators_share_one_run(monkeypatch):
-    from keras_ternary_spike.export import proof
-
-    program, runs, enumerate_cases = read(export_tflite(build(2, (0.25,) * 4))), [], proof.enumerate_cases
-
-    def counting(*arguments):
-        runs.append(arguments)
-        return enumerate_cases(*arguments)
-
-    monkeypatch.setattr(proof, "enumerate_cases", counting)
-    assert [one.method for one in prove(program)] == ["currents", "pairs", "pairs", "pairs"]
-    assert len(runs) == 2
-
-
-def test_a_wrong_decay_in_the_file_is_not_proven(tflite_bytes):
-    program = read(tflite_bytes)
-    slower = next(t for t in program.tensors if t.name == "lif_1/decay/3d").scale * 2
-    tampered = program
-    for name in ("lif_1/decay/3d", "lif_1/keep/0", "lif_1/keep/1"):
-        tampered = changed(tampered, name, scale=slower)
-    for name in ("lif_1/state/0", "lif_1/state/1"):
-        scale = next(t for t in program.tensors if t.name == name).scale * 2
-        tampered = changed(tampered, name, scale=scale)
-    proof = prove(tampered)[1]
-    assert proof.wrong > 0
-    assert not proof.holds
-    assert set(proof.differing.values()) == {0}  # the runtimes agree: on another neuron
-
-
-def test_a_threshold_that_ties_is_not_proven(tflite_bytes):
-    program = read(tflite_bytes)
-    grid = np.float32(1 / 200)  # the threshold lies on a step: equality fires in some roundings only
-    names = [t.name for t in program.tensors if t.name.startswith(("conv_1/current", "lif_1/membrane"))]
-    tampered = program
-    for name in names:
-        tampered = changed(tampered, name, scale=grid)
-    assert not prove(tampered)[1].holds
-
-
-def test_an_odd_kernel_of_a_firing_layer_may_tie(tflite_bytes):
-    program = read(tflite_bytes)
-    firing = next(o for o in program.operators if program.tensors[o.output].name == "lif_2/spike/0")
-    kernel = program.tensors[firing.inputs[1]]
-    data = kernel.data.copy()
-    data[2, 0, 0, 0] += 1
-    assert channels_that_may_tie(program, firing).tolist() == [False] * 4
-    tampered = changed(program, kernel.name, data=data)
-    assert channels_that_may_tie(tampered, firing).tolist() == [False, False, True, False]
-    assert prove(tampered)[2].wrong == 1
-
-
-@pytest.mark.parametrize(
-    "multiplier, kernel, may_tie",
-    [
-        (40 / 63, 1, False),
-        (31 / 63, 1, True),  # below 1/2: two roundings
-        (1 / 6, 2, False),
-        (1 / 6, 1, True),
-        (1 / 12, 2, True),  # q even: 6 accumulator steps are half an output step
-        (1 / 2, 2, True),
-        (0.3, 2, True),
-    ],
-)
-def test_only_two_families_of_multipliers_cannot_tie(multiplier, kernel, may_tie):
-    builder = Builder()
-    vector = builder.activation("vector", (2,), Grid(1.0))
-    weights = builder.constant("dense/kernel", np.full((1, 2), kernel, np.int8), multiplier)
-    bias = builder.constant("dense/bias", np.zeros(1, np.int32), multiplier)
-    output = builder.emit("FULLY_CONNECTED", (vector, weights, bias), "dense/current", (1,), Grid(1.0))
-    program = builder.program("dense", (vector,), (output,))
-    assert channels_that_may_tie(program, program.operators[0]).tolist() == [may_tie]
-
-
-def test_a_runtime_that_is_wrong_on_one_pair_is_not_proven(tflite_bytes, monkeypatch):
-    right = runtimes.RUNTIMES["xnnpack"].run
-
-    def wrong(tflite, inputs):
-        outputs = right(tflite, inputs)
-        if "spike/1" in outputs:
-            outputs["spike/1"].flat[12345 % outputs["spike/1"].size] ^= 1
-        return outputs
-
-    broken = runtimes.Runtime("xnnpack", wrong)
-    monkeypatch.setattr(runtimes, "RUNTIMES", dict(runtimes.RUNTIMES) | {"xnnpack": broken})
-    proof = prove(read(tflite_bytes))[1]
-    assert proof.differing == {"reference": 0, "optimized": 0, "xnnpack": 1, "tflm": 0}
-    assert not proof.holds
-
-
-def test_the_equation_in_integers_follows_the_fractions():
-    """decay 1/3, threshold at 2.5 steps: 2 -> 2/3 rounds to 1, 1 + 2 = 3 fires and resets; 2 again, then 1 - 4 = -3."""
-    currents = np.array([2, 2, 2, -4, 1], np.int8).reshape(1, 5, 1)
-    spikes = recurrence(currents, Neuron("lif", Fraction(1, 3), 2, signed=True))
-    assert spikes.ravel().tolist() == [0, 1, 0, -1, 0]
-    assert recurrence(currents, Neuron("lif", Fraction(1, 3), 2, signed=False)).ravel().tolist() == [0, 1, 0, 0, 0]
 
 
 def test_spikes_are_compared_with_those_of_the_models_own_layers(model, tflite_bytes, samples, certificate):
@@ -348,11 +210,3 @@ def test_a_file_without_our_metadata_is_refused(tflite_bytes, samples):
     foreign = write(replace(read(tflite_bytes), metadata={}))
     with pytest.raises(ValueError, match="The file must state its spiking layers"):
         certify(None, foreign, samples)
-
-
-def test_a_layer_that_the_file_does_not_compute_is_refused(tflite_bytes):
-    program = read(tflite_bytes)
-    metadata = json.loads(json.dumps(program.metadata))
-    metadata["neurons"][1]["name"] = "ghost"
-    with pytest.raises(ValueError, match=r"Every spiking layer .* must have operators\. Received: none of 'ghost'"):
-        prove(replace(program, metadata=metadata))
