@@ -1,0 +1,62 @@
+"""The benchmarks of the networks: the table of docs/models.md and the settings of benchmarks/networks.py."""
+
+import importlib.util
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_ternary_spike import models
+from keras_ternary_spike.export import export_tflite
+from small_networks import SMALL
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def table(monkeypatch):
+    return benchmark("models", monkeypatch)
+
+
+def benchmark(name, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", BENCHMARKS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_table_shows_sizes(table):
+    name, size, *numbers = table.row("tiny", 2)
+    assert (name, size, *numbers[:4]) == ("tiny", "28x28x1", "10", "6,152", "144,608", "14,112")
+    assert int(numbers[4].replace(",", "")) == len(export_tflite(models.tiny((28, 28, 1), 10)))
+
+
+def test_the_table_says_why_a_network_is_not_exported(table):
+    image = keras.Input((4, 4, 2))
+    model = keras.Model(image, keras.layers.LayerNormalization(name="norm")(image))
+    assert table.exported(model).startswith("refused: Cannot export layer 'norm' (LayerNormalization).")
+
+
+def test_the_table_lists_every_network(table):
+    assert set(table.INPUTS) == {network.__name__ for network in SMALL}
+
+
+def test_every_network_meets_every_value_and_all_of_them_every_pair(monkeypatch):
+    networks = benchmark("networks", monkeypatch)
+    settings = {name: [tuple(one.values()) for one in networks.settings(name)] for name in networks.NETWORKS}
+    for found in settings.values():
+        timesteps, decays, thresholds = map(set, zip(*found, strict=True))
+        assert timesteps == {1, 2, 3, 4, 8}
+        assert decays == {0.0, 0.1, 0.25, 0.5, 0.9, 1.0}
+        assert thresholds == {0.3, 0.5, 1.0, "per channel"}
+    everywhere = [one for found in settings.values() for one in found]
+    pairs = [{(one[a], one[b]) for one in everywhere} for a, b in ((0, 1), (0, 2), (1, 2))]
+    assert [len(found) for found in pairs] == [5 * 6, 5 * 4, 6 * 4]
+
+
+def test_thresholds_per_channel_take_turns(monkeypatch):
+    zoo = benchmark("zoo", monkeypatch)
+    model = zoo.randomized("tiny", threshold=zoo.PER_CHANNEL, timesteps=1)
+    np.testing.assert_allclose(model.get_layer("neuron1").threshold, [0.3, 0.5, 1.0, 0.3, 0.5, 1.0, 0.3, 0.5])
