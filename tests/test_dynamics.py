@@ -4,18 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ternary_spike import ATan, FastSigmoid, Rectangular, Sigmoid
+from keras_ternary_spike import ATan, Rectangular
 from keras_ternary_spike.dynamics import lif_sequence, lif_step
 from keras_ternary_spike.firing import Dynamics
 from keras_ternary_spike.recurrence import UNROLL_LIMIT
 
 BATCH, FEATURES = 2, (3, 5)
-# surrogates and the functions whose derivatives they are
-SMOOTH = {
-    "arctangent": (ATan(0.5), lambda distance: np.arctan(distance / 0.5) / np.pi),
-    "sigmoid": (Sigmoid(0.5), lambda distance: 1 / (1 + np.exp(-distance / 0.5))),
-    "fast sigmoid": (FastSigmoid(0.5), lambda distance: 0.5 * distance / 0.5 / (1 + np.abs(distance / 0.5))),
-}
 
 
 def numpy_spike(membrane, threshold, dynamics):
@@ -173,62 +167,10 @@ def test_constants_per_channel_equal_tensors(rng, timesteps, fuse):
         np.testing.assert_allclose(constant, tensor, atol=1e-6)
 
 
-@pytest.mark.parametrize("surrogate, bump", SMOOTH.values(), ids=SMOOTH.keys())
-@pytest.mark.parametrize("levels, separate_bumps", [("ternary", True), ("binary", False), ("binary", True), (2, True)])
-def test_gradients_equal_finite_differences_of_a_smooth_stand_in(rng, surrogate, bump, levels, separate_bumps):
-    # Without a reset membranes do not see the spikes, so that smooth ones can stand in for them.
-    current, upstream = rng.normal(size=(2, 5, 3)), rng.normal(size=(2, 5, 3))
-    values = [current, np.array([0.3, 0.5, 0.9]), np.array([0.3, 0.5, 1.25])]
-
-    def smooth_total(current, decay, threshold):
-        membrane, total = np.zeros((2, 3)), 0.0
-        for t in range(5):
-            membrane = decay * membrane + current[:, t]
-            for height in (threshold, 3 * threshold) if levels == 2 else (threshold,):
-                total += (upstream[:, t] * bump((membrane - height) / threshold)).sum()
-                if levels != "binary":
-                    total -= (upstream[:, t] * bump((-membrane - height) / threshold)).sum()
-        return total
-
-    tensors = [tf.constant(value) for value in values]
-    with tf.GradientTape() as tape:
-        tape.watch(tensors)
-        dynamics = Dynamics(levels=levels, reset="none", surrogate=surrogate, separate_bumps=separate_bumps)
-        outputs, _ = lif_sequence(tensors[0], decay=tensors[1], threshold=tensors[2], dynamics=dynamics)
-    gradients = tape.gradient(outputs, tensors, output_gradients=tf.constant(upstream))
-    for index, gradient in enumerate(gradients):
-        np.testing.assert_allclose(gradient, central_differences(smooth_total, values, index), rtol=1e-6, atol=1e-7)
-
-
-def central_differences(function, values, index, step=1e-6):
-    differences = np.zeros_like(values[index])
-    for position in np.ndindex(differences.shape):
-        ends = []
-        for sign in (1, -1):
-            moved = [value.copy() for value in values]
-            moved[index][position] += sign * step
-            ends.append(function(*moved))
-        differences[position] = (ends[0] - ends[1]) / (2 * step)
-    return differences
-
-
 def test_one_level_is_the_ternary_neuron(rng):
     current = quarters(rng, (2, 6, 4)).astype("float32")
     for ours, expected in zip(lif_sequence(current, dynamics=Dynamics(levels=1)), lif_sequence(current), strict=True):
         np.testing.assert_array_equal(ours, expected)
-
-
-def test_levels_round_halves_away_from_zero_and_clip():
-    membranes = np.array([[0.5, -0.5, 1.49, 1.5, -1.5, 2.5, -9.0, 0.49]], "float32")
-    output, state = lif_step(membranes, np.zeros_like(membranes), dynamics=Dynamics(levels=2))
-    assert output.numpy().tolist() == [[1, -1, 1, 2, -2, 2, -2, 0]]
-    assert state.numpy().tolist() == [[0, 0, 0, 0, 0, 0, 0, membranes[0, -1]]]
-
-
-def test_what_a_reset_takes_off_is_counted_in_thresholds():
-    dynamics = Dynamics(levels=3, reset="subtract", reset_amount=2.0)
-    output, state = lif_step(np.array([[2.25, -0.75]], "float32"), np.zeros((1, 2), "float32"), dynamics=dynamics)
-    assert output.numpy().tolist() == [[2.0, -1.0]] and state.numpy().tolist() == [[0.25, 0.25]]
 
 
 @pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
@@ -284,36 +226,6 @@ def test_graph_of_a_loop_does_not_grow_with_timesteps():
     assert nodes(40) == nodes(80)
 
 
-@pytest.mark.parametrize("levels, expected", [("ternary", [1, -1, 0, 0, 0]), ("binary", [1, 0, 0, 0, 0])])
-def test_membrane_at_threshold_fires(levels, expected):
-    below = np.nextafter(np.float32(0.5), np.float32(0))
-    current = np.array([[0.5, -0.5, below, -below, 0.0]], "float32")
-    output, state = lif_step(current, np.zeros_like(current), dynamics=Dynamics(levels=levels))
-    assert output.numpy().tolist() == [expected]
-    np.testing.assert_array_equal(state, np.where(np.array([expected]) != 0, 0, current))
-
-
-def test_zero_reset_clears_a_negative_membrane():
-    _, state = lif_step(np.array([[-2.0, 2.0]], "float32"), np.zeros((1, 2), "float32"))
-    assert state.numpy().tolist() == [[0.0, 0.0]]
-
-
-def test_subtracting_reset_keeps_the_rest():
-    _, state = lif_step(
-        np.array([[-2.0, 2.0]], "float32"), np.zeros((1, 2), "float32"), dynamics=Dynamics(reset="subtract")
-    )
-    assert state.numpy().tolist() == [[-1.5, 1.5]]
-
-
-def test_without_reset_the_membrane_is_a_leaky_sum(rng):
-    current = rng.normal(size=(2, 6, 4)).astype("float32")
-    outputs, state = lif_sequence(current, decay=0.5, dynamics=Dynamics(reset="none"))
-    weights = 0.5 ** np.subtract.outer(np.arange(6), np.arange(6))
-    membranes = np.einsum("ts,bsf->btf", np.tril(weights), current)
-    np.testing.assert_allclose(state, membranes[:, -1], atol=1e-6)
-    np.testing.assert_array_equal(outputs, 1.0 * (membranes >= 0.5) - (membranes <= -0.5))
-
-
 def test_steps_one_by_one_equal_the_sequence(rng):
     current = quarters(rng, (2, 6, 4)).astype("float32")
     outputs, last_state = lif_sequence(current, np.zeros((2, 4), "float32"), amplitude=1.5)
@@ -322,104 +234,3 @@ def test_steps_one_by_one_equal_the_sequence(rng):
         output, state = lif_step(current[:, t], state, amplitude=1.5)
         np.testing.assert_array_equal(output, outputs[:, t])
     np.testing.assert_array_equal(state, last_state)
-
-
-def test_gradients_equal_finite_differences_below_the_threshold(rng):
-    # Silent neurons with a detached reset: the last state is a polynomial of current, state and decay.
-    current, state = rng.uniform(-0.2, 0.2, (2, 5, 3)), rng.uniform(-0.2, 0.2, (2, 3))
-    arguments = [tf.constant(value, "float64") for value in (current, state, 0.25)]
-
-    def total(current, state, decay):
-        dynamics = Dynamics(detach_reset=True)
-        return tf.reduce_sum(lif_sequence(current, state, decay=decay, dynamics=dynamics)[1] ** 2)
-
-    numeric, analytic = tf.test.compute_gradient(total, arguments, delta=1e-5)[::-1]
-    for ours, expected in zip(analytic, numeric, strict=True):
-        np.testing.assert_allclose(ours, expected, atol=1e-8)
-
-
-@pytest.mark.parametrize("shape", [(3,), (1, 3), (2, 1), ()])
-def test_gradient_of_a_parameter_has_its_shape(rng, shape):
-    current, parameter = tf.constant(rng.normal(size=(4, 5, 2, 3))), tf.constant(rng.uniform(size=shape))
-    upstream = rng.normal(size=current.shape)
-    with tf.GradientTape() as tape:
-        tape.watch(parameter)
-        outputs, _ = lif_sequence(current, tf.zeros((4, 2, 3)), amplitude=parameter, decay=0.25)
-    broadcast = tf.constant(1.0, "float64") * np.broadcast_to(parameter, (2, 3))
-    with tf.GradientTape() as summing:
-        summing.watch(parameter)
-        scaled = tf.broadcast_to(parameter, (2, 3))
-    per_neuron = (upstream * outputs.numpy() / broadcast.numpy()).sum(axis=(0, 1))
-    expected = summing.gradient(scaled, parameter, output_gradients=tf.constant(per_neuron))
-    np.testing.assert_allclose(tape.gradient(outputs, parameter, output_gradients=upstream), expected, rtol=1e-6)
-
-
-@pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("timesteps", [3, 40])
-def test_non_finite_current_shows_in_every_later_output(jit_compile, reset, value, timesteps):
-    current = np.zeros((1, timesteps, 2), "float32")
-    current[0, 1, 0] = value
-
-    @tf.function(jit_compile=jit_compile)
-    def run(current):
-        return lif_sequence(current, tf.zeros((1, 2)), dynamics=Dynamics(reset=reset))
-
-    outputs, state = run(current)
-    assert np.isnan(outputs[0, 1:, 0]).all()
-    assert not np.isfinite(state[0, 0])
-    assert np.isfinite(outputs[0, :, 1]).all()
-
-
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_half_precision_keeps_the_membrane_in_float32(dtype):
-    # 0.5 = 1/4 + 255/1024 + 1/1024 needs more than bfloat16's 8 bits on the way up
-    current = tf.cast([[[0.25], [255 / 1024], [1 / 1024]]], dtype)
-    outputs, state = lif_sequence(current, tf.zeros((1, 1)), decay=1.0)
-    assert outputs.dtype == dtype and state.dtype == "float32"
-    assert outputs.numpy().astype("float32").ravel().tolist() == [0.0, 0.0, 1.0]
-
-
-@pytest.mark.parametrize("dynamics", [Dynamics(levels=3), Dynamics(separate_bumps=True, levels="binary")])
-def test_options_do_not_hide_a_non_finite_current(dynamics):
-    outputs, _ = lif_sequence(
-        np.array([[[np.nan], [0.0]], [[np.inf], [0.0]], [[1.0], [0.0]]], "float32"), dynamics=dynamics
-    )
-    assert np.isnan(outputs).reshape(3, 2).tolist() == [[True, True], [True, True], [False, False]]
-
-
-@pytest.mark.parametrize("shape", [(2, 4), (3, 3), (2,), (2, 3, 1), ()])
-def test_a_state_of_another_shape_is_refused(shape):
-    with pytest.raises(ValueError, match=r"\(batch, \*features\) = \(2, 3\). Received: state with shape"):
-        lif_sequence(np.zeros((2, 4, 3), "float32"), np.zeros(shape, "float32"))
-
-
-@pytest.mark.parametrize("dtype", ["int32", "int8", "bool"])
-def test_integers_are_refused(dtype):
-    with pytest.raises(ValueError, match=f"`current` must hold floats.*dtype {dtype}.*keras.ops.cast"):
-        lif_sequence(np.zeros((2, 4, 3), dtype))
-
-
-def test_an_empty_sequence_is_refused():
-    with pytest.raises(ValueError, match="`timesteps` must be at least 1"):
-        lif_sequence(np.zeros((2, 0, 3), "float32"), np.zeros((2, 3), "float32"))
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"reset_amount": 0.0}, "`reset_amount` must be positive and finite. Received: reset_amount=0.0"),
-        ({"levels": 0}, "`levels` must be 'ternary' or 'binary', or an integer from 1 to 127. Received: levels=0"),
-        ({"levels": 128}, "an integer from 1 to 127. Received: levels=128"),
-        ({"levels": 1.5}, "an integer from 1 to 127. Received: levels=1.5"),
-        ({"reset": "soft"}, "`reset` must be 'zero', 'subtract' or 'none'. Received: reset='soft'"),
-        (
-            {"levels": "quaternary"},
-            "`levels` must be 'ternary' or 'binary', or an integer.*Received: levels='quaternary'",
-        ),
-    ],
-)
-def test_bad_dynamics_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        Dynamics(**options)
