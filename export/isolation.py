@@ -42,24 +42,25 @@ def current_tensors(program: Program, operators: Sequence[Operator]) -> tuple[in
 
 
 def isolate(
-    program: Program, operators: Sequence[Operator], layer: str, frames: int, channel: int | None = None
+    program: Program, operators: Sequence[Operator], layer: str, frames: int, channels: Sequence[int] | None = None
 ) -> Program:
     """The operators alone, their names without the layer's, its input the currents `(1, frames, cases)`.
 
-    channel: whose constants to take, where each channel has its own.
+    channels: whose constants to take, where each channel has its own; the currents are `(1, frames, cases, channels)`.
     frames: 1 where one current serves all timesteps, else their number: then each timestep has a current of its own,
         even where two timesteps of the network share one.
 
-    Raises: ValueError if the currents lie on several grids, or a constant is not one number for all channels.
+    Raises: ValueError if the currents lie on several grids, or a constant is not one number for a channel.
     """
-    program = program if channel is None else of_channel(program, operators, channel)
+    program = program if channels is None else of_channels(program, operators, channels)
     currents = current_tensors(program, operators)
-    check_alone(program, operators, currents, layer)
+    check_alone(program, operators, currents, layer, 1 if channels is None else len(channels))
     builder, first = Builder(), program.tensors[currents[0]]
-    width, grid = cases(frames).shape[-1], Grid(float(first.scale), first.zero_point)
-    tensor = builder.activation("currents", (frames, width), grid)
-    rows = slices(builder, Input(name="currents", shape=(width,), temporal=True), tensor, grid, frames)
-    shape = (*[1] * (len(first.shape) - 2), width)
+    sizes = (cases(frames).shape[-1],) if channels is None else (cases(frames).shape[-1], len(channels))
+    grid = Grid(float(first.scale), first.zero_point)
+    tensor = builder.activation("currents", (frames, *sizes), grid)
+    rows = slices(builder, Input(name="currents", shape=sizes, temporal=True), tensor, grid, frames)
+    shape = (*[1] * (len(first.shape) - 1 - len(sizes)), *sizes)
     rows = [emit_reshape(builder, row, f"current/{t}", shape, grid) for t, row in enumerate(rows)]
     mapped: dict[int, int] = {}
     for operator in operators:
@@ -69,12 +70,15 @@ def isolate(
     return builder.program("neuron", (tensor,), (mapped[operators[-1].output],))
 
 
-def of_channel(program: Program, operators: Sequence[Operator], channel: int) -> Program:
-    """The constants of the operators reduced to those of one channel (last axis)."""
+def of_channels(program: Program, operators: Sequence[Operator], channels: Sequence[int]) -> Program:
+    """The constants of the operators reduced to those of some channels (last axis)."""
     read = {index for operator in operators for index in operator.inputs}
     tensors = tuple(
-        replace(tensor, data=tensor.data[..., [channel]], shape=(*tensor.shape[:-1], 1))
-        if index in read and tensor.data is not None and tensor.data.shape[-1] > channel
+        replace(tensor, data=tensor.data[..., channels], shape=(*tensor.shape[:-1], len(channels)))
+        if index in read
+        and tensor.data is not None
+        and tensor.data.shape[-1] > max(channels)
+        and tensor.data.shape[-1] > 1
         else tensor
         for index, tensor in enumerate(program.tensors)
     )
@@ -95,11 +99,13 @@ def cases(frames: int) -> np.ndarray:
     return result
 
 
-def check_alone(program: Program, operators: Sequence[Operator], currents: Sequence[int], layer: str) -> None:
-    """Raises ValueError if the layer cannot stand for itself on one row."""
+def check_alone(
+    program: Program, operators: Sequence[Operator], currents: Sequence[int], layer: str, channels: int
+) -> None:
+    """Raises ValueError if the layer cannot stand for itself on one row, or on one for each of some channels."""
     grids = {(float(program.tensors[i].scale), program.tensors[i].zero_point) for i in currents}
     constants = [program.tensors[i] for operator in operators for i in operator.inputs]
-    if len(grids) != 1 or any(tensor.data is not None and tensor.data.size != 1 for tensor in constants):
+    if len(grids) != 1 or any(one.data is not None and one.data.size not in (1, channels) for one in constants):
         raise ValueError(
             "The currents of a spiking layer must lie on one grid, and its constants be single numbers. Received: "
             f"{len(grids)} grids at {layer!r}. Export the model again."
@@ -110,14 +116,21 @@ def _emit_again(
     builder: Builder, program: Program, operator: Operator, mapped: Mapping[int, int], layer: str, shape: tuple
 ) -> int:
     inputs = tuple(
-        mapped[i] if program.tensors[i].data is None else _constant(builder, program, i, layer) for i in operator.inputs
+        mapped[i] if program.tensors[i].data is None else _constant(builder, program, i, layer, len(shape) + 1)
+        for i in operator.inputs
     )
     output = program.tensors[operator.output]
     grid, name = Grid(float(output.scale), output.zero_point), output.name.removeprefix(f"{layer}/")
     return builder.emit(operator.kind, inputs, name, shape, grid, activation=operator.activation)
 
 
-def _constant(builder: Builder, program: Program, index: int, layer: str) -> int:
+def _constant(builder: Builder, program: Program, index: int, layer: str, rank: int) -> int:
     tensor = program.tensors[index]
     name = tensor.name.removeprefix(f"{layer}/")
-    return builder.constant(name, tensor.data, tensor.scale, zero_point=tensor.zero_point)
+    # A Dense layer's constants have no axis for the cases.
+    data = (
+        tensor.data
+        if tensor.data.size == 1
+        else tensor.data.reshape(*[1] * (rank - tensor.data.ndim), *tensor.data.shape)
+    )
+    return builder.constant(name, data, tensor.scale, zero_point=tensor.zero_point)

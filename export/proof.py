@@ -2,8 +2,8 @@
 
 A layer's own operators are taken out of the file. Their currents are int8, so all of them can be tried: for every
 timestep all 65,536 pairs of the current before it, which is the membrane there, and the current at it; all 256
-currents where there is no state, or where one current serves all timesteps. Where channels decay differently, once
-for every decay. Layers with the same operators share the run.
+currents where there is no state, or where one current serves all timesteps. Where channels decay differently, all of
+them for every decay, several decays in one run. Layers with the same operators share the run.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import numpy as np
 from . import flatbuffer, runtimes
 from .grid import INT8_MAX, INT8_MIN, Neuron
 from .isolation import cases, current_tensors, isolate, own_operators, role_path
-from .leaks import described
+from .leaks import described, distinct
 from .program import Program
 from .ties import channels_that_may_tie
 from .verification import differing
 from .work import APPLICATIONS
 
 SPIKES = re.compile(r"(spike|within)/\d+")
+RUN_VALUES = 2**25  # int8 values that the operators write in one run of several decays
 
 
 @dataclass(frozen=True)
@@ -144,22 +145,27 @@ def _prove_operators(program: Program, neuron: Neuron, known: dict, earlier: lis
 
 
 def _enumerate_channels(program: Program, operators, neuron: Neuron, frames: int, known: dict) -> Enumeration:
-    """One run for all channels, or one for every decay that a channel has."""
+    """One run for all channels; where they decay differently, runs with one channel for every decay."""
     if isinstance(neuron.decay, Fraction):
         return _enumerate_once(program, operators, neuron, frames, known, None)
     channels = {decay: channel for channel, decay in enumerate(neuron.decay)}
+    decays = distinct(neuron.decay)
+    size = max(1, RUN_VALUES // (len(operators) * cases(frames)[:, 0].size))
+    groups = [decays[start : start + size] for start in range(0, len(decays), size)]
     return _together(
         [
-            _enumerate_once(program, operators, replace(neuron, decay=decay), frames, known, channel)
-            for decay, channel in sorted(channels.items())
+            _enumerate_once(
+                program, operators, replace(neuron, decay=group), frames, known, [channels[decay] for decay in group]
+            )
+            for group in groups
         ]
     )
 
 
 def _enumerate_once(
-    program: Program, operators, neuron: Neuron, frames: int, known: dict, channel: int | None
+    program: Program, operators, neuron: Neuron, frames: int, known: dict, channels: list[int] | None
 ) -> Enumeration:
-    alone = isolate(program, operators, neuron.name, frames, channel)
+    alone = isolate(program, operators, neuron.name, frames, channels)
     key = (flatbuffer.write(alone), replace(neuron, name=""))
     if key not in known:
         known[key] = enumerate_cases(alone, neuron, frames, program.metadata["timesteps"])
@@ -210,22 +216,35 @@ def _proof(neuron: Neuron, method: str, tried: int, wrong: int, spikes, compared
 
 
 def enumerate_cases(alone: Program, neuron: Neuron, frames: int, timesteps: int) -> Enumeration:
-    """Runs an isolated layer on all its cases, on Program, on every installed runtime and as the equation."""
+    """Runs an isolated layer on all its cases, on Program, on every installed runtime and as the equation.
+
+    neuron: with one decay, or with one for each channel of the isolated layer.
+    """
     inputs = cases(frames)
+    expected = expected_spikes(np.repeat(inputs, timesteps // frames, axis=1), neuron)
+    if not isinstance(neuron.decay, Fraction):
+        inputs = np.repeat(inputs[..., None], len(neuron.decay), axis=-1)
     trace, exposed = alone.trace(inputs), runtimes.expose(flatbuffer.write(alone))
-    results = {name: runtime.run(exposed, inputs) for name, runtime in runtimes.installed().items()}
-    expected = recurrence(np.repeat(inputs, timesteps // frames, axis=1), neuron)
+    compared, unequal = {}, {}
+    for name, runtime in runtimes.installed().items():
+        result = runtime.run(exposed, inputs)
+        compared[name] = sum(values.size for values in result.values())
+        unequal[name] = sum(differing(values, trace[tensor]) for tensor, values in result.items())
     found = [_closest(trace, expected[:, t], t) for t in range(timesteps)]
     return Enumeration(
-        cases=inputs.shape[0] * inputs.shape[2],
-        compared={name: sum(values.size for values in result.values()) for name, result in results.items()},
-        differing={
-            name: sum(differing(values, trace[tensor]) for tensor, values in result.items())
-            for name, result in results.items()
-        },
+        cases=inputs.size // inputs.shape[1],
+        compared=compared,
+        differing=unequal,
         wrong=sum(wrong for wrong, _ in found),
         served=tuple(name for _, name in found),
     )
+
+
+def expected_spikes(currents: np.ndarray, neuron: Neuron) -> np.ndarray:
+    """`recurrence`, with a last axis for the decays where there are several."""
+    if isinstance(neuron.decay, Fraction):
+        return recurrence(currents, neuron)
+    return np.stack([recurrence(currents, replace(neuron, decay=decay)) for decay in neuron.decay], axis=-1)
 
 
 def _closest(trace: Mapping[str, np.ndarray], expected: np.ndarray, t: int) -> tuple[int, str]:
