@@ -9,10 +9,11 @@ import keras
 import numpy as np
 from keras import layers
 
+from ..exact import ExactDepthwiseConv2D
 from ..health import descendants
 
 TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
-DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
+DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D, ExactDepthwiseConv2D)
 
 
 @dataclass(frozen=True, eq=False)
