@@ -76,7 +76,7 @@ _MODULES = {
     "FastSigmoid": "surrogate",
 }
 
-_INNER = ("dynamics", "firing", "lif", "lif_cell", "parameters")
+_INNER = ("dynamics", "equations", "firing", "lif", "lif_cell", "mask", "memory", "parameters")
 _SOURCES = {f"{__name__}.{module}" for module in (*_MODULES.values(), *_INNER)}  # they import names from each other
 _imported: set[str] = set()  # Keras and sources, once their import is over
 

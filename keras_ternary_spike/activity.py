@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
-from . import recurrence
-from .dynamics import lif_step
-from .firing import Dynamics, listed
+from . import mask as masks
+from .firing import listed
 from .surrogate import PACKAGE
 
 RATES = ("layer", "neuron")
@@ -19,67 +18,39 @@ RATES = ("layer", "neuron")
 
 @dataclass(frozen=True)
 class Activity:
-    """What the neurons of a layer did, in tensors of shape `(batch, timesteps, *features)`.
+    """What the neurons of a layer did, in tensors of shape `(batch, timesteps, *features)`, in their own time.
+
+    Their time runs backwards in a layer that does, and has no masked timesteps: what counts of each sample stands at
+    the front, and zeros behind it.
 
     spikes: unscaled. membranes: before the reset, in units of the membrane.
     fired: |spike|, with a gradient also where there is none: d fired / d membrane is the surrogate's, towards the
         nearest threshold, so that a loss can wake a silent neuron.
+    mask: Boolean, `(batch, timesteps)`, which timesteps count, or None for all of them.
     """
 
     spikes: Any
     fired: Any
     membranes: Any
+    mask: Any = None
+
+    def mean(self, values: Any, axis: Any = None) -> Any:
+        """The mean of `(batch, timesteps, *features)` over axes, all by default, of what counts; 0 of nothing."""
+        if self.mask is None:
+            return ops.mean(values, axis=axis)
+        counted = masks.keep(ops.ones_like(values), self.mask)
+        return ops.sum(masks.keep(values, self.mask), axis=axis) / ops.maximum(ops.sum(counted, axis=axis), 1.0)
 
 
-def activity_of(spikes: Any, membranes: Any, *, signed: bool) -> Activity:
-    """The `Activity` of spikes that follow from membranes.
+def activity_of(spikes: Any, membranes: Any, *, signed: bool, mask: Any = None) -> Activity:
+    """The `Activity` of spikes and membranes, those of `lif_membranes`.
 
     signed: whether there are negative thresholds.
     """
+    if mask is not None:
+        spikes, membranes = masks.keep(spikes, mask), masks.keep(membranes, mask)
     towards = ops.stop_gradient(ops.sign(membranes)) if signed else 1.0
-    return Activity(spikes=spikes, fired=spikes * towards, membranes=membranes)
-
-
-def lif_activity(current: Any, state: Any = None, *, decay: Any, dynamics: Dynamics, **numbers: Any) -> Activity:
-    """The `Activity` of `lif_sequence` on the same arguments, in float32 or more, with the same gradients.
-
-    It costs another pass through the neurons.
-
-    Args:
-        current: `(batch, timesteps, *features)`.
-        state: `(batch, *features)`, the state before the first timestep. Default: None, zeros.
-        decay, dynamics, **numbers: those of `lif_sequence`.
-    """
-    current = ops.cast(current, keras.backend.result_type(current.dtype, "float32"))
-    state = ops.zeros_like(current[:, 0]) if state is None else ops.cast(state, current.dtype)
-    leak = ops.convert_to_tensor(decay, dtype=current.dtype)
-
-    def step(state, current):
-        membrane = leak * state + current
-        return lif_step(membrane, None, dynamics=dynamics, **numbers)[1], membrane
-
-    membranes, _ = over_time(step, state, current)
-    spikes, _ = lif_step(membranes, None, dynamics=dynamics, **numbers)
-    return activity_of(spikes, membranes, signed=dynamics.signed)
-
-
-def over_time(step: Callable[[Any, Any], tuple[Any, Any]], state: Any, sequences: Any) -> tuple[Any, Any]:
-    """`step(state, inputs) -> (state, output)` at every timestep, unrolled up to `UNROLL_LIMIT`, else in a loop.
-
-    Args:
-        step: its outputs have the shape of the state, as Keras's `scan` wants it on TensorFlow.
-
-    Returns:
-        The outputs, `(batch, timesteps, ...)`, and the last state.
-    """
-    if sequences.shape[1] is None or sequences.shape[1] > recurrence.UNROLL_LIMIT:
-        state, outputs = ops.scan(step, state, ops.moveaxis(sequences, 1, 0))
-        return ops.moveaxis(outputs, 0, 1), state
-    outputs = []
-    for inputs in ops.unstack(sequences, axis=1):
-        state, output = step(state, inputs)
-        outputs.append(output)
-    return ops.stack(outputs, axis=1), state
+    return Activity(spikes=spikes, fired=spikes * towards, membranes=membranes, mask=mask)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +107,7 @@ class FiringRateTarget(SpikeRegularizer):
             raise ValueError(f"`per` must be {listed(RATES)}. Received: per={self.per!r}")
 
     def __call__(self, activity: Activity) -> Any:
-        rates = ops.mean(activity.fired, axis=None if self.per == "layer" else (0, 1))
+        rates = activity.mean(activity.fired, axis=None if self.per == "layer" else (0, 1))
         return self.strength * ops.mean(ops.square(rates - self.target))
 
 
@@ -190,7 +161,7 @@ class MembraneCentring(SpikeRegularizer):
     """
 
     def __call__(self, activity: Activity) -> Any:
-        return self.strength * ops.mean(ops.square(ops.mean(activity.membranes, axis=(0, 1))))
+        return self.strength * ops.mean(ops.square(activity.mean(activity.membranes, axis=(0, 1))))
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -210,9 +181,11 @@ class TemporalMembranePotential(SpikeRegularizer):
     """
 
     def __call__(self, activity: Activity) -> Any:
-        membranes = activity.membranes
-        squares = ops.mean(ops.square(membranes), axis=(0, *range(2, len(membranes.shape))))
-        return self.strength * ops.mean(squares / ops.cumsum(ops.ones_like(squares)))
+        squares = ops.square(activity.membranes)
+        means = activity.mean(squares, axis=(0, *range(2, len(squares.shape))))
+        times = ops.ones_like(means)
+        counted = times if activity.mask is None else ops.cast(ops.any(activity.mask, axis=0), means.dtype)
+        return self.strength * ops.sum(means / ops.cumsum(times)) / ops.maximum(ops.sum(counted), 1.0)
 
 
 def get(identifier: Any) -> tuple[SpikeRegularizer, ...]:

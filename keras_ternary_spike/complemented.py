@@ -7,31 +7,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from . import activity
 from .cell import LIFCell
-from .dynamics import lif_step
 from .firing import listed
 from .layer import LIF
+from .memory import MEMORIES, Memory
 from .surrogate import PACKAGE
 
-MEMORIES = ("static", "dynamic")
 FACTORS = ("alpha", "beta", "gamma")
-
-
-def complemented_membrane(state: Any, complement: Any, current: Any, *, factors: Any, memory: str) -> tuple[Any, Any]:
-    """The membrane and the complement of one timestep; see `ComplementedTernaryLIFCell`.
-
-    Args:
-        state: what the reset left of the membrane, times the decay.
-        complement: of the timestep before.
-        factors: sigmoid of alpha, beta and gamma.
-    """
-    alpha, beta, gamma = factors
-    if memory == "static":
-        complement = alpha * ops.relu(complement) - beta * ops.relu(-complement) + gamma * state
-    else:
-        complement = alpha * complement + beta * ops.relu(state) - gamma * ops.relu(-state)
-    return complement + current, complement
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -79,26 +61,11 @@ class ComplementedTernaryLIFCell(LIFCell):
         )
 
     @property
-    def factors(self) -> tuple[Any, ...]:
-        """a, b and c of the equations, tensors in (0, 1)."""
-        return tuple(ops.sigmoid(ops.convert_to_tensor(weight)) for weight in (self.alpha, self.beta, self.gamma))
-
-    def integrate(self, current: Any, states: Any) -> tuple[Any, Any]:
-        """The membrane and the complement of one timestep."""
-        decay = ops.convert_to_tensor(self.numbers["decay"], dtype=current.dtype)
-        state, complement = states
-        return complemented_membrane(decay * state, complement, current, factors=self.factors, memory=self.memory)
-
-    def fire(self, membrane: Any, amplitude: Any = 1.0) -> tuple[Any, Any]:
-        """amplitude * spike and the membrane after the reset, with the surrogate's gradient."""
-        return lif_step(
-            membrane, None, amplitude=amplitude, dynamics=self.dynamics, threshold=self.numbers["threshold"]
-        )
-
-    def call(self, inputs: Any, states: Any, training: bool | None = None) -> tuple[Any, list[Any]]:
-        membrane, complement = self.integrate(inputs, states)
-        output, state = self.fire(membrane, self.amplitude)
-        return output, [state, complement]
+    def numbers(self) -> dict[str, Any]:
+        """As those of `TernaryLIFCell`, and the memory with its factors, tensors in (0, 1)."""
+        weights = (self.alpha, self.beta, self.gamma)
+        factors = tuple(ops.sigmoid(ops.convert_to_tensor(weight)) for weight in weights)
+        return {**super().numbers, "memory": Memory(self.memory, factors)}
 
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
         """Zeros, two tensors of shape `(batch_size, *features)`."""
@@ -112,7 +79,7 @@ class ComplementedTernaryLIFCell(LIFCell):
 class ComplementedTernaryLIF(LIF):
     """A layer of `ComplementedTernaryLIFCell` over a sequence, `(batch, timesteps, *features)`.
 
-    Differentiated step by step, with more memory than `TernaryLIF` takes; not exported. Train it with
+    One function with one hand-written gradient, compiled in training, as `TernaryLIF` is; not exported. Train it with
     `spike_regularizer=TemporalMembranePotential(...)`, the paper's.
 
     Args:
@@ -131,34 +98,6 @@ class ComplementedTernaryLIF(LIF):
 
     def _make_cell(self, **options: Any) -> LIFCell:
         return self.cell_class(self._memory, **options)
-
-    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
-        if initial_state is None and not self.stateful:
-            initial_state = [ops.zeros(()), ops.zeros(())]
-        return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
-
-    def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
-        current = ops.cast(sequences, self.cell.compute_dtype)
-        zeros = ops.zeros_like(current[:, 0])
-        states = [zeros + ops.cast(state, zeros.dtype) for state in keras.tree.flatten(initial_state)]
-        if mask is not None:
-            self._refuse_mask()
-            return keras.layers.RNN.inner_loop(self, current, states, mask, training)
-
-        def step(states, current):
-            membrane, complement = self.cell.integrate(current, (states[:, 0], states[:, 1]))
-            after = ops.stack([self.cell.fire(membrane)[1], complement], axis=1)
-            return after, ops.stack([membrane, complement], axis=1)
-
-        current = ops.flip(current, axis=1) if self.go_backwards else current
-        inner, states = activity.over_time(step, ops.stack(states, axis=1), current)
-        membranes = inner[:, :, 0]
-        spikes, _ = self.cell.fire(membranes)
-        if self.spike_regularizers:
-            did = activity.activity_of(spikes, membranes, signed=True)
-            self.add_loss(activity.penalty(self.spike_regularizers, did))
-        outputs = ops.cast(self.amplitude, spikes.dtype) * spikes
-        return outputs[:, -1], outputs, [states[:, 0], states[:, 1]]
 
     def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
         shape = super().compute_output_shape(sequences_shape)

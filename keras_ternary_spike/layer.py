@@ -50,7 +50,7 @@ class TernaryLIF(LIF):
             of them. Default: None.
         return_sequences: Boolean. Every timestep, or the last one only. Default: True.
         **kwargs: return_state, go_backwards, stateful, unroll and zero_output_for_mask as in
-            `keras.layers.RNN` (unroll matters to masked sequences only); name, dtype, trainable.
+            `keras.layers.RNN` (unroll changes nothing); name, dtype, trainable.
 
     Call arguments:
         sequences: current, `(batch, timesteps, *features)`.

@@ -10,7 +10,8 @@ import keras
 from keras import ops
 
 from . import activity, presets
-from .dynamics import DECAY, THRESHOLD, check_current, lif_sequence
+from . import mask as masks
+from .dynamics import DECAY, THRESHOLD, check_current, lif_membranes, lif_sequence
 from .lif_cell import LIFCell
 from .surrogate import Surrogate
 
@@ -148,38 +149,37 @@ class LIF(keras.layers.RNN):
         check_current(sequences)
         if initial_state is None and not self.stateful:
             # A scalar stands for zeros everywhere: a feature axis may have no fixed size, and real zeros cost time.
-            initial_state = [ops.zeros(())]
+            initial_state = [ops.zeros(()) for _ in self.cell.state_size]
         return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
 
     def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
-        """The sequence in one function, compiled in training; step by step, as Keras does it, where there is a mask."""
-        state = keras.tree.flatten(initial_state)[0]
-        given = len(state.shape) > 0
-        if mask is not None:
-            self._refuse_mask()
-            state = state if given else ops.zeros_like(sequences[:, 0], dtype=self.cell.compute_dtype)
-            return super().inner_loop(sequences, [state], mask, training)
-        sequences, state = ops.flip(sequences, axis=1) if self.go_backwards else sequences, state if given else None
-        if self.spike_regularizers:
-            did = activity.lif_activity(sequences, state, dynamics=self.cell.dynamics, **self.cell.numbers)
-            self.add_loss(activity.penalty(self.spike_regularizers, did))
-        outputs, state = lif_sequence(
-            sequences,
-            state,
-            amplitude=self.amplitude,
-            dynamics=self.cell.dynamics,
-            return_state=self.return_state or self.stateful,
-            fuse=bool(training),
-            **self.cell.numbers,
-        )
-        return outputs[:, -1], outputs, [] if state is None else [state]
+        """The sequence in one function, compiled in training."""
+        states = keras.tree.flatten(initial_state)
+        state = states if len(states[0].shape) else None
+        if self.go_backwards:
+            sequences, mask = ops.flip(sequences, axis=1), mask if mask is None else ops.flip(mask, axis=1)
+        options = {"dynamics": self.cell.dynamics, "fuse": bool(training), **self.cell.numbers}
+        options["return_state"] = self.return_state or self.stateful
+        if mask is not None or self.spike_regularizers:
+            outputs, state = self._observed(sequences, state, mask, options)
+        else:
+            outputs, state = lif_sequence(sequences, state, amplitude=self.amplitude, **options)
+        return outputs[:, -1], outputs, [] if state is None else keras.tree.flatten(state)
 
-    def _refuse_mask(self) -> None:
+    def _observed(self, current: Any, state: Any, mask: Any, options: dict[str, Any]) -> tuple[Any, Any]:
+        """`lif_sequence` with a mask, or for regularizers, which see spikes and membranes of the same pass."""
+        if mask is None:
+            spikes, membranes, state = lif_membranes(current, state, **options)
+        else:
+            mask = ops.cast(mask, "bool")
+            spikes, membranes, state = masks.lif_masked(current, state, mask, **options)
         if self.spike_regularizers:
-            raise ValueError(
-                f"A `spike_regularizer` needs sequences without a mask. Received: layer {self.name!r} with one. Cut "
-                "the sequences to one length, or use no regularizer."
-            )
+            front = None if mask is None else masks.front(mask)
+            did = activity.activity_of(spikes, membranes, signed=self.cell.dynamics.signed, mask=front)
+            self.add_loss(activity.penalty(self.spike_regularizers, did))
+        if mask is not None:
+            spikes = masks.spread(spikes, mask, zero=self.zero_output_for_mask)
+        return ops.cast(ops.cast(self.amplitude, spikes.dtype) * spikes, current.dtype), state
 
     def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
         state_shape = (sequences_shape[0], *sequences_shape[2:])

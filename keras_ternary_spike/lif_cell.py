@@ -121,8 +121,9 @@ class LIFCell(keras.layers.Layer):
         return shape
 
     def call(self, inputs: Any, states: Any, training: bool | None = None) -> tuple[Any, list[Any]]:
-        output, state = lif_step(inputs, states[0], amplitude=self.amplitude, dynamics=self.dynamics, **self.numbers)
-        return output, [state]
+        state = states[0] if len(self.state_size) == 1 else states
+        output, state = lif_step(inputs, state, amplitude=self.amplitude, dynamics=self.dynamics, **self.numbers)
+        return output, keras.tree.flatten(state)
 
     def fit_amplitude(self, currents: Any, spikes: Any) -> None:
         """Set the amplitude to the least-squares fit of currents by amplitude * spikes, where there are spikes.

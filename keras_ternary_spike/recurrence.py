@@ -1,55 +1,52 @@
 """The recurrence over time, forward and backward, with one gradient for the whole sequence.
 
-Shapes: current, outputs and membranes `(batch, timesteps, *features)`; state `(batch, *features)`;
-amplitude, decay and threshold broadcast against the features.
+Shapes: current, outputs and membranes `(batch, timesteps, *features)`; the past, what a timestep starts from,
+`(batch, *features)` each; amplitude, decay, threshold and factors broadcast against the features.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from keras import ops
 
 from . import gradient, looped, unrolled
+from .equations import Equations
+from .memory import Memory
 
 UNROLL_LIMIT = 32
 FUSION_DEPTH = 4
 WALL_DISTANCE = 2
 
 
-class Numbers(NamedTuple):
-    """The neuron's numbers, each a float or a tensor that broadcasts against the features."""
-
-    amplitude: Any
-    decay: Any
-    threshold: Any
-
-
 @dataclass(frozen=True)
 class Recurrence:
     """What is known of a recurrence before its tensors. These are, in this order:
 
-        current, amplitude, and where it has them state, decay and threshold.
+        current, amplitude, and where it has them the past, decay, threshold and the memory's factors.
 
     Args:
         dynamics: `keras_ternary_spike.dynamics.Dynamics`.
+        memory: the kind of `Memory`, None for none.
         unroll: whether the graph holds every timestep; otherwise it holds a loop.
         decay: Float, a tuple of one for each channel, or None where it is one of the tensors.
         threshold: likewise.
-        given_state: whether the state before the first timestep is one of the tensors; otherwise it is zero.
-        return_state: whether the last state is an output beside amplitude * spike.
+        pasts: how many tensors the past before the first timestep is; 0 for zeros.
+        return_membranes, return_past: whether these are outputs behind amplitude * spike.
         fused: whether a compiler will fuse it: membranes are then computed again in the backward pass instead
             of saved, and walls part the chain of timesteps.
     """
 
     dynamics: Any = field(compare=False)
+    memory: str | None
     unroll: bool
     decay: float | tuple[float, ...] | None
     threshold: float | tuple[float, ...] | None
-    given_state: bool
-    return_state: bool
+    pasts: int
+    return_membranes: bool
+    return_past: bool
     fused: bool
     # Surrogates of different meaning may compare equal: what is compiled belongs to one object.
     identity: int = field(init=False)
@@ -58,77 +55,45 @@ class Recurrence:
         object.__setattr__(self, "identity", id(self.dynamics))
 
     def forward(self, *tensors: Any) -> tuple[tuple[Any, ...], Any]:
-        """(outputs,) or (outputs, last state), and the membranes to save, None if fused."""
-        outputs, state, membranes = self._advance(tensors)
-        return ((outputs, state) if self.return_state else (outputs,)), None if self.fused else membranes
+        """(outputs, membranes, *past), as far as they are to be returned, and what to save, None if fused."""
+        equations, current, past = self._named(tensors)
+        spikes, past, steps = self._advance(equations, current, past)
+        outputs = [equations.amplitude * spikes]
+        if self.return_membranes:
+            outputs.append(ops.stack([step[0] for step in steps], axis=1) if self.unroll else steps[0])
+        return (*outputs, *(past if self.return_past else ())), None if self.fused else steps
 
-    def backward(self, tensors: Sequence[Any], membranes: Any, upstream: Sequence[Any]) -> tuple[Any, ...]:
+    def backward(self, tensors: Sequence[Any], steps: Any, upstream: Sequence[Any]) -> tuple[Any, ...]:
         """Gradients of `tensors` from those of the outputs."""
-        current, state, numbers = self._named(tensors)
-        grad_outputs, grad_last = (*upstream, None)[:2]
-        membranes = self._advance(tensors)[2] if self.fused else membranes
-        if self.unroll:
-            wall = self._wall(current, numbers.amplitude)
-            retreated = unrolled.retreat(self.dynamics, wall, membranes, numbers, grad_outputs, grad_last)
-        else:
-            retreated = looped.retreat(self.dynamics, membranes, numbers, grad_outputs, grad_last)
-        grad_current, grad_state, grad_amplitude = retreated
-        gradients = [grad_current, _sum_to(grad_amplitude, numbers.amplitude)]
-        if self.given_state:
-            gradients.append(grad_state)
-        membranes = ops.stack(membranes, axis=1) if self.unroll else membranes
-        if self.decay is None:
-            grad_decay = grad_current * self._states_before(membranes, state, numbers.threshold)
-            gradients.append(_sum_to(grad_decay, numbers.decay))
-        if self.threshold is None:
-            grad_threshold = self._threshold_terms(membranes, numbers, grad_outputs, grad_last, grad_current)
-            gradients.append(_sum_to(grad_threshold, numbers.threshold))
-        return tuple(gradients)
+        equations, current, past = self._named(tensors)
+        steps = self._advance(equations, current, past)[2] if self.fused else steps
+        grad_outputs, *others = upstream
+        grad_membranes = others.pop(0) if self.return_membranes else None
+        retreat, *wall = (unrolled.retreat, self._wall(equations, current)) if self.unroll else (looped.retreat,)
+        arguments = (equations, *wall, steps, past, grad_outputs, grad_membranes, tuple(others))
+        grad_current, grad_past, (amplitude, decay, threshold, *factors) = retreat(*arguments)
+        wanted = (self.decay is None, self.threshold is None, *(True for _ in factors))
+        numbers = [term for term, want in zip((decay, threshold, *factors), wanted, strict=True) if want]
+        gradients = map(_sum_to, [amplitude, *numbers], [tensors[1], *tensors[2 + self.pasts :]])
+        grad_amplitude, *grad_numbers = gradients
+        return grad_current, grad_amplitude, *grad_past[: self.pasts], *grad_numbers
 
-    def _advance(self, tensors: Sequence[Any]) -> tuple[Any, Any, Any]:
-        current, state, numbers = self._named(tensors)
+    def _advance(self, equations: Equations, current: Any, past: tuple[Any, ...]) -> tuple[Any, Any, Any]:
         if self.unroll:
-            wall = self._wall(current, numbers.amplitude)
-            return unrolled.advance(self.dynamics, wall, current, state, numbers)
-        return looped.advance(self.dynamics, current, state, numbers)
+            return unrolled.advance(equations, self._wall(equations, current), current, past)
+        return looped.advance(equations, current, past)
 
-    def _named(self, tensors: Sequence[Any]) -> tuple[Any, Any, Numbers]:
-        """Current, the first state or None, and the numbers."""
+    def _named(self, tensors: Sequence[Any]) -> tuple[Equations, Any, tuple[Any, ...]]:
+        """The equations with their numbers, current, and the first past."""
         current, amplitude, *rest = tensors
-        state = rest.pop(0) if self.given_state else None
-        decay, threshold = (
-            rest.pop(0) if number is None else _constant(number, current.dtype)
-            for number in (self.decay, self.threshold)
-        )
-        return current, state, Numbers(amplitude, decay, threshold)
+        past, rest = tuple(rest[: self.pasts]), list(rest[self.pasts :])
+        fixed = (self.decay, self.threshold)
+        decay, threshold = (rest.pop(0) if number is None else _constant(number, current.dtype) for number in fixed)
+        memory = None if self.memory is None else Memory(self.memory, tuple(rest))
+        trained = (number is None for number in fixed)
+        return Equations(self.dynamics, amplitude, decay, threshold, memory, *trained), current, past
 
-    def _states_before(self, membranes: Any, state: Any, threshold: Any) -> Any:
-        """The state that each timestep starts from, `(batch, timesteps, *features)`."""
-        states = self.dynamics.carry(membranes, self.dynamics.fire(membranes, threshold), threshold)
-        first = ops.zeros_like(states[:, :1]) if state is None else ops.expand_dims(state, 1)
-        return ops.concatenate([first, states[:, :-1]], axis=1)
-
-    def _threshold_terms(
-        self, membranes: Any, numbers: Numbers, grad_outputs: Any, grad_last: Any, grad_current: Any
-    ) -> Any:
-        """Gradient of each neuron's threshold at each timestep, `(batch, timesteps, *features)`.
-
-        Spikes depend on membrane / threshold: d spike / d threshold = -membrane / threshold * d spike / d membrane.
-        """
-        amplitude, decay, threshold = numbers
-        last = ops.zeros_like(membranes[:, 0]) if grad_last is None else grad_last
-        grad_states = ops.concatenate([decay * grad_current[:, 1:], ops.expand_dims(last, 1)], axis=1)
-        spikes = self.dynamics.fire(membranes, threshold)
-        slope = self.dynamics.spike_slope(membranes, threshold)
-        by_membrane = grad_outputs * amplitude * slope
-        by_reset = self.dynamics.reset_slope(membranes, spikes, slope, threshold)
-        if by_reset is not None:
-            by_membrane = by_membrane + grad_states * by_reset
-        terms = -(membranes / threshold) * by_membrane
-        taken_off = self.dynamics.taken_off_slope(spikes)
-        return terms if taken_off is None else terms + grad_states * taken_off
-
-    def _wall(self, current: Any, amplitude: Any) -> Callable[[Any, int], Any]:
+    def _wall(self, equations: Equations, current: Any) -> Callable[[Any, int], Any]:
         """wall(tensor, timestep): the tensor, behind a wall at every second timestep of a long fused sequence.
 
         XLA fuses the chain of timesteps into each of its consumers anew, so that time would grow with the square
@@ -137,29 +102,31 @@ class Recurrence:
         """
         if not self.fused or current.shape[1] <= FUSION_DEPTH:
             return lambda tensor, timestep: tensor
-        one = ops.sum(amplitude) * 0.0 + 1.0
+        one = ops.sum(equations.amplitude) * 0.0 + 1.0
         return lambda tensor, timestep: tensor if timestep % WALL_DISTANCE else tensor / one
 
 
 def run(
     dynamics: Any,
     current: Any,
-    state: Any,
+    past: tuple[Any, ...],
     amplitude: Any,
     decay: Any,
     threshold: Any,
+    memory: Memory | None = None,
     *,
-    return_state: bool,
+    return_membranes: bool = False,
+    return_past: bool,
     fuse: bool,
-) -> tuple[Any, Any]:
-    """amplitude * spike at every timestep, and the last state or None, with gradients for all tensors.
+) -> tuple[Any, Any, tuple[Any, ...]]:
+    """amplitude * spike at every timestep, the membranes or None, and the last past or (), with gradients for all.
 
     Up to `UNROLL_LIMIT` timesteps the graph is unrolled; beyond, or where their number is not known,
     it is a loop whose size does not depend on them. Where functions are compiled, it is a chain of calls of one
     compiled function instead, each for as many timesteps.
 
     Args:
-        state: None for zeros.
+        past: () for zeros; (state,); with a memory (state, complement).
         decay, threshold: Python floats, and tuples of them, have no gradient.
         fuse: whether forward and backward may each become one compiled function. They do so where the backend
             can, and every size but the batch's is known.
@@ -168,24 +135,33 @@ def run(
     unroll = timesteps is not None and timesteps <= UNROLL_LIMIT
     fusible = fuse and None not in (timesteps, *features) and gradient.can_fuse()
     if fusible and not unroll and gradient.compiles_functions():
-        outputs, state = _in_chunks(dynamics, current, state, amplitude, decay, threshold)
-        return outputs, state if return_state else None
-    fused = fusible and unroll
+        numbers = (amplitude, decay, threshold, memory)
+        outputs, membranes, past = _in_chunks(dynamics, current, past, *numbers, return_membranes=return_membranes)
+        return outputs, membranes, past if return_past else ()
     fixed = [number if isinstance(number, float | tuple) else None for number in (decay, threshold)]
-    recurrence = Recurrence(dynamics, unroll, *fixed, state is not None, return_state, fused)
-    optional = [state, *(tensor for tensor, number in zip((decay, threshold), fixed, strict=True) if number is None)]
-    outputs = gradient.call(recurrence, [current, amplitude, *(tensor for tensor in optional if tensor is not None)])
-    return (*outputs, None)[:2]
+    trained = [tensor for tensor, number in zip((decay, threshold), fixed, strict=True) if number is None]
+    kind, factors = memory or (None, ())
+    recurrence = Recurrence(
+        dynamics, kind, unroll, *fixed, len(past), return_membranes, return_past, fused=fusible and unroll
+    )
+    outputs, *others = gradient.call(recurrence, [current, amplitude, *past, *trained, *factors])
+    return outputs, others.pop(0) if return_membranes else None, tuple(others)
 
 
-def _in_chunks(dynamics: Any, current: Any, state: Any, *numbers: Any) -> tuple[Any, Any]:
-    """`run` on `UNROLL_LIMIT` timesteps after another, each with the state that the ones before have left."""
-    outputs, ends = [], range(UNROLL_LIMIT, current.shape[1], UNROLL_LIMIT)
-    state = ops.zeros_like(current[:, 0]) if state is None else state
+def _in_chunks(
+    dynamics: Any, current: Any, past: tuple[Any, ...], *numbers: Any, return_membranes: bool
+) -> tuple[Any, Any, tuple[Any, ...]]:
+    """`run` on `UNROLL_LIMIT` timesteps after another, each with the past that the ones before have left."""
+    outputs, membranes, ends = [], [], range(UNROLL_LIMIT, current.shape[1], UNROLL_LIMIT)
+    past = past or (ops.zeros_like(current[:, 0]),) * (1 if numbers[-1] is None else 2)
     for chunk in ops.split(current, list(ends), axis=1):
-        output, state = run(dynamics, chunk, state, *numbers, return_state=True, fuse=True)
+        output, membrane, past = run(
+            dynamics, chunk, past, *numbers, return_membranes=return_membranes, return_past=True, fuse=True
+        )
         outputs.append(output)
-    return ops.concatenate(outputs, axis=1), state
+        membranes.append(membrane)
+    joined = ops.concatenate(membranes, axis=1) if return_membranes else None
+    return ops.concatenate(outputs, axis=1), joined, past
 
 
 def _constant(number: float | tuple[float, ...], dtype: Any) -> Any:
@@ -194,7 +170,9 @@ def _constant(number: float | tuple[float, ...], dtype: Any) -> Any:
 
 
 def _sum_to(values: Any, parameter: Any) -> Any:
-    """Sum over the axes along which `parameter` was broadcast to the shape of `values`."""
+    """Sum over the axes along which `parameter` was broadcast to the shape of `values`; None stands for zeros."""
+    if values is None:
+        return ops.zeros_like(parameter)
     leading = len(values.shape) - len(parameter.shape)
     single = [leading + axis for axis, size in enumerate(parameter.shape) if size == 1]
     return ops.reshape(ops.sum(values, axis=(*range(leading), *single)), parameter.shape)

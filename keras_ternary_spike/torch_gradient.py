@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import torch
 
 
 class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, recurrence: Any, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        outputs, membranes = recurrence.forward(*tensors)
-        context.recurrence, context.listed = recurrence, isinstance(membranes, list)
-        membranes = membranes if context.listed else [membranes]
-        context.save_for_backward(*tensors, *membranes)
+        outputs, saved = recurrence.forward(*tensors)
+        context.recurrence, context.structure = recurrence, keras.tree.map_structure(id, saved)
+        context.save_for_backward(*tensors, *keras.tree.flatten(saved))
         context.count = len(tensors)
         return outputs
 
     @staticmethod
     def backward(context: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        tensors, membranes = context.saved_tensors[: context.count], context.saved_tensors[context.count :]
-        membranes = list(membranes) if context.listed else membranes[0]
-        return (None, *context.recurrence.backward(tensors, membranes, upstream))
+        tensors, saved = context.saved_tensors[: context.count], context.saved_tensors[context.count :]
+        saved = keras.tree.pack_sequence_as(context.structure, saved)
+        return (None, *context.recurrence.backward(tensors, saved, upstream))
 
 
 def call(recurrence: Any, tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:

@@ -9,37 +9,50 @@ from typing import Any
 
 from keras import ops
 
+from .equations import Equations, Moment
 
-def advance(dynamics: Any, wall: Any, current: Any, state: Any, numbers: Any) -> tuple[Any, Any, Any]:
-    """amplitude * spike, the last state, and the membranes, a list over timesteps."""
-    amplitude, decay, threshold = numbers
-    membranes, spikes = [], []
+
+def advance(equations: Equations, wall: Any, current: Any, past: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+    """Spikes, the last past, and of each timestep the membrane and what spikes do not clear, a list of tuples."""
+    steps, spikes = [], []
     for timestep, membrane in enumerate(ops.unstack(current, axis=1)):
-        membrane = wall(membrane if state is None else decay * state + membrane, timestep)
-        spike = dynamics.fire(membrane, threshold)
-        state = dynamics.carry(membrane, spike, threshold)
-        membranes.append(membrane)
+        membrane, kept = equations.integrate(past, membrane)
+        membrane, *kept = (wall(tensor, timestep) for tensor in (membrane, *kept))
+        spike, state = equations.fire(membrane)
+        past = (state, *kept)
+        steps.append((membrane, *kept))
         spikes.append(spike)
-    return amplitude * ops.stack(spikes, axis=1), state, membranes
+    return ops.stack(spikes, axis=1), past, steps
 
 
 def retreat(
-    dynamics: Any, wall: Any, membranes: Any, numbers: Any, grad_outputs: Any, grad_state: Any
+    equations: Equations, wall: Any, steps: Any, past: Any, grad_outputs: Any, grad_membranes: Any, grad_past: Any
 ) -> tuple[Any, Any, Any]:
-    """Gradients of current and of the first state, and `(batch, *features)`, whose sum is amplitude's."""
-    amplitude, decay, threshold = numbers
-    spikes = [dynamics.fire(membrane, threshold) for membrane in membranes]
-    grad_outputs, grad_current, grad_amplitude = ops.unstack(grad_outputs, axis=1), [], None
-    for timestep in reversed(range(len(membranes))):
-        membrane, spike, grad_output = membranes[timestep], spikes[timestep], grad_outputs[timestep]
-        slope = dynamics.spike_slope(membrane, threshold)
-        grad_membrane = grad_output * amplitude * slope
+    """Gradients of current and of the first past, and `Equations.terms`, summed over timesteps."""
+    fired = [equations.fire(membrane) for membrane, *_ in steps]
+    pasts = [past, *((state, *kept) for (_, state), (_, *kept) in zip(fired[:-1], steps[:-1], strict=True))]
+    grad_outputs, grad_current, terms = ops.unstack(grad_outputs, axis=1), [], None
+    grad_membranes = grad_membranes if grad_membranes is None else ops.unstack(grad_membranes, axis=1)
+    for timestep in reversed(range(len(steps))):
+        membrane, spike, grad_output = steps[timestep][0], fired[timestep][0], grad_outputs[timestep]
+        slope, carry_slope = equations.slopes(membrane, spike)
+        grad_membrane = grad_output * equations.amplitude * slope
+        if grad_membranes is not None:
+            grad_membrane = grad_membrane + grad_membranes[timestep]
+        grad_state, *grad_kept = grad_past or (None,)
         if grad_state is not None:
-            carry_slope = dynamics.carry_slope(membrane, spike, slope, threshold)
             grad_membrane = grad_membrane + grad_state * carry_slope
         grad_membrane = wall(grad_membrane, timestep)
-        grad_state = decay * grad_membrane
         grad_current.append(grad_membrane)
-        term = grad_output * spike
-        grad_amplitude = term if grad_amplitude is None else grad_amplitude + term
-    return ops.stack(grad_current[::-1], axis=1), grad_state, grad_amplitude
+        grad_drive = wall(grad_membrane + grad_kept[0], timestep) if grad_kept else grad_membrane
+        moment = Moment(pasts[timestep], membrane, spike, slope, grad_output, grad_state, grad_drive)
+        terms = _added(terms, equations.terms(moment))
+        if moment.past:
+            grad_past = tuple(by_past * grad_drive for by_past in equations.past_slopes(moment.past))
+    return ops.stack(grad_current[::-1], axis=1), grad_past, terms
+
+
+def _added(sums: list[Any] | None, terms: list[Any]) -> list[Any]:
+    """Sums and terms, with None for 0."""
+    pairs = zip(sums or [None] * len(terms), terms, strict=True)
+    return [total if term is None else term if total is None else total + term for total, term in pairs]

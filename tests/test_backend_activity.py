@@ -12,8 +12,10 @@ from keras_ternary_spike import (
     TemporalMembranePotential,
     TernaryLIF,
     TernaryLIFCell,
+    recurrence,
 )
-from keras_ternary_spike.activity import lif_activity
+from keras_ternary_spike.activity import activity_of
+from keras_ternary_spike.dynamics import lif_membranes
 from keras_ternary_spike.firing import Dynamics
 
 DECAY, THRESHOLD = 0.25, 0.5
@@ -65,6 +67,12 @@ def gradient(function, value):
     return tape.gradient(loss, value).numpy()
 
 
+def lif_activity(current, levels="ternary"):
+    dynamics = Dynamics(levels=levels)
+    spikes, membranes, _ = lif_membranes(current, decay=DECAY, threshold=THRESHOLD, dynamics=dynamics)
+    return activity_of(spikes, membranes, signed=dynamics.signed)
+
+
 def rate_target(membranes, spikes):
     rate, count = np.abs(spikes).mean(), spikes.size
     return 3 * (rate - 0.2) ** 2, np.full_like(spikes, 3 * 2 * (rate - 0.2) / count), 0 * membranes
@@ -111,7 +119,7 @@ def test_losses_and_gradients_are_those_of_numpy(case, levels, rng):
     loss, grad_fired, grad_membranes = expected(membranes, spikes)
 
     def function(current):
-        return regularizer(lif_activity(current, decay=DECAY, threshold=THRESHOLD, dynamics=Dynamics(levels=levels)))
+        return regularizer(lif_activity(current, levels))
 
     computed = function(ops.convert_to_tensor(current.astype("float32")))
     assert float(computed) == pytest.approx(loss, rel=1e-5)
@@ -123,14 +131,13 @@ def test_losses_and_gradients_are_those_of_numpy(case, levels, rng):
 def test_a_loop_gives_what_the_unrolled_sequence_gives(rng):
     current = rng.normal(0, 0.7, (2, 40, 3))
     membranes, spikes = numpy_neuron(current)
-    options = {"decay": DECAY, "threshold": THRESHOLD, "dynamics": Dynamics()}
-    activity = lif_activity(ops.convert_to_tensor(current.astype("float32")), **options)
+    activity = lif_activity(ops.convert_to_tensor(current.astype("float32")))
     np.testing.assert_allclose(ops.convert_to_numpy(activity.membranes), membranes, atol=1e-6)
     np.testing.assert_array_equal(ops.convert_to_numpy(activity.fired), np.abs(spikes))
     weights = rng.normal(size=(2, 40, 3)).astype("float32")
 
     def function(current):
-        return ops.sum(lif_activity(current, **options).fired * ops.convert_to_tensor(weights))
+        return ops.sum(lif_activity(current).fired * ops.convert_to_tensor(weights))
 
     expected = numpy_gradient(membranes, spikes, weights, 0 * membranes)
     np.testing.assert_allclose(gradient(function, current), expected, atol=1e-5)
@@ -195,10 +202,74 @@ def test_regularizers_are_saved_with_the_model(rng, tmp_path):
     assert TernaryLIF.from_config(TernaryLIF().get_config()).spike_regularizers == ()
 
 
-def test_a_mask_is_refused(rng):
-    layer = TernaryLIF(spike_regularizer=MembraneCentring(), name="lif")
-    with pytest.raises(ValueError, match=r"needs sequences without a mask. Received: layer 'lif' with one. Cut"):
-        layer(rng.normal(size=SHAPE), mask=np.ones((4, 3), bool))
+def masked_loss(case, fired, membranes, counts):
+    """The loss of what counts, from its definition: the first `counts[sample]` timesteps of each sample."""
+    values = [np.concatenate([array[b, :count] for b, count in enumerate(counts)]) for array in (fired, membranes)]
+    if case == "rate_target":
+        return 3 * (values[0].mean() - 0.2) ** 2
+    if case == "rate_target_per_neuron":
+        return ((values[0].mean(0) - 0.2) ** 2).mean()
+    if case == "budget":
+        return (9 * values[0].sum() / len(counts) / 20 - 1) ** 2
+    if case == "centring":
+        return 0.5 * (values[1].mean(0) ** 2).mean()
+    steps = [(membranes[counts > t, t] ** 2).mean() / (t + 1) for t in range(counts.max())]
+    return 2 * np.mean(steps)
+
+
+def differences(function, array):
+    """Central differences of a scalar function."""
+    slopes, step = np.zeros_like(array), 1e-4
+    for index in np.ndindex(array.shape):
+        ends = [array.copy(), array.copy()]
+        ends[0][index], ends[1][index] = array[index] + step, array[index] - step
+        slopes[index] = (function(ends[0]) - function(ends[1])) / (2 * step)
+    return slopes
+
+
+MASK = np.array([[1, 0, 1, 1, 0], [0, 0, 1, 0, 0], [1, 1, 1, 1, 0], [0, 1, 1, 1, 0]], bool)
+
+
+@pytest.mark.parametrize("go_backwards", [False, True])
+@pytest.mark.parametrize("case", CASES)
+def test_masked_timesteps_count_neither_in_losses_nor_in_gradients(case, go_backwards, rng):
+    current, counts = rng.normal(0.1, 0.9, (4, 5, 3)), MASK.sum(1)
+    current[~MASK] = np.nan
+    seen, mask = (array[:, ::-1] if go_backwards else array for array in (current, MASK))
+    front = np.arange(5) < counts[:, None]
+    moved = np.zeros_like(current)
+    moved[front] = seen[mask]
+    membranes, spikes = numpy_neuron(moved)
+    fired = np.abs(spikes)
+    expected = masked_loss(case, fired, membranes, counts)
+    grad_fired = differences(lambda fired: masked_loss(case, fired, membranes, counts), fired)
+    grad_membranes = differences(lambda membranes: masked_loss(case, fired, membranes, counts), membranes)
+    grad_moved, grad_seen = numpy_gradient(membranes, spikes, grad_fired, grad_membranes), np.zeros_like(current)
+    grad_seen[mask] = grad_moved[front]
+    layer = TernaryLIF(go_backwards=go_backwards, spike_regularizer=CASES[case][0])
+
+    def function(current):
+        layer(current, mask=ops.convert_to_tensor(MASK))
+        return layer.losses[-1]
+
+    assert expected > 0 and np.any(grad_seen)
+    assert float(function(ops.convert_to_tensor(current.astype("float32")))) == pytest.approx(expected, rel=1e-5)
+    wanted = grad_seen[:, ::-1] if go_backwards else grad_seen
+    np.testing.assert_allclose(gradient(function, current), wanted, atol=1e-5)
+
+
+def test_a_batch_that_is_masked_altogether_costs_nothing():
+    layer = TernaryLIF(spike_regularizer=[MembraneCentring(), TemporalMembranePotential()])
+    layer(np.ones((2, 3, 4), "float32"), mask=np.zeros((2, 3), bool))
+    assert float(layer.losses[-1]) == 0
+
+
+def test_spikes_and_losses_come_from_one_pass(rng, monkeypatch):
+    calls = []
+    run = recurrence.run
+    monkeypatch.setattr(recurrence, "run", lambda *given, **options: calls.append(options) or run(*given, **options))
+    TernaryLIF(spike_regularizer=[FiringRateTarget(target=0.1), MembraneCentring()])(rng.normal(size=SHAPE))
+    assert len(calls) == 1 and calls[0]["return_membranes"]
 
 
 BAD = {
