@@ -137,6 +137,27 @@ def test_cell_steps_and_masks_agree_with_the_layer(rng):
         np.testing.assert_array_equal(ops.convert_to_numpy(ops.stop_gradient(computed)), outputs)
 
 
+@pytest.mark.parametrize("memory", ["static", "dynamic"])
+def test_a_masked_timestep_leaves_both_states_as_they_are(memory, rng):
+    current = rng.normal(0, 0.6, (3, 5, 2)).astype("float32")
+    mask = np.array([[1, 0, 1, 1, 0], [0, 1, 1, 0, 0], [0, 0, 0, 0, 0]])
+    given = [rng.normal(size=(3, 2)).astype("float32") for _ in range(2)]
+    layer = built(memory, current.shape, return_state=True)
+    computed = layer(current, initial_state=list(map(ops.convert_to_tensor, given)), mask=mask.astype(bool))
+    outputs, *last = (ops.convert_to_numpy(ops.stop_gradient(value)) for value in computed)
+    assert np.all(outputs[2] == 0) and np.all(outputs[1, 0] == 0)
+    for state, before in zip(last, given, strict=True):
+        np.testing.assert_array_equal(state[2], before[2])
+    for sample in (0, 1):
+        alone = [ops.convert_to_tensor(state[sample : sample + 1]) for state in given]
+        kept, *wanted = layer(current[sample : sample + 1, mask[sample] == 1], initial_state=alone)
+        kept, *wanted = (ops.convert_to_numpy(ops.stop_gradient(value))[0] for value in (kept, *wanted))
+        np.testing.assert_array_equal(outputs[sample, mask[sample] == 1], kept)
+        for state, other in zip(last, wanted, strict=True):
+            np.testing.assert_allclose(state[sample], other, atol=1e-6)
+    np.testing.assert_array_equal(outputs[0, 1], outputs[0, 0])
+
+
 def test_its_regularizer_sees_its_membranes(rng):
     current = rng.normal(0, 0.6, (2, 3, 4)).astype("float32")
     layer = built("dynamic", current.shape, spike_regularizer=TemporalMembranePotential(strength=2.0))

@@ -210,7 +210,7 @@ def test_importing_the_package_stays_light():
 
 MODULES = (
     *("dynamics", "surrogate", "recurrence", "firing", "parameters", "cell", "layer", "adaptation", "health"),
-    "timesteps",
+    *("timesteps", "equations", "mask", "memory", "unrolled"),
 )
 
 
