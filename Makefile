@@ -26,7 +26,7 @@ demo: $(VENV)/.installed-examples
 	$(RUN) examples/train_and_export.py $(ARGS)
 
 test: $(VENV)/.installed-test
-	$(RUN) -m pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
+	$(RUN) -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-backends: $(VENV)/jax/.installed $(VENV)/torch/.installed $(VENV)/.installed-test
 	set -e; for backend in jax torch; do KERAS_BACKEND=$$backend TENSORFLOW_PYTHON="$(abspath $(RUN))" \

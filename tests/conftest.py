@@ -1,8 +1,11 @@
-"""Shared fixtures. Quiet TensorFlow, everything seeded."""
+"""Shared fixtures. Quiet TensorFlow, everything seeded, one thread for each of several test processes."""
 
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if "PYTEST_XDIST_WORKER" in os.environ:  # the processes share the cores already
+    for threads in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(threads, "1")
 
 import keras
 import numpy as np

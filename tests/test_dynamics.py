@@ -116,7 +116,7 @@ def assert_equals_numpy(rng, timesteps, decay, dynamics, function=lif_sequence, 
         np.testing.assert_allclose(ours, expected, rtol=2e-5, atol=2e-5)
 
 
-@pytest.mark.parametrize("timesteps", range(1, 9))
+@pytest.mark.parametrize("timesteps", [1, 2, 5, 8])
 @pytest.mark.parametrize("decay", [0.0, 0.25, 1.0])
 @pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
 @pytest.mark.parametrize("detach_reset", [False, True])
