@@ -10,6 +10,7 @@ Flash: the file; the file with gzip; what Vela, for Ethos-U55, makes of weights,
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,15 +52,35 @@ def callbacks(name: str, model: keras.Model, steps: int) -> list[keras.callbacks
     """Those that make the variant `name` in a training of `steps` batches."""
     pruning = max(1, int(PRUNING_SHARE * steps))
     frequency = -(-pruning // PRUNING_STEPS)
-    schedule = PolynomialDecay(0.0, SPARSITY, 0, pruning - pruning % frequency, frequency=frequency)
+
+    def schedule(share: float) -> PolynomialDecay:
+        return PolynomialDecay(0.0, share, 0, pruning - pruning % frequency, frequency=frequency)
+
+    names = [kernel.name for kernel in find_kernels(model)]
     makers: dict[str, Callable[[], list[keras.callbacks.Callback]]] = {
         "float": lambda: [],
-        "2:4": lambda: [Prune(schedule, (2, 4))],
-        "80 %": lambda: [Prune(schedule)],
+        "2:4": lambda: [Prune(schedule(0.5), (2, 4))],
+        "80 %": lambda: [Prune(schedule(share), layers=[layer]) for layer, share in shares(model).items()],
         # The first kernel reads the image, not spikes: it multiplies in any case.
-        "ternary": lambda: [TernaryKernels([kernel.name for kernel in find_kernels(model)[1:]])],
+        "ternary": lambda: [TernaryKernels(names[1:])],
     }
     return makers[name]()
+
+
+def shares(model: keras.Model) -> dict[str, float]:
+    """The share of zeros of each kernel, SPARSITY over all: fewer in small kernels.
+
+    The weights that stay are in proportion to the sum of a kernel's sizes, not to their product (Erdos-Renyi-Kernel,
+    [Evci et al., 2020](https://arxiv.org/abs/1911.11134)); a kernel for which that is more than all is not pruned.
+    """
+    shapes = {kernel.name: tuple(kernel.variable.shape) for kernel in find_kernels(model)}
+    kept, whole = (1 - SPARSITY) * sum(map(math.prod, shapes.values())), 0
+    while True:
+        factor = (kept - whole) / sum(map(sum, shapes.values()))
+        dense = [name for name, shape in shapes.items() if factor * sum(shape) >= math.prod(shape)]
+        if not dense:
+            return {name: 1 - factor * sum(shape) / math.prod(shape) for name, shape in shapes.items()}
+        whole += sum(math.prod(shapes.pop(name)) for name in dense)
 
 
 def train(model: keras.Model, data: datasets.Dataset, *, name: str, epochs: int) -> None:
@@ -95,7 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     installed = "fashion_mnist" if setting.FASHION_MNIST.exists() else "digits"
     parser.add_argument("--dataset", choices=datasets.NAMES, default=installed)
-    parser.add_argument("--epochs", type=example.positive, default=2, help="of each variant")
+    parser.add_argument("--epochs", type=example.positive, default=6, help="of each variant")
     parser.add_argument("--variants", nargs="+", choices=tuple(LEARNING_RATES), default=tuple(LEARNING_RATES))
     parser.add_argument("--samples", type=example.positive, help="use only so many images of each split")
     parser.add_argument("--output", type=Path, default=Path("runs"), help="where the trained network is kept")
@@ -111,6 +132,7 @@ def main() -> None:
         model.set_weights(weights)
         train(model, data, name=name, epochs=arguments.epochs)
         rows[name] = measure(model, data)
+        print(*text(name, rows[name], rows["float"]), sep="  ", flush=True)
     print(f"\n{data.name}, {len(data.train_images):,} images, {arguments.epochs} epochs more\n")
     print(setting.table([HEADS, *(text(name, row, rows["float"]) for name, row in rows.items())]))
 
