@@ -76,8 +76,9 @@ def summary(certificate: Certificate) -> str:
     compared = sum(one.values + one.output_values for one in report.runtimes.values())
     unequal = sum(one.differing + one.output_differing for one in report.runtimes.values())
     holding = sum(proof.holds for proof in certificate.proofs)
+    samples = f"{count(report.samples)} sample{'s' * (report.samples != 1)}"
     sentence = (
-        f"{count(unequal)} of {count(compared)} int8 values differ, on {count(report.samples)} samples and "
+        f"{count(unequal)} of {count(compared)} int8 values differ, on {samples} and "
         f"{len(report.runtimes)} runtimes. {holding} of {len(certificate.proofs)} spiking layers are proven for every "
         "operand."
     )
