@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from . import flatbuffer
+from . import unpacking
 
 DTYPE_NAMES = {code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)}
 ACTIVATION_NAMES = {c: name for name, c in vars(schema.ActivationFunctionType).items() if isinstance(c, int)}
@@ -81,10 +81,10 @@ def contents(tflite_bytes: bytes) -> Contents:
 
     Raises: ValueError, saying what is wrong, if the bytes are not a whole .tflite file.
     """
-    model = flatbuffer.unpack(tflite_bytes)
+    model = unpacking.unpack(tflite_bytes)
     if not model.subgraphs:
         raise _corrupt("it has no subgraph")
-    codes = [flatbuffer.kind_name(code) for code in model.operatorCodes or []]
+    codes = [unpacking.kind_name(code) for code in model.operatorCodes or []]
     sizes = [_buffer_size(buffer, len(tflite_bytes)) for buffer in model.buffers]
     values = [[_value(t, sizes) for t in graph.tensors or []] for graph in model.subgraphs]
     entries = [
@@ -92,22 +92,22 @@ def contents(tflite_bytes: bytes) -> Contents:
         for g, graph in enumerate(model.subgraphs)
         for index, operator in enumerate(graph.operators or [])
     ]
-    first, names = model.subgraphs[0], flatbuffer.unpack_names(model)
+    first, names = model.subgraphs[0], unpacking.unpack_names(model)
     return Contents(
-        name=flatbuffer.text(first.name),
+        name=unpacking.text(first.name),
         tensors=tuple(value for graph in values for value in graph),
         operators=tuple(entries),
         inputs=_named(first.inputs, values[0], names),
         outputs=_named(first.outputs, values[0], names),
-        metadata=flatbuffer.unpack_metadata(model),
+        metadata=unpacking.unpack_metadata(model),
         subgraphs=len(model.subgraphs),
     )
 
 
 def _entry(operator: schema.OperatorT, codes: Sequence[str], values: Sequence[Value], index: int, g: int) -> Entry:
     kind = _at(codes, operator.opcodeIndex, "operator code")
-    inputs = [i for i in flatbuffer.integers(operator.inputs) if i != ABSENT]
-    outputs = tuple(_at(values, i, "tensor") for i in flatbuffer.integers(operator.outputs))
+    inputs = [i for i in unpacking.integers(operator.inputs) if i != ABSENT]
+    outputs = tuple(_at(values, i, "tensor") for i in unpacking.integers(operator.outputs))
     options = {CAPITAL.sub("_", key).lower(): value for key, value in vars(operator.builtinOptions or _Empty()).items()}
     activation = options.pop("fused_activation_function", 0)
     return Entry(
@@ -123,7 +123,7 @@ def _entry(operator: schema.OperatorT, codes: Sequence[str], values: Sequence[Va
 
 
 def _value(tensor: schema.TensorT, sizes: Sequence[int]) -> Value:
-    name, shape = flatbuffer.text(tensor.name), flatbuffer.integers(tensor.shape)
+    name, shape = unpacking.text(tensor.name), unpacking.integers(tensor.shape)
     dtype = DTYPE_NAMES.get(tensor.type, f"type number {tensor.type}")
     quantization = tensor.quantization or schema.QuantizationParametersT()
     value = Value(
@@ -151,7 +151,7 @@ def _buffer_size(buffer: schema.BufferT, file: int) -> int:
 
 
 def _named(indices: object, values: Sequence[Value], names: Mapping[int, str]) -> dict[str, Value]:
-    found = {index: _at(values, index, "tensor") for index in flatbuffer.integers(indices)}
+    found = {index: _at(values, index, "tensor") for index in unpacking.integers(indices)}
     return {names.get(index, value.name): value for index, value in found.items()}
 
 

@@ -1,4 +1,4 @@
-"""The .tflite file: a Program to bytes and back. The only module that knows TFLite's schema.
+"""The .tflite file: a Program to bytes and back, in TFLite's schema.
 
 Reference: [schema.fbs](https://github.com/tensorflow/tensorflow/blob/master/tensorflow/lite/schema/schema.fbs).
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import struct
 from collections.abc import Mapping, Sequence
 
 import flatbuffers
@@ -16,19 +15,26 @@ from ai_edge_litert import schema_py_generated as schema
 
 from .operators import ACTIVATIONS, DTYPES, KINDS, Kind, check
 from .program import Operator, Program, Tensor
+from .unpacking import (
+    IDENTIFIER,
+    METADATA_KEY,
+    SCHEMA_VERSION,
+    integers,
+    kind_name,
+    listed,
+    text,
+    unpack,
+    unpack_metadata,
+    unpack_names,
+)
 
-IDENTIFIER = b"TFL3"
-SCHEMA_VERSION = 3
 BUFFER_ALIGNMENT = 16  # bytes, as the schema's `force_align` asks; the Python generator ignores it
 SIGNATURE_KEY = "serving_default"
-METADATA_KEY = "keras_ternary_spike"
 MIN_RUNTIME_VERSION = "1.15.0"  # the first that has MUL with a multiplier of 1; all others came with 1.14
-
 
 TENSOR_TYPES: Mapping[str, int] = {name: getattr(schema.TensorType, name.upper()) for name in DTYPES}
 PADDINGS: Mapping[str, int] = {"SAME": schema.Padding.SAME, "VALID": schema.Padding.VALID}
 ACTIVATION_TYPES: Mapping[str, int] = {name: getattr(schema.ActivationFunctionType, name) for name in ACTIVATIONS}
-KIND_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
 
 
 class AlignedBuffer(schema.BufferT):
@@ -78,8 +84,8 @@ def read(tflite_bytes: bytes) -> Program:
     kinds = [_unpack_kind(code) for code in model.operatorCodes or []]
     program = Program(
         name=text(graph.name),
-        tensors=tuple(_unpack_tensor(tensor, model.buffers) for tensor in _list(graph.tensors)),
-        operators=tuple(_unpack_operator(operator, kinds) for operator in _list(graph.operators)),
+        tensors=tuple(_unpack_tensor(tensor, model.buffers) for tensor in listed(graph.tensors)),
+        operators=tuple(_unpack_operator(operator, kinds) for operator in listed(graph.operators)),
         inputs=integers(graph.inputs),
         outputs=integers(graph.outputs),
         metadata=unpack_metadata(model),
@@ -243,14 +249,6 @@ def _unpack_option(name: str, value: object) -> object:
     return integers(value) if name == "new_shape" else int(value)
 
 
-def kind_name(code: schema.OperatorCodeT) -> str:
-    """Of any operator; "CUSTOM (<name>)" where it is not builtin."""
-    # Files older than the 127th operator have the code in the one-byte field only.
-    number = max(code.builtinCode, code.deprecatedBuiltinCode)
-    name = KIND_NAMES.get(number, f"number {number}")
-    return f"CUSTOM ({text(code.customCode)})" if name == "CUSTOM" else name
-
-
 def _unpack_kind(code: schema.OperatorCodeT) -> str:
     name = kind_name(code)
     if name not in KINDS:
@@ -267,43 +265,6 @@ def _pack_signature(program: Program) -> schema.SignatureDefT:
     )
 
 
-def unpack_names(model: schema.ModelT) -> Mapping[int, str]:
-    """The names of inputs and outputs in the file's first signature; none if two inputs or two outputs share one."""
-    names: dict[int, str] = {}
-    for signature in _list(model.signatureDefs)[:1]:
-        for entries in (_list(signature.inputs), _list(signature.outputs)):
-            named = {entry.tensorIndex: text(entry.name) for entry in entries}
-            if len(set(named.values())) < len(entries):
-                return {}
-            names |= named
-    return names
-
-
-def unpack_metadata(model: schema.ModelT) -> Mapping[str, object]:
-    for entry in model.metadata or []:
-        if text(entry.name) == METADATA_KEY:
-            if not 0 <= entry.buffer < len(model.buffers) or model.buffers[entry.buffer].data is None:
-                raise ValueError(f"Metadata {METADATA_KEY!r} refers to no buffer. The file is corrupt.")
-            return _from_json(model.buffers[entry.buffer].data.tobytes())
-    return {}
-
-
-def unpack(tflite_bytes: bytes) -> schema.ModelT:
-    """The generated code's objects, or ValueError. It checks no offset and fails in many ways."""
-    if tflite_bytes[4:8] != IDENTIFIER:
-        raise ValueError(
-            f"A .tflite file must have the identifier {IDENTIFIER.decode()} in its bytes 4 to 7. "
-            f"Received: {tflite_bytes[4:8]!r} in {len(tflite_bytes)} bytes"
-        )
-    try:
-        model = schema.ModelT.InitFromPackedBuf(tflite_bytes)
-    except (struct.error, IndexError, TypeError, ValueError, AssertionError, AttributeError) as error:
-        raise ValueError(f"The .tflite file of {len(tflite_bytes)} bytes is truncated or corrupt ({error}).") from error
-    if model.version != SCHEMA_VERSION or not model.buffers:
-        raise ValueError(f"The schema version must be {SCHEMA_VERSION}. Received: {model.version}")
-    return model
-
-
 def _new_options(kind: Kind) -> object:
     return getattr(schema, f"{kind.table}OptionsT")()
 
@@ -317,32 +278,9 @@ def _to_json(metadata: Mapping[str, object]) -> bytes:
     return json.dumps(metadata, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _from_json(data: bytes) -> Mapping[str, object]:
-    try:
-        return json.loads(data)
-    except ValueError as error:
-        raise ValueError(f"Metadata {METADATA_KEY!r} is not JSON ({error}). The file is corrupt.") from error
-
-
 def _little_endian(data: np.ndarray) -> bytes:
     return data.astype(data.dtype.newbyteorder("<")).tobytes()
 
 
 def _int32(values: Sequence[int]) -> np.ndarray:
     return np.asarray(values, np.int32).reshape(-1)
-
-
-def integers(values: Sequence[int] | None) -> tuple[int, ...]:
-    # The generated code gives the number 0, not None, for some vectors that are absent or empty.
-    return tuple(int(value) for value in np.atleast_1d(values)) if values is not None else ()
-
-
-def _list(values: Sequence | None) -> Sequence:
-    return values or []
-
-
-def text(value: bytes | None) -> str:
-    try:
-        return (value or b"").decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"Names must be UTF-8. Received: {value[:40]!r}. The file is corrupt.") from error
