@@ -9,10 +9,10 @@ from fractions import Fraction
 import numpy as np
 
 from .counts import KEEPS_COUNTS, count_bound
+from .diagonals import fires
 from .grid import INT8_MAX, largest_half
 from .leaks import Decay, distinct, snap
-from .linearity import factors
-from .network import LIF, Add, Affine, Linear, Network, Node, Repeat, TimestepAffine
+from .network import LIF, Add, Affine, Linear, Network, Node, TimestepAffine
 from .reach import bounded_half
 
 HEADROOM = 3.0  # units of 2 * threshold that a sum of several unbounded currents may reach before it saturates
@@ -63,14 +63,6 @@ def plan_currents(network: Network) -> dict[str, CurrentGrid]:
         elif any(fires(network, node) for name in group for node in network.consumers(name)):
             plan.update(dict.fromkeys(group, CurrentGrid(HEADROOM_HALF, proven=False)))
     return plan
-
-
-def fires(network: Network, node: Node) -> bool:
-    """Whether `node` is a neuron, or a factor for each channel in front of one."""
-    if isinstance(node, LIF):
-        return True
-    readers = network.consumers(node.name) if isinstance(node, Repeat) or factors(node) is not None else ()
-    return any(fires(network, reader) for reader in readers)
 
 
 def _fixed(grid: CurrentGrid, reader: LIF) -> CurrentGrid:

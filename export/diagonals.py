@@ -9,8 +9,8 @@ import numpy as np
 from .affines import line_of
 from .counts import are_counts
 from .graph import fresh_name, only_reader, place_before, reading, substitute
-from .linearity import diagonal
-from .network import LIF, Add, Affine, Concatenate, Input, Linear, Network, Node
+from .linearity import diagonal, factors
+from .network import LIF, Add, Affine, Concatenate, Input, Linear, Network, Node, Repeat
 
 
 def add_diagonals(network: Network) -> Network:
@@ -36,6 +36,14 @@ def values_above(network: Network, node: Node) -> Iterator[Node]:
 
 def has_linear_above(network: Network, node: Node) -> bool:
     return any(isinstance(source, Linear) for source in values_above(network, node))
+
+
+def fires(network: Network, node: Node) -> bool:
+    """Whether `node` is a neuron, or a factor for each channel in front of one."""
+    if isinstance(node, LIF):
+        return True
+    readers = network.consumers(node.name) if isinstance(node, Repeat) or factors(node) is not None else ()
+    return any(fires(network, reader) for reader in readers)
 
 
 def _needs_diagonal(network: Network, source: Node, reader: Node) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .network import Affine, Input, Network, Node
+from .network import Affine, Input, Network, Node, Repeat
 
 Line = tuple[np.ndarray, np.ndarray]  # scale and offset, each of shape () or (channels,)
 
@@ -69,6 +69,14 @@ def only_reader(network: Network, name: str) -> Node | None:
     """The one node that reads node `name`; None if several do, none does, or its value leaves the network."""
     readers = network.consumers(name)
     return readers[0] if len(readers) == 1 and name not in network.outputs else None
+
+
+def repeated(network: Network, name: str) -> Node:
+    """Node `name`, or the one whose value it repeats over time."""
+    node = network[name]
+    while isinstance(node, Repeat):
+        node = network[node.inputs[0]]
+    return node
 
 
 def fresh_name(network: Network, name: str) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from .currents import keeps_rest
+from .graph import repeated
 from .grid import INT8_MAX, step
 from .linearity import factors
-from .network import LIF, Repeat
+from .network import LIF
 from .signal import Context
 
 
@@ -24,10 +25,9 @@ def _notes(context: Context, node: LIF) -> Iterator[str]:
     if not context.currents[name].proven:
         subject = f"currents{' and states' * keeps_rest(network, node)} of {node.name!r}"
         yield f"{subject} saturate at {_limit(context, name, np.ones(1))} times twice the threshold"
-    while isinstance(network[name], Repeat):
-        name = network[name].inputs[0]
-    scale = factors(network[name])
-    sums = None if scale is None else network[name].inputs[0]
+    source = repeated(network, name)
+    scale = factors(source)
+    sums = None if scale is None else source.inputs[0]
     if sums in context.currents and not context.currents[sums].proven:
         yield f"sums that {node.name!r} reads saturate at {_limit(context, sums, scale)} times twice the threshold"
 

@@ -14,10 +14,10 @@ from dataclasses import replace
 import numpy as np
 
 from .counts import KEEPS_COUNTS
-from .currents import fires
-from .graph import affine_after, factor_on_edge, substitute
+from .diagonals import fires
+from .graph import affine_after, factor_on_edge, repeated, substitute
 from .linearity import after_affine, factors, then_affine
-from .network import LIF, Add, Affine, Concatenate, Linear, Network, Node, Repeat, Reshape
+from .network import LIF, Add, Affine, Concatenate, Linear, Network, Node, Reshape
 
 Edge = tuple[str, str]  # names: read, reading
 Unit = tuple[float, ...]  # of all channels, or of each
@@ -91,10 +91,7 @@ def _factor_of_neuron(network: Network, source: str, reader: str) -> Unit | None
     """What neuron `reader`, or the diagonal kernel in front of it, multiplies the stream's value by."""
     if not isinstance(network[reader], LIF):
         return _unit(factors(network[reader]))
-    node = network[source]
-    while isinstance(node, Repeat):
-        node = network[node.inputs[0]]
-    return _factor(node)
+    return _factor(repeated(network, source))
 
 
 def _factor(node: Node) -> Unit | None:
