@@ -47,7 +47,7 @@ def lif_sequence(
         dynamics: levels, reset and surrogate. Default: `Dynamics()`.
         return_state: whether the last state is wanted. Default: True.
         fuse: whether forward and backward may each become one compiled function, which converters to other
-            formats do not read: for training. It is compiled once per `dynamics` object. Default: False.
+            formats do not read: for training. Layers of equal options and shapes share them. Default: False.
 
     Returns:
         amplitude * spike, `(batch, timesteps, *features)`, in current's dtype, and the last state, as `state`,

@@ -1,8 +1,8 @@
 """One function with a hand-written gradient, in the way of each backend.
 
 A `recurrence` has `forward(*tensors)`, which returns the outputs, a tuple, and what to save, and
-`backward(tensors, saved, upstream)`, which returns the gradients of the tensors; `fused` says whether each may
-be compiled.
+`backward(tensors, saved, upstream)`, which returns the gradients of the tensors and maybe more; `fused` says whether
+each may be compiled.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def call(recurrence: Any, tensors: Sequence[Any]) -> tuple[Any, ...]:
 
         def gradient(*upstream):
             # TensorFlow passes one argument per output, JAX one tuple.
-            return backward(tensors, saved, keras.tree.flatten(upstream))
+            return backward(tensors, saved, keras.tree.flatten(upstream))[: len(tensors)]
 
         return outputs, gradient
 

@@ -15,10 +15,10 @@ from keras import ops
 from . import gradient, looped, unrolled
 from .equations import Equations
 from .memory import Memory
+from .surrogate import SURROGATES
 
 UNROLL_LIMIT = 32
 FUSION_DEPTH = 4
-WALL_DISTANCE = 2
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Recurrence:
         pasts: how many tensors the past before the first timestep is; 0 for zeros.
         return_membranes, return_past: whether these are outputs behind amplitude * spike.
         fused: whether a compiler will fuse it: membranes are then computed again in the backward pass instead
-            of saved, and walls part the chain of timesteps.
+            of saved, and walls part a long chain of timesteps.
     """
 
     dynamics: Any = field(compare=False)
@@ -48,11 +48,12 @@ class Recurrence:
     return_membranes: bool
     return_past: bool
     fused: bool
-    # Surrogates of different meaning may compare equal: what is compiled belongs to one object.
-    identity: int = field(init=False)
+    identity: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "identity", id(self.dynamics))
+        # Surrogates that users define may compare equal and mean different things: they share nothing compiled.
+        is_known = type(self.dynamics.surrogate) in SURROGATES.values()
+        object.__setattr__(self, "identity", self.dynamics if is_known else id(self.dynamics))
 
     def forward(self, *tensors: Any) -> tuple[tuple[Any, ...], Any]:
         """(outputs, membranes, *past), as far as they are to be returned, and what to save, None if fused."""
@@ -64,19 +65,20 @@ class Recurrence:
         return (*outputs, *(past if self.return_past else ())), None if self.fused else steps
 
     def backward(self, tensors: Sequence[Any], steps: Any, upstream: Sequence[Any]) -> tuple[Any, ...]:
-        """Gradients of `tensors` from those of the outputs."""
+        """Gradients of `tensors` from those of the outputs; behind them what walls hold back, of no further use."""
         equations, current, past = self._named(tensors)
-        steps = self._advance(equations, current, past)[2] if self.fused else steps
+        wall = self._wall(equations, current)
+        steps = unrolled.march(equations, wall, current, past, distance=1)[2] if self.fused else steps
         grad_outputs, *others = upstream
         grad_membranes = others.pop(0) if self.return_membranes else None
-        retreat, *wall = (unrolled.retreat, self._wall(equations, current)) if self.unroll else (looped.retreat,)
-        arguments = (equations, *wall, steps, past, grad_outputs, grad_membranes, tuple(others))
-        grad_current, grad_past, (amplitude, decay, threshold, *factors) = retreat(*arguments)
+        retreat, *walls = (unrolled.retreat, wall) if self.unroll else (looped.retreat,)
+        arguments = (equations, *walls, steps, past, grad_outputs, grad_membranes, tuple(others))
+        grad_current, grad_past, (amplitude, decay, threshold, *factors), *held = retreat(*arguments)
         wanted = (self.decay is None, self.threshold is None, *(True for _ in factors))
         numbers = [term for term, want in zip((decay, threshold, *factors), wanted, strict=True) if want]
         gradients = map(_sum_to, [amplitude, *numbers], [tensors[1], *tensors[2 + self.pasts :]])
         grad_amplitude, *grad_numbers = gradients
-        return grad_current, grad_amplitude, *grad_past[: self.pasts], *grad_numbers
+        return grad_current, grad_amplitude, *grad_past[: self.pasts], *grad_numbers, *(held[0] if held else ())
 
     def _advance(self, equations: Equations, current: Any, past: tuple[Any, ...]) -> tuple[Any, Any, Any]:
         if self.unroll:
@@ -93,17 +95,17 @@ class Recurrence:
         trained = (number is None for number in fixed)
         return Equations(self.dynamics, amplitude, decay, threshold, memory, *trained), current, past
 
-    def _wall(self, equations: Equations, current: Any) -> Callable[[Any, int], Any]:
-        """wall(tensor, timestep): the tensor, behind a wall at every second timestep of a long fused sequence.
+    def _wall(self, equations: Equations, current: Any) -> Callable[[Any], Any] | None:
+        """wall(tensor): the tensor, behind a wall in a long fused sequence; None in any other.
 
         XLA fuses the chain of timesteps into each of its consumers anew, so that time would grow with the square
         of their number. It does not repeat divisions: one by a 1 that it cannot know, and that changes no bit,
         ends the chain.
         """
         if not self.fused or current.shape[1] <= FUSION_DEPTH:
-            return lambda tensor, timestep: tensor
+            return None
         one = ops.sum(equations.amplitude) * 0.0 + 1.0
-        return lambda tensor, timestep: tensor if timestep % WALL_DISTANCE else tensor / one
+        return lambda tensor: tensor / one
 
 
 def run(

@@ -1,6 +1,6 @@
 """The recurrence with every timestep in the graph. Shapes and arguments: see `recurrence`.
 
-`wall(tensor, timestep)` returns the tensor as it is, or stops a compiler from fusing what comes before it.
+`wall(tensor)` stops a compiler from fusing what comes before the tensor; None where nothing is to be parted.
 """
 
 from __future__ import annotations
@@ -10,28 +10,43 @@ from typing import Any
 from keras import ops
 
 from .equations import Equations, Moment
+from .packing import through_words, word_size
 
 
 def advance(equations: Equations, wall: Any, current: Any, past: tuple[Any, ...]) -> tuple[Any, Any, Any]:
     """Spikes, the last past, and of each timestep the membrane and what spikes do not clear, a list of tuples."""
+    highest = equations.dynamics.highest
+    spikes, past, steps = march(equations, wall, current, past, distance=word_size(current.shape[1], highest))
+    return ops.stack(spikes, axis=1) if wall is None else through_words(spikes, highest, wall), past, steps
+
+
+def march(
+    equations: Equations, wall: Any, current: Any, past: tuple[Any, ...], *, distance: int
+) -> tuple[list[Any], Any, Any]:
+    """As `advance`, but the spikes in a list; a wall stands after every `distance` timesteps."""
     steps, spikes = [], []
     for timestep, membrane in enumerate(ops.unstack(current, axis=1)):
         membrane, kept = equations.integrate(past, membrane)
-        membrane, *kept = (wall(tensor, timestep) for tensor in (membrane, *kept))
+        if wall and timestep and timestep % distance == 0:
+            membrane, *kept = map(wall, (membrane, *kept))
         spike, state = equations.fire(membrane)
         past = (state, *kept)
         steps.append((membrane, *kept))
         spikes.append(spike)
-    return ops.stack(spikes, axis=1), past, steps
+    return spikes, past, steps
 
 
 def retreat(
     equations: Equations, wall: Any, steps: Any, past: Any, grad_outputs: Any, grad_membranes: Any, grad_past: Any
-) -> tuple[Any, Any, Any]:
-    """Gradients of current and of the first past, and `Equations.terms`, summed over timesteps."""
+) -> tuple[Any, Any, Any, list[Any]]:
+    """Gradients of current and of the first past, `Equations.terms` summed over timesteps, and what walls hold back.
+
+    A wall stands behind the gradient at every timestep. It stands only if what it holds back leaves the compiled
+    function with the results: otherwise all who need it are one, and a compiler computes it within, for each anew.
+    """
     fired = [equations.fire(membrane) for membrane, *_ in steps]
     pasts = [past, *((state, *kept) for (_, state), (_, *kept) in zip(fired[:-1], steps[:-1], strict=True))]
-    grad_outputs, grad_current, terms = ops.unstack(grad_outputs, axis=1), [], None
+    grad_outputs, grad_current, terms, held = ops.unstack(grad_outputs, axis=1), [], None, []
     grad_membranes = grad_membranes if grad_membranes is None else ops.unstack(grad_membranes, axis=1)
     for timestep in reversed(range(len(steps))):
         membrane, spike, grad_output = steps[timestep][0], fired[timestep][0], grad_outputs[timestep]
@@ -42,14 +57,17 @@ def retreat(
         grad_state, *grad_kept = grad_past or (None,)
         if grad_state is not None:
             grad_membrane = grad_membrane + grad_state * carry_slope
-        grad_membrane = wall(grad_membrane, timestep)
+        if wall:
+            held.append(grad_membrane := wall(grad_membrane))
         grad_current.append(grad_membrane)
-        grad_drive = wall(grad_membrane + grad_kept[0], timestep) if grad_kept else grad_membrane
+        grad_drive = grad_membrane + grad_kept[0] if grad_kept else grad_membrane
+        if wall and grad_kept:
+            held.append(grad_drive := wall(grad_drive))
         moment = Moment(pasts[timestep], membrane, spike, slope, grad_output, grad_state, grad_drive)
         terms = _added(terms, equations.terms(moment))
         if moment.past:
             grad_past = tuple(by_past * grad_drive for by_past in equations.past_slopes(moment.past))
-    return ops.stack(grad_current[::-1], axis=1), grad_past, terms
+    return ops.stack(grad_current[::-1], axis=1), grad_past, terms, held
 
 
 def _added(sums: list[Any] | None, terms: list[Any]) -> list[Any]:
