@@ -2,19 +2,19 @@
 
     reached after j timesteps without a spike: current * (1 + decay + ... + decay**(j-1))
 
-`within(j)`: the sign of the current if j timesteps suffice to reach the threshold, else 0: one operator. The neuron
-fires at timestep n (counted from 1) exactly if the first j that suffices divides n:
+`within(j)`: the sign of the current if j timesteps suffice to reach the threshold, else 0: one operator. A current for
+which j is the first number that suffices fires at timestep n (counted from 1) exactly if j divides n. So, with
+`first(j) = within(j) - within(j - 1)`, of which at most one differs from 0,
 
-    spike[n] = sum over the divisors j of n of within(j) - within(j - 1)      reset="zero"
-    spike[n] = within(n)                                                      reset="none"
+    spike[n] = sum of first(j) over the divisors j of n      reset="zero"
+    spike[n] = within(n), the sum over all j up to n         reset="none"
 
-Two timesteps cost 2 operators instead of 5, four cost 8 instead of 15, and every spike is the one that the unrolled
-recurrence of `neuron` would give.
+Each spike starts from the nearest sum that is there already, as in `spike[4] = within(4) - first(3)`. Two timesteps
+cost 2 operators instead of 5, four cost 7 instead of 15, and every spike is the one that the unrolled recurrence of
+`neuron` would give.
 """
 
 from __future__ import annotations
-
-from collections import Counter
 
 import numpy as np
 
@@ -41,16 +41,17 @@ def emit_constant_neuron(builder: Builder, neuron: Neuron, current: int, timeste
             activation="RELU",
         )
     spike = Grid(1.0, low=-1 if neuron.signed else 0, high=1)
-    quiet = quiet_currents(neuron, timesteps)
-    within = {}
-    for j, largest in enumerate(quiet, start=1):
-        role = f"spike/{j - 1}" if j <= 2 else f"within/{j}"
-        if largest not in within:
-            within[largest] = _emit_within(builder, f"{name}/{role}", current, largest, neuron, spike)
+    within, smallest = {}, INT8_MAX + 1  # {j: tensor}, of the js that are the first to suffice for some current
+    for j, quiet in enumerate(quiet_currents(neuron, timesteps), start=1):
+        if quiet < smallest:
+            role = f"spike/{j - 1}" if j <= 2 else f"within/{j}"
+            within[j] = _emit_within(builder, f"{name}/{role}", current, quiet, neuron, spike)
+            smallest = quiet
+    sums = _Sums(builder, name, spike, within)
     spikes = []
     for n in range(1, timesteps + 1):
-        terms = divisor_terms(n, quiet) if neuron.reset == "zero" else Counter({quiet[n - 1]: 1})
-        spikes.append(_emit_terms(builder, f"{name}/spike/{n - 1}", terms, within, spike))
+        firsts = frozenset(j for j in within if (n % j == 0 if neuron.reset == "zero" else j <= n))
+        spikes.append(sums.emit(firsts, f"spike/{n - 1}"))
         if spikes[-1] not in spikes[:-1]:  # it may be one of `within`
             builder.rename(spikes[-1], f"{name}/spike/{n - 1}")
     return tuple(spikes)
@@ -71,16 +72,6 @@ def quiet_currents(neuron: Neuron, timesteps: int) -> list[int]:
     return quiet
 
 
-def divisor_terms(n: int, quiet: list[int]) -> Counter:
-    """spike[n] as {quiet current of within(j): sign}; terms that cancel are gone."""
-    terms = Counter()
-    for j in (j for j in range(1, n + 1) if n % j == 0):
-        terms[quiet[j - 1]] += 1
-        if j > 1:
-            terms[quiet[j - 2]] -= 1
-    return Counter({key: sign for key, sign in terms.items() if sign})
-
-
 def _emit_within(builder, name: str, current: int, quiet: int, neuron: Neuron, spike: Grid) -> int:
     """MUL by a constant whose scale puts the threshold midway between `quiet` and `quiet` + 1.
 
@@ -92,15 +83,35 @@ def _emit_within(builder, name: str, current: int, quiet: int, neuron: Neuron, s
     return builder.emit("MUL", (current, constant), name, shape, spike, activation="RELU_N1_TO_1")
 
 
-def _emit_terms(builder: Builder, name: str, terms: Counter, within: dict[int, int], spike: Grid) -> int:
-    """Adds and subtracts spikes; the largest quiet current comes first and is never negative."""
-    first, *others = sorted(terms, reverse=True)
-    total = within[first]
-    for position, key in enumerate(others, start=1):
-        last = position == len(others)
-        kind = "ADD" if terms[key] > 0 else "SUB"
-        grid = spike if last else Grid(1.0, low=spike.low - 1, high=spike.high + 1)
-        total = builder.emit(
-            kind, (total, within[key]), name if last else f"{name}/term/{position}", builder.shape(total), grid
-        )
-    return total
+class _Sums:
+    """Sums of first(j), each emitted once, from the one at hand that lacks the fewest operators.
+
+    No two of first(j) differ from 0 for one current: sums of any of them are spikes, and so is what lies between two.
+    """
+
+    def __init__(self, builder: Builder, name: str, spike: Grid, within: dict[int, int]):
+        self.builder, self.name, self.spike = builder, name, spike
+        self.tensors = {frozenset(j for j in within if j <= last): tensor for last, tensor in within.items()}
+        self.within = within
+
+    def emit(self, firsts: frozenset[int], role: str) -> int:
+        """The tensor of the sum of first(j) for all j in `firsts`."""
+        start = min(self.tensors, key=lambda start: self._operators(start ^ firsts))
+        for j in sorted(start ^ firsts):
+            kind, operands = "SUB" if j in start else "ADD", (self.tensors[start], self._first(j))
+            start ^= {j}
+            self.tensors[start] = self._emit(kind, operands, role if start == firsts else f"{role}/{j}")
+        return self.tensors[firsts]
+
+    def _operators(self, missing: frozenset[int]) -> int:
+        return sum(1 + (frozenset({j}) not in self.tensors) for j in missing)
+
+    def _first(self, j: int) -> int:
+        alone = frozenset({j})
+        if alone not in self.tensors:
+            before = max(other for other in self.within if other < j)
+            self.tensors[alone] = self._emit("SUB", (self.within[j], self.within[before]), f"first/{j}")
+        return self.tensors[alone]
+
+    def _emit(self, kind: str, operands: tuple[int, int], role: str) -> int:
+        return self.builder.emit(kind, operands, f"{self.name}/{role}", self.builder.shape(operands[0]), self.spike)

@@ -203,9 +203,9 @@ def test_constant_current_fires_as_the_recurrence_does_on_every_runtime(timestep
     check_everywhere(program, currents, {})
 
 
-@pytest.mark.parametrize("reset, counts", [("zero", (2, 5, 8)), ("none", (2, 3, 4))])
+@pytest.mark.parametrize("reset, counts", [("zero", (2, 5, 7, 19)), ("none", (2, 3, 4, 8))])
 def test_operators_per_layer_of_constant_current(reset, counts):
-    for timesteps, operators in zip((2, 3, 4), counts, strict=True):
+    for timesteps, operators in zip((2, 3, 4, 8), counts, strict=True):
         program, _ = constant_program(neuron(1.0, timesteps, True, reset), timesteps)
         assert len(program.operators) == operators
 
