@@ -100,7 +100,8 @@ class _Sums:
         for j in sorted(start ^ firsts):
             kind, operands = "SUB" if j in start else "ADD", (self.tensors[start], self._first(j))
             start ^= {j}
-            self.tensors[start] = self._emit(kind, operands, role if start == firsts else f"{role}/{j}")
+            own = "sum/" + "+".join(map(str, sorted(start)))
+            self.tensors[start] = self._emit(kind, operands, role if start == firsts else own)
         return self.tensors[firsts]
 
     def _operators(self, missing: frozenset[int]) -> int:

@@ -15,7 +15,9 @@ from .network import Input
 from .program import Operator, Program
 from .work import ELEMENTWISE
 
-ROLES = ("positive", "membrane", "clipped", "spike", "fired", "keep", "drop", "leaked", "residue", "state", "within")
+RECURRENT = ("positive", "membrane", "clipped", "spike", "fired", "keep", "drop", "leaked", "residue", "state")
+CONSTANT = ("within", "first", "sum")  # of a constant current: see `constant`
+ROLES = (*RECURRENT, *CONSTANT)
 ALL_INT8 = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.int8)
 
 
