@@ -93,8 +93,8 @@ def emit_shortcut(context: Context, node: Affine, source: Signal) -> Signal:
             f"Cannot export layer '{node.name}': a shortcut must bring spikes, scaled, without an offset. "
             "Put the offset into the layer beside it."
         )
-    grid = Grid(step(context.currents[node.name].half))
-    steps = np.floor(np.atleast_1d(node.scale) / grid.scale + 0.5)
+    current = context.currents[node.name]
+    grid, steps = current.grid, np.floor(np.atleast_1d(node.scale) / step(current.half) + 0.5)
     shape = [1] * len(node.shape) + [len(steps)]
     constant = context.builder.constant(f"{node.name}/steps", steps.astype(np.int8).reshape(shape), grid.scale)
 

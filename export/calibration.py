@@ -15,6 +15,7 @@ from .patches import kernel_of, matrices, patches
 from .predictor import count_samples, dequantize_output, quantize_input
 from .program import Operator, Program
 from .progress import Progress
+from .quantize import current_units
 from .rounding import Problem, fitted
 from .work import source_position
 
@@ -83,7 +84,7 @@ class Calibration:
         self.tensors = list(program.tensors)
         self.values = dict(program.feeds(quantize_input(program, samples)))
         self.layers = layers(program, network)
-        self.currents = float_currents(network, samples, tuple(self.layers))
+        self.currents, self.units = float_currents(network, samples, tuple(self.layers)), current_units(network)
         self.progress = Progress("Rounding kernels", total=len(self.layers), verbose=verbose)
         self.done = 0
         self.chosen: list[str] = []
@@ -145,7 +146,7 @@ class Calibration:
             rows.append(patches(operator, kernel, chunk, currents.pixels[start : start + CHUNK]))
         inputs = np.concatenate(rows, axis=1)
         ones = np.ones((*inputs.shape[:2], 1), np.float32)
-        wanted = currents.values[:, timestep].reshape(inputs.shape[1], -1)
+        wanted = currents.values[:, timestep].reshape(inputs.shape[1], -1) * self.units.get(name, 1.0)
         return np.concatenate([inputs, ones], axis=2), wanted
 
     def _problems(

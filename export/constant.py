@@ -10,7 +10,7 @@ which j is the first number that suffices fires at timestep n (counted from 1) e
     spike[n] = within(n), the sum over all j up to n         reset="none"
 
 Each spike starts from the nearest sum that is there already, as in `spike[4] = within(4) - first(3)`. Two timesteps
-cost 2 operators instead of 5, four cost 7 instead of 15, and every spike is the one that the unrolled recurrence of
+cost 2 operators instead of 5, four cost 7 instead of 13, and every spike is the one that the unrolled recurrence of
 `neuron` would give.
 """
 
@@ -19,9 +19,8 @@ from __future__ import annotations
 import numpy as np
 
 from .builder import Builder
-from .grid import INT8_MAX, Grid, Neuron, float32
-
-FACTOR = 4  # of currents, so that their products lie far enough apart
+from .firing import BINARY_SPIKE, SPIKE, emit_beyond
+from .grid import INT8_MAX, Grid, Neuron
 
 
 def emit_constant_neuron(builder: Builder, neuron: Neuron, current: int, timesteps: int) -> tuple[int, ...]:
@@ -40,14 +39,13 @@ def emit_constant_neuron(builder: Builder, neuron: Neuron, current: int, timeste
             Grid(neuron.step, low=0),
             activation="RELU",
         )
-    spike = Grid(1.0, low=-1 if neuron.signed else 0, high=1)
     within, smallest = {}, INT8_MAX + 1  # {j: tensor}, of the js that are the first to suffice for some current
     for j, quiet in enumerate(quiet_currents(neuron, timesteps), start=1):
         if quiet < smallest:
             role = f"spike/{j - 1}" if j <= 2 else f"within/{j}"
-            within[j] = _emit_within(builder, f"{name}/{role}", current, quiet, neuron, spike)
+            within[j] = emit_beyond(builder, f"{name}/{role}", current, quiet, neuron)
             smallest = quiet
-    sums = _Sums(builder, name, spike, within)
+    sums = _Sums(builder, name, SPIKE if neuron.signed else BINARY_SPIKE, within)
     spikes = []
     for n in range(1, timesteps + 1):
         firsts = frozenset(j for j in within if (n % j == 0 if neuron.reset == "zero" else j <= n))
@@ -70,17 +68,6 @@ def quiet_currents(neuron: Neuron, timesteps: int) -> list[int]:
         largest = np.maximum(largest, membrane)
         quiet.append(int(currents[largest <= neuron.half].max()))
     return quiet
-
-
-def _emit_within(builder, name: str, current: int, quiet: int, neuron: Neuron, spike: Grid) -> int:
-    """MUL by a constant whose scale puts the threshold midway between `quiet` and `quiet` + 1.
-
-    The products nearest to the threshold lie FACTOR / 2 from it; the first of two roundings moves them by less than 1.
-    """
-    shape = builder.shape(current)
-    scale = float32(1 / (FACTOR * (2 * quiet + 1) * neuron.step))
-    constant = builder.scalar(f"within/{quiet}of{2 * neuron.half + 1}", FACTOR, scale, len(shape))
-    return builder.emit("MUL", (current, constant), name, shape, spike, activation="RELU_N1_TO_1")
 
 
 class _Sums:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .counts import KEEPS_COUNTS, count_bound
 from .diagonals import fires
-from .grid import INT8_MAX, largest_half
+from .grid import INT8_MAX, Grid, largest_half, spike_unit, step
 from .leaks import Decay, distinct, snap
 from .network import LIF, Add, Affine, Linear, Network, Node, TimestepAffine
 from .reach import bounded_half
@@ -21,10 +21,18 @@ HEADROOM_HALF = int((INT8_MAX / HEADROOM - 1) / 2)
 
 @dataclass(frozen=True)
 class CurrentGrid:
-    """half: the threshold lies at half + 1/2 steps. proven: whether saturation is known to change no spike."""
+    """half: the threshold lies at half + 1/2 steps. proven: whether saturation is known to change no spike.
+
+    unit: what 2 * threshold is worth in the file's real numbers.
+    """
 
     half: int
     proven: bool
+    unit: float = 1.0
+
+    @property
+    def grid(self) -> Grid:
+        return Grid(step(self.half, self.unit))
 
 
 def name_shortcuts(network: Network) -> Network:
@@ -59,6 +67,7 @@ def plan_currents(network: Network) -> dict[str, CurrentGrid]:
         readers = [node for node in network.nodes if isinstance(node, LIF) and node.inputs[0] in group]
         if readers:
             grid = _fixed(group_grid(network, [network[name] for name in group], readers), readers[0])
+            grid = replace(grid, unit=_unit(network, group, grid.half))
             plan.update(dict.fromkeys(group, grid))
         elif any(fires(network, node) for name in group for node in network.consumers(name)):
             plan.update(dict.fromkeys(group, CurrentGrid(HEADROOM_HALF, proven=False)))
@@ -68,6 +77,20 @@ def plan_currents(network: Network) -> dict[str, CurrentGrid]:
 def _fixed(grid: CurrentGrid, reader: LIF) -> CurrentGrid:
     """`grid`, or that on which the reader was trained."""
     return grid if reader.half is None else CurrentGrid(reader.half, grid.proven and reader.half <= grid.half)
+
+
+def _unit(network: Network, group: tuple[str, ...], half: int) -> float:
+    """`spike_unit` where all neurons that read the group clear their membrane and decay alike; else 1."""
+    outside = [node for name in group for node in network.consumers(name) if node.name not in group]
+    neurons = [node for node in outside if not isinstance(node, Linear)]
+    if any(name in network.outputs for name in group) or not all(map(_clears, neurons)):
+        return 1.0
+    decay, *others = {effective_decay(network, node) for node in neurons}
+    return 1.0 if others or decay == 0 or isinstance(decay, tuple) else spike_unit(half, decay)
+
+
+def _clears(node: Node) -> bool:
+    return isinstance(node, LIF) and node.signed and node.reset == "zero"
 
 
 def current_groups(network: Network) -> list[tuple[str, ...]]:

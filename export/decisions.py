@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import keras
 import numpy as np
 
 from .currents import effective_decay, keeps_rest
-from .grid import Grid
+from .grid import Grid, step
 from .interface import Ranges, ranges_of
 from .network import LIF, Network, Node, TimestepAffine
 from .quantize import emitted
@@ -32,8 +32,9 @@ class Decisions:
     context: Context
 
     def grid(self, name: str) -> Grid:
-        """Of the value of node `name`."""
-        return self.context.signals[name].grid
+        """Of the value of node `name`, in the real numbers of the folded network."""
+        grid = self.context.signals[name].grid
+        return grid if self.context.unit(name) == 1 else replace(grid, scale=step(self.half(name)))
 
     def half(self, name: str) -> int | None:
         """The threshold of the neurons that node `name` is a current of lies at half + 1/2 steps."""

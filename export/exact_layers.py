@@ -16,9 +16,9 @@ from .counts import count_bound
 from .currents import effective_decay
 from .decisions import DTYPE, Decisions, Layers
 from .exact_weights import LINEARS
+from .firing import SPIKE
 from .grid import step
 from .network import Node
-from .resets import SPIKE
 
 
 def exact_layers(decisions: Decisions, node: Node) -> Layers:

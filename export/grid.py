@@ -38,13 +38,14 @@ class Grid:
 
 @dataclass(frozen=True)
 class Neuron:
-    """A spiking layer in integers; its currents and membranes lie on one grid, in units of 2 * threshold.
+    """A spiking layer in integers; its currents and membranes lie on one grid.
 
     decay: n/d with d odd, so that decay * state + current is a multiple of 1/d and never a tie; or one per channel.
     half: the threshold lies at half + 1/2 steps, midway between two integers.
     signed: spikes in {-1, 0, 1}, otherwise {0, 1}.
     reset: "zero", "subtract" or "none", as of the Keras layer.
     drop: steps that reset="subtract" takes off after a spike (see `drop_steps`).
+    unit: what 2 * threshold is worth in the file's real numbers; not 1 where `spike_unit` gives it another worth.
     """
 
     name: str
@@ -53,10 +54,16 @@ class Neuron:
     signed: bool = True
     reset: str = "zero"
     drop: Fraction = Fraction(0)
+    unit: float = 1.0
 
     @property
     def step(self) -> float:
-        return step(self.half)
+        return step(self.half, self.unit)
+
+    @property
+    def subtracts_spikes(self) -> bool:
+        """Whether `half` steps of a leaked membrane are worth a spike, so that a spike is taken off by SUB."""
+        return self.unit != 1
 
 
 def drop_steps(decay: Fraction | tuple[Fraction, ...], half: int, amount: float = 1.0) -> Fraction:
@@ -71,9 +78,18 @@ def drop_steps(decay: Fraction | tuple[Fraction, ...], half: int, amount: float 
     return max(steps, 1) * unit
 
 
-def step(half: int) -> float:
-    """One step of the grid whose threshold lies at half + 1/2 steps."""
-    return float32(1 / (2 * half + 1))
+def step(half: int, unit: float = 1.0) -> float:
+    """One step of the grid whose threshold lies at half + 1/2 steps. unit: what 2 * threshold is worth."""
+    return float32(unit / (2 * half + 1))
+
+
+def spike_unit(half: int, decay: Fraction) -> float:
+    """What 2 * threshold is worth where `half` steps of decay * membrane are to be worth a spike, which is 1.
+
+    Clipped there, a membrane that has fired differs from its spike by nothing: SUB is the reset. The number is the
+    quotient of two steps, so that integers are rounded as for a worth of 1.
+    """
+    return float32(1 / (half * decay)) * (2 * half + 1)
 
 
 def with_zero(grid: Grid) -> Grid:

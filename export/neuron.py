@@ -1,9 +1,11 @@
 """A leaky integrate-and-fire layer in builtin int8 operators, unrolled over time.
 
 membrane = ADD(state, current)                 @ step
-spike    = ADD(membrane, 0) + RELU_N1_TO_1     @ 1.0           requantization is the firing function
+spike    = MUL(membrane, 4) + RELU_N1_TO_1     @ 1.0           requantization is the firing function (`firing`)
 state    = what the reset leaves of the membrane, decayed      (`resets`)
-at the last timestep: spike = ADD(state, current) + RELU_N1_TO_1 @ 1.0
+
+Where 2 * threshold is worth 1 on the currents' grid: spike = ADD(membrane, 0) + RELU_N1_TO_1, and at the last timestep
+spike = ADD(state, current) + RELU_N1_TO_1.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ from fractions import Fraction
 
 from .builder import Builder
 from .constant import emit_constant_neuron
+from .firing import BINARY_SPIKE, SPIKE, emit_beyond
 from .grid import INT8_MAX, SMALLEST_ADD_RATIO, Grid, Neuron
-from .resets import BINARY_SPIKE, SPIKE, emit_state, state_grid
+from .resets import emit_state, state_grid
 
 
 def emit_neuron(builder: Builder, neuron: Neuron, currents: tuple[int, ...]) -> tuple[int, ...]:
@@ -23,7 +26,7 @@ def emit_neuron(builder: Builder, neuron: Neuron, currents: tuple[int, ...]) -> 
     if len(set(currents)) == 1 and isinstance(neuron.decay, Fraction) and neuron.reset != "subtract":
         return emit_constant_neuron(builder, neuron, currents[0], len(currents))
     spikes, state, last = [], None, len(currents) - 1
-    fused = state_grid(neuron).scale >= SMALLEST_ADD_RATIO
+    fused = not neuron.subtracts_spikes and state_grid(neuron).scale >= SMALLEST_ADD_RATIO
     for t, current in enumerate(currents):
         if t == last and state is not None and fused:
             spikes.append(_fire(builder, neuron, state, t, current))
@@ -44,6 +47,8 @@ def emit_step(builder: Builder, neuron: Neuron, current: int, state: int) -> tup
 
 def _fire(builder: Builder, neuron: Neuron, membrane: int, t: int, current: int | None = None) -> int:
     """Rounds membrane (+ current) to a spike."""
+    if neuron.subtracts_spikes:
+        return emit_beyond(builder, f"{neuron.name}/spike/{t}", membrane, neuron.half, neuron)
     shape, zero = builder.shape(membrane), builder.scalar("zero", 0, 1.0, len(builder.shape(membrane)))
     clipped, spike, operands = (
         f"{neuron.name}/clipped/{t}",

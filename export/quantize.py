@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -11,7 +12,8 @@ from . import logits
 from .boundary import emit_affine, emit_input, emit_outputs
 from .builder import Builder
 from .currents import effective_decay, name_shortcuts, plan_currents
-from .grid import Grid, Neuron, step
+from .firing import BINARY_SPIKE, SPIKE
+from .grid import Grid, Neuron
 from .interface import UNIT_RANGE, Range, Ranges, ranges_of, stated_ranges, with_names
 from .joints import emit_add, emit_concatenate, emit_crop, emit_upsample, emit_zero_pad
 from .linear import Target, emit_linear
@@ -40,7 +42,7 @@ from .network import (
 )
 from .neuron import emit_neuron, emit_step
 from .program import Program
-from .resets import BINARY_SPIKE, SPIKE, state_grid
+from .resets import state_grid
 from .saturation import saturation_notes
 from .schedule import with_small_peak
 from .signal import Context, Form, Signal, integer_neuron, per_timestep, stated_neuron
@@ -74,9 +76,19 @@ def quantize(network: Network, *, input_range: Ranges = UNIT_RANGE, form: Form =
 
 def emitted(network: Network, ranges: Mapping[str, Range]) -> tuple[Context, Program]:
     """The unrolled program of a folded network, and all that was decided for it. ranges: by node name of the Input."""
-    network = name_shortcuts(split_sums(network))
+    network = prepared(network)
     context = Context(network, Builder(), ranges, plan_currents(network))
     return context, emit_network(context)
+
+
+def prepared(network: Network) -> Network:
+    """With sums cut that int8 does not hold, and a node for every shortcut."""
+    return name_shortcuts(split_sums(network))
+
+
+def current_units(network: Network) -> dict[str, float]:
+    """What 1 of a folded network is worth in its program's real numbers, for the nodes where that is not 1."""
+    return {name: grid.unit for name, grid in plan_currents(prepared(network)).items() if grid.unit != 1}
 
 
 def emit_network(context: Context) -> Program:
@@ -93,6 +105,7 @@ def emit_network(context: Context) -> Program:
 def emit_weighted(context: Context, node: Linear, source: Signal) -> Signal:
     if any(isinstance(reader, TimestepAffine) for reader in context.network.consumers(node.name)):
         return source  # its kernels of the timesteps are emitted there
+    node = in_units(context, node, node.name)
     neuron = fused_neuron(context, node)
     name = f"{neuron.name}/spike" if neuron else f"{node.name}/current"
     if neuron and len(set(source.tensors)) == 1:
@@ -112,12 +125,19 @@ def emit_timestep_kernels(context: Context, node: TimestepAffine, source: Signal
             f"The step form has one kernel for all timesteps. Received: layer {node.name!r} with a factor per "
             'timestep. Export with form="unrolled", or use ThresholdDependentBatchNormalization.'
         )
-    linear, grid = context.network[node.inputs[0]], Grid(step(context.currents[node.name].half))
+    linear, grid = context.network[node.inputs[0]], context.currents[node.name].grid
     tensors = []
     for timestep, tensor in enumerate(source.tensors):
-        kernel, name = kernel_at(linear, node, timestep), f"{node.name}/current/{timestep}"
+        kernel = in_units(context, kernel_at(linear, node, timestep), node.name)
+        name = f"{node.name}/current/{timestep}"
         tensors.append(emit_linear(context.builder, kernel, tensor, name, source=source.grid, target=Target(grid)))
     return Signal(tuple(tensors), grid)
+
+
+def in_units(context: Context, node: Linear, output: str) -> Linear:
+    """`node` between the file's real numbers. output: the node whose value it computes."""
+    unit = context.unit(output)
+    return replace(node, kernel=node.kernel * (unit / context.unit(node.inputs[0])), bias=node.bias * unit)
 
 
 def fused_neuron(context: Context, node: Linear) -> LIF | None:
@@ -135,10 +155,10 @@ def fused_neuron(context: Context, node: Linear) -> LIF | None:
 
 def linear_grid(context: Context, node: Linear, source: Signal) -> Grid:
     """The grid of the neurons that read the value; of the logits; or one that holds whatever can occur."""
+    if node.name in context.currents:
+        return context.currents[node.name].grid
     if node.scale is not None:
         return Grid(node.scale)
-    if node.name in context.currents:
-        return Grid(step(context.currents[node.name].half))
     if reaches_output(context, node):
         if node.name not in context.logit_grids:
             samples = logits.probe(context.builder, tuple(context.inputs), source.tensors)

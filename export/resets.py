@@ -1,6 +1,9 @@
 """What a neuron carries on from one timestep to the next, in builtin int8 operators.
 
-reset="zero"
+reset="zero", where `half` steps of decay * membrane are worth a spike (`spike_unit`)
+    leaked = MUL(membrane, decay) + RELU_N1_TO_1   @ decay * step  integers unchanged, clipped at a spike's worth
+    state  = SUB(leaked, spike)                    @ decay * step  integers unchanged, 0 after a spike
+reset="zero" of other neurons
     fired = MUL(spike, spike)                  @ 1.0           left out for binary spikes, their own squares
     keep  = SUB(decay, fired) + RELU           @ decay         0 after a spike, else 1
     state = MUL(membrane, keep)                @ decay * step  integers unchanged: the leak is a scale label
@@ -23,15 +26,15 @@ from __future__ import annotations
 from fractions import Fraction
 
 from .builder import Builder
+from .firing import BINARY_SPIKE
 from .grid import INT8_MAX, INT8_MIN, Grid, Neuron, float32
 from .leaks import channel_constant
-
-SPIKE = Grid(1.0, low=-1, high=1)
-BINARY_SPIKE = Grid(1.0, low=0, high=1)
 
 
 def state_grid(neuron: Neuron) -> Grid:
     """The grid of a state: the membrane's own, or its integers, each worth decay times as much."""
+    if neuron.subtracts_spikes:
+        return Grid(float32(1 / neuron.half), low=-neuron.half, high=neuron.half)
     label = Fraction(1) if rounds_leak(neuron) else neuron.decay
     scale = float32(float32(float(label)) * neuron.step)
     if neuron.reset != "zero":
@@ -50,6 +53,18 @@ def emit_state(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: i
 
 
 def _to_zero(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int) -> int:
+    emit = _less_spike if neuron.subtracts_spikes else _times_keep
+    return emit(builder, neuron, membrane, spike, t)
+
+
+def _less_spike(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int) -> int:
+    name, shape, grid = neuron.name, builder.shape(membrane), state_grid(neuron)
+    operands = (membrane, _decay_constant(builder, neuron, len(shape)))
+    leaked = builder.emit("MUL", operands, f"{name}/leaked/{t}", shape, grid, activation="RELU_N1_TO_1")
+    return builder.emit("SUB", (leaked, spike), f"{name}/state/{t}", shape, grid)
+
+
+def _times_keep(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int) -> int:
     shape, fired = builder.shape(membrane), spike
     if neuron.signed:
         fired = builder.emit("MUL", (spike, spike), f"{neuron.name}/fired/{t}", shape, BINARY_SPIKE)

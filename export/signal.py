@@ -50,6 +50,10 @@ class Context:
         """How many timesteps the program computes."""
         return 1 if self.form == "step" else self.network.timesteps
 
+    def unit(self, name: str) -> float:
+        """What 1 of node `name` is worth in the file's real numbers."""
+        return self.currents[name].unit if name in self.currents else 1.0
+
     def state(self, name: str, shape: tuple[int, ...], grid: Grid, emit: Callable[[int], int]) -> int:
         """Emits `emit(state)`, with the state an input of the program and the result its next value. Returns that."""
         before = self.builder.activation(f"{STATE_IN}{name}", shape, grid)
@@ -59,9 +63,9 @@ class Context:
 
 
 def integer_neuron(context: Context, node: LIF) -> Neuron:
-    decay, half = effective_decay(context.network, node), context.currents[node.inputs[0]].half
-    drop = drop_steps(decay, half, node.reset_amount) if node.reset == "subtract" else Fraction(0)
-    return Neuron(node.name, decay, half, node.signed, node.reset, drop)
+    decay, current = effective_decay(context.network, node), context.currents[node.inputs[0]]
+    drop = drop_steps(decay, current.half, node.reset_amount) if node.reset == "subtract" else Fraction(0)
+    return Neuron(node.name, decay, current.half, node.signed, node.reset, drop, current.unit)
 
 
 def stated_neuron(neuron: Neuron) -> dict[str, object]:

@@ -220,7 +220,7 @@ def test_transposed_convolution_is_exact_and_scatters_its_kernel(rng, size, stri
         full[:, top : top + size[0], left : left + size[1]] += patch
     (top, bottom), (left, right) = cropping
     full = full[:, top : full.shape[1] - bottom, left : full.shape[2] - right] + bias.data
-    step = 1 / (2 * plan_currents(network)["up"].half + 1)
+    step = plan_currents(network)["up"].grid.scale
     np.testing.assert_array_equal(current, np.clip(np.rint(full * kernel.scale / step), -128, 127))
 
 

@@ -10,7 +10,7 @@ from keras_ternary_spike.decay import snap_decay
 from keras_ternary_spike.export import flatbuffer
 from keras_ternary_spike.export.boundary import slices
 from keras_ternary_spike.export.builder import Builder
-from keras_ternary_spike.export.grid import INT8_MAX, INT8_MIN, Grid, Neuron, drop_steps, largest_half
+from keras_ternary_spike.export.grid import INT8_MAX, INT8_MIN, Grid, Neuron, drop_steps, largest_half, spike_unit
 from keras_ternary_spike.export.leaks import distinct, snap
 from keras_ternary_spike.export.network import Input
 from keras_ternary_spike.export.neuron import emit_neuron
@@ -20,14 +20,16 @@ DECAYS = [0.02, 0.05, 0.1, 0.25, 1 / 3, 0.5, 0.6, 0.75, 0.9, 0.97, 1.0]
 ALL_CURRENTS = np.arange(INT8_MIN, INT8_MAX + 1)
 
 
-def neuron(decay, timesteps, signed=True, reset="zero", half=None):
-    """decay: a number, or a tuple of one Fraction per channel."""
+def neuron(decay, timesteps, signed=True, reset="zero", half=None, *, plain=False):
+    """decay: a number, or a tuple of one Fraction per channel. plain: 2 * threshold is worth 1, whatever the neuron."""
     if isinstance(decay, tuple):
         fraction = decay
     else:
         fraction = snap_decay(decay, even=reset == "subtract") if timesteps > 1 else Fraction(0)
     half = half or largest_half(max(distinct(fraction)))
-    return Neuron("lif", fraction, half, signed, reset, drop_steps(fraction, half))
+    plain = plain or not signed or reset != "zero" or isinstance(fraction, tuple) or fraction == 0
+    unit = 1.0 if plain else spike_unit(half, fraction)
+    return Neuron("lif", fraction, half, signed, reset, drop_steps(fraction, half), unit)
 
 
 def neuron_program(one, timesteps, shape):
@@ -81,13 +83,24 @@ def check_everywhere(program, inputs, expected):
             np.testing.assert_array_equal(values, trace[tensor], err_msg=f"{name}: {tensor}")
 
 
-@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("signed, plain", [(True, False), (True, True), (False, True)])
 @pytest.mark.parametrize("decay", DECAYS)
-def test_every_pair_of_currents_gives_the_same_spike_on_every_runtime(decay, signed):
-    one = neuron(decay, 2, signed)
+def test_every_pair_of_currents_gives_the_same_spike_on_every_runtime(decay, signed, plain):
+    one = neuron(decay, 2, signed, plain=plain)
     pairs = all_pairs()
     expected = rational_neuron(pairs[0], one)
     check_everywhere(neuron_program(one, 2, (65536,)), pairs, {f"lif/spike/{t}": expected[t] for t in range(2)})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("decay", [0.02, 0.25, 1.0])
+def test_every_grid_is_exact_on_every_pair(decay):
+    """Shortcuts beside a current leave coarser grids."""
+    pairs = all_pairs()
+    for half in range(1, neuron(decay, 2).half + 1):
+        one = neuron(decay, 2, half=half)
+        expected = rational_neuron(pairs[0], one)
+        check_everywhere(neuron_program(one, 2, (65536,)), pairs, {f"lif/spike/{t}": expected[t] for t in range(2)})
 
 
 @pytest.mark.parametrize(
@@ -137,14 +150,14 @@ def test_every_decay_that_a_channel_can_have_is_exact_on_every_pair(largest):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("reset", ["zero", "subtract"])
-def test_every_decay_that_can_be_exported_is_exact_on_every_pair(reset):
+@pytest.mark.parametrize("reset, plain", [("zero", False), ("zero", True), ("subtract", True)])
+def test_every_decay_that_can_be_exported_is_exact_on_every_pair(reset, plain):
     fractions = sorted({Fraction(n, d) for d in range(1, 64, 2) for n in range(1, d + 1)})
     if reset == "subtract":
         fractions = [fraction for fraction in fractions if fraction.numerator % 2 == 0 or fraction == 1]
     pairs, runtimes = all_pairs(), [RUNTIMES[name] for name in ("reference", "xnnpack")]
     for fraction in fractions:
-        one = neuron(float(fraction), 2, True, reset, None if reset == "zero" else 20)
+        one = neuron(float(fraction), 2, True, reset, None if reset == "zero" else 20, plain=plain)
         assert one.decay == fraction
         program = neuron_program(one, 2, (65536,))
         tflite, expected = flatbuffer.write(program), rational_neuron(pairs[0], one)[1]
@@ -155,10 +168,16 @@ def test_every_decay_that_can_be_exported_is_exact_on_every_pair(reset):
 
 @pytest.mark.parametrize("timesteps", [1, 3, 5, 16])
 @pytest.mark.parametrize(
-    "decay, reset", [(0.0, "zero"), (0.1, "zero"), (0.5, "subtract"), (1.0, "zero"), (1.0, "none")]
+    "decay, reset, plain",
+    [
+        (0.0, "zero", True),
+        *((decay, "zero", plain) for decay in (0.1, 1.0) for plain in (False, True)),
+        (0.5, "subtract", True),
+        (1.0, "none", True),
+    ],
 )
-def test_long_sequences_follow_the_rational_recurrence(rng, decay, timesteps, reset):
-    one = neuron(decay, timesteps, True, reset)
+def test_long_sequences_follow_the_rational_recurrence(rng, decay, timesteps, reset, plain):
+    one = neuron(decay, timesteps, True, reset, plain=plain)
     program = neuron_program(one, timesteps, (500,))
     currents = rng.normal(0, 0.8 * one.half, (1, timesteps, 500))
     currents = np.clip(np.rint(currents), INT8_MIN, INT8_MAX).astype(np.int8)
@@ -169,21 +188,22 @@ def test_long_sequences_follow_the_rational_recurrence(rng, decay, timesteps, re
 
 
 @pytest.mark.parametrize(
-    "decay, reset, counts",
+    "decay, reset, plain, counts",
     [
-        (0.25, "zero", (1, 5, 15)),
-        (0.25, "subtract", (1, 5, 15)),
-        (1.0, "subtract", (1, 4, 12)),
-        (0.25, "none", (1, 3, 9)),
-        (1.0, "none", (1, 2, 6)),
-        ((Fraction(1, 3), Fraction(1, 7)) * 4, "zero", (1, 5, 15)),
-        ((Fraction(1, 3), Fraction(1, 7)) * 4, "subtract", (1, 5, 15)),
-        ((Fraction(1, 3), Fraction(1, 7)) * 4, "none", (1, 3, 9)),
+        (0.25, "zero", False, (1, 5, 13)),
+        (0.25, "zero", True, (1, 5, 15)),
+        (0.25, "subtract", True, (1, 5, 15)),
+        (1.0, "subtract", True, (1, 4, 12)),
+        (0.25, "none", True, (1, 3, 9)),
+        (1.0, "none", True, (1, 2, 6)),
+        ((Fraction(1, 3), Fraction(1, 7)) * 4, "zero", True, (1, 5, 15)),
+        ((Fraction(1, 3), Fraction(1, 7)) * 4, "subtract", True, (1, 5, 15)),
+        ((Fraction(1, 3), Fraction(1, 7)) * 4, "none", True, (1, 3, 9)),
     ],
 )
-def test_operators_per_layer(decay, reset, counts):
+def test_operators_per_layer(decay, reset, plain, counts):
     for timesteps, operators in zip((1, 2, 4), counts, strict=True):
-        one = neuron(decay, timesteps, True, reset, half=60)
+        one = neuron(decay, timesteps, True, reset, half=60, plain=plain)
         inputs = 1 + (timesteps > 1) * timesteps  # the reshape and the slices of the test's own input
         assert len(neuron_program(one, timesteps, (8,)).operators) - inputs == operators
 

@@ -62,13 +62,7 @@ def test_layers_with_the_same_operators_share_one_run(monkeypatch):
 def test_a_wrong_decay_in_the_file_is_not_proven(tflite_bytes):
     program = read(tflite_bytes)
     slower = next(t for t in program.tensors if t.name == "lif_1/decay/3d").scale * 2
-    tampered = program
-    for name in ("lif_1/decay/3d", "lif_1/keep/0", "lif_1/keep/1"):
-        tampered = changed(tampered, name, scale=slower)
-    for name in ("lif_1/state/0", "lif_1/state/1"):
-        scale = next(t for t in program.tensors if t.name == name).scale * 2
-        tampered = changed(tampered, name, scale=scale)
-    proof = prove(tampered)[1]
+    proof = prove(changed(program, "lif_1/decay/3d", scale=slower))[1]
     assert proof.wrong > 0
     assert not proof.holds
     assert set(proof.differing.values()) == {0}  # the runtimes agree: on another neuron

@@ -148,9 +148,8 @@ def test_a_runtime_that_loses_a_state_is_not_exact(model, step_bytes, images, mo
 
 def test_a_wrong_leak_in_a_step_is_not_proven(step_bytes):
     program = read(step_bytes)
-    wrong = {"second/decay/3d", "second/keep/0", "state_in/second", "state_out/second"}
-    assert wrong <= {tensor.name for tensor in program.tensors}
-    tensors = tuple(replace(t, scale=2 * t.scale) if t.name in wrong else t for t in program.tensors)
+    assert "second/decay/3d" in {tensor.name for tensor in program.tensors}
+    tensors = tuple(replace(t, scale=2 * t.scale) if t.name == "second/decay/3d" else t for t in program.tensors)
     proofs = prove(unroll(replace(program, tensors=tensors), sequence=False))
     assert [proof.holds for proof in proofs] == [True, False]
 

@@ -1,0 +1,85 @@
+"""What currents are worth in the file's real numbers: a label, which no integer depends on."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from branching_networks import BLOCKS, built
+from keras_ternary_spike.decay import snap_decay
+from keras_ternary_spike.export import currents
+from keras_ternary_spike.export.currents import plan_currents
+from keras_ternary_spike.export.describe import describe
+from keras_ternary_spike.export.folding import fold_network
+from keras_ternary_spike.export.grid import float32, spike_unit, step
+from keras_ternary_spike.export.network import Add
+from keras_ternary_spike.export.quantize import current_units, quantize
+from test_joints import Graph, assert_exact
+
+# Refused by name: sums that no neuron reads, and sums that leave int8.
+REFUSED = {
+    "averaged_sum_of_classifiers",
+    "concatenated",
+    "spike_elementwise",
+    "spikes_added_then_max_pool",
+    "two_neurons_on_one_current",
+}
+
+
+@pytest.mark.parametrize("block", sorted(BLOCKS.keys() - REFUSED))
+def test_no_integer_depends_on_the_unit(block, rng, monkeypatch):
+    network = fold_network(describe(built(BLOCKS[block], rng)))
+    program = quantize(network)
+    monkeypatch.setattr(currents, "_unit", lambda network, group, half: 1.0)
+    plain = quantize(network)
+    data, expected = ({t.name: t.data for t in one.tensors if t.data is not None} for one in (program, plain))
+    weights = [name for name in expected if name.endswith(("/kernel", "/bias", "/steps"))]
+    assert weights
+    for name in weights:
+        np.testing.assert_array_equal(data[name], expected[name], err_msg=name)
+    inputs = rng.integers(-128, 128, (4, *program.tensors[program.inputs[0]].shape[1:])).astype(np.int8)
+    trace, expected = program.trace(inputs), plain.trace(inputs)
+    spikes = [name for name in expected if "/spike/" in name]
+    for name in spikes:
+        np.testing.assert_array_equal(trace[name], expected[name], err_msg=name)
+
+
+@pytest.mark.parametrize("decay", [0.02, 0.1, 0.25, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("half", [1, 20, 63, 100])
+def test_half_steps_of_a_leaked_membrane_are_worth_a_spike(half, decay):
+    fraction = snap_decay(decay)
+    label = step(half, spike_unit(half, fraction))
+    assert label == float32(1 / (half * fraction))
+    np.testing.assert_allclose(half * float(fraction) * label, 1.0, rtol=1e-6)
+
+
+def two_neurons(rng, **changes):
+    """On one current. changes: fields of the second."""
+    graph = Graph(rng, 3)
+    current = graph.conv("conv", graph.stem())
+    network = graph.finish(graph.add(Add, "both", graph.lif("first", current), graph.lif("second", current)))
+    nodes = (replace(node, **changes) if node.name == "second" else node for node in network.nodes)
+    return network.with_nodes(tuple(nodes))
+
+
+def test_neurons_of_one_decay_share_a_unit(rng):
+    network = two_neurons(rng)
+    assert current_units(network)["conv"] == spike_unit(plan_currents(network)["conv"].half, Fraction(16, 63))
+    _, trace = assert_exact(network, rng)
+    assert {"first/leaked/0", "second/leaked/0"} <= set(trace)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"decay": 0.5}, {"signed": False}, {"reset": "none"}, {"decay": np.linspace(0.1, 0.9, 5)}]
+)
+def test_currents_of_different_neurons_keep_theirs(rng, changes):
+    network = two_neurons(rng, **changes)
+    assert "conv" not in current_units(network)
+    assert_exact(network, rng)
+
+
+def test_currents_that_leave_the_network_keep_theirs(rng):
+    network = two_neurons(rng)
+    network = replace(network, outputs=("conv",), output_names=())
+    assert "conv" not in current_units(network)
