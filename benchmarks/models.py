@@ -34,6 +34,7 @@ HEADER = ("network", "input", "classes", "weights", "MACs a timestep", "of these
 def row(name: str, timesteps: int) -> tuple[str, ...]:
     """One line of the table: the network at full width, untrained."""
     shape, classes = INPUTS[name]
+    keras.utils.set_random_seed(0)  # sizes depend a little on weights: channels of one scale share it
     model = getattr(models, name)(shape, classes, timesteps=timesteps)
     counts = models.count_operations(model)
     size = "x".join(map(str, shape))

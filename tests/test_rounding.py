@@ -141,6 +141,19 @@ def test_a_layer_keeps_its_nearest_integers_unless_the_error_falls(rng):
     assert set(changed) <= set(calibration.chosen) and changed
 
 
+def test_integers_for_samples_are_those_of_the_same_kernels(rng):
+    """Whatever they are chosen for, they stand for the float kernel: rounded elsewhere, not scaled."""
+    folded = fold_network(describe(network(timesteps=3)))
+    program = quantize(folded)
+    samples = dict.fromkeys(program.named_inputs, images(rng))
+    errors = itertools.count(start=0, step=-1)  # every choice is taken
+    chosen = Calibration(program, folded, samples, verbose=0).run(lambda program: next(errors))
+    for name, (first, *_) in calibrated(program, folded).items():
+        kernel = program.operators[first].inputs[1]
+        nearest, found = (one.tensors[kernel].data.astype(float).ravel() for one in (program, chosen))
+        assert 0.8 < found @ nearest / (nearest @ nearest) < 1.25, name
+
+
 def test_both_forms_get_the_same_integers(rng):
     model, samples = network(), images(rng, 16)
     whole, step = (flatbuffer.read(export_tflite(model, samples=samples, form=form)) for form in ("unrolled", "step"))
