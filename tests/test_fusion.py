@@ -6,7 +6,16 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
-from keras_ternary_spike import ATan, BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage, gradient
+from keras_ternary_spike import (
+    ATan,
+    BinaryLIF,
+    ComplementedTernaryLIF,
+    DirectEncoding,
+    PerTimestep,
+    TernaryLIF,
+    TimeAverage,
+    gradient,
+)
 from keras_ternary_spike.dynamics import lif_sequence
 from keras_ternary_spike.firing import Dynamics
 from keras_ternary_spike.surrogate import Surrogate
@@ -137,8 +146,9 @@ def test_surrogates_that_compare_equal_are_compiled_apart():
     ],
     ids=["training", "inference", "unknown timesteps", "unknown size", "in chunks", "loop"],
 )
-def test_path_is_chosen_by_use_and_sizes(shape, training, compiled):
-    layer = TernaryLIF()
+@pytest.mark.parametrize("kind", [TernaryLIF, BinaryLIF, ComplementedTernaryLIF])
+def test_path_is_chosen_by_use_and_sizes(kind, shape, training, compiled):
+    layer = kind()
     layer.build(shape)
     found = calls_compiled_functions(lambda current: layer(current, training=training), tf.TensorSpec(shape))
     assert found == compiled
