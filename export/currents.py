@@ -10,7 +10,7 @@ import numpy as np
 
 from .counts import KEEPS_COUNTS, count_bound
 from .diagonals import fires
-from .grid import INT8_MAX, Grid, largest_half, spike_unit, step
+from .grid import INT8_MAX, LARGEST_ADD_RATIO, SMALLEST_ADD_RATIO, Grid, drop_steps, largest_half, spike_unit, step
 from .leaks import Decay, distinct, snap
 from .network import LIF, Add, Affine, Linear, Network, Node, TimestepAffine
 from .reach import bounded_half
@@ -80,17 +80,25 @@ def _fixed(grid: CurrentGrid, reader: LIF) -> CurrentGrid:
 
 
 def _unit(network: Network, group: tuple[str, ...], half: int) -> float:
-    """`spike_unit` where all neurons that read the group clear their membrane and decay alike; else 1."""
+    """`spike_unit` where a spike of all neurons that read the group is to be worth as many steps; else 1."""
     outside = [node for name in group for node in network.consumers(name) if node.name not in group]
     neurons = [node for node in outside if not isinstance(node, Linear)]
-    if any(name in network.outputs for name in group) or not all(map(_clears, neurons)):
+    steps, *others = {_spike_steps(network, node, half) for node in neurons}
+    if steps is None or others or any(name in network.outputs for name in group):
         return 1.0
-    decay, *others = {effective_decay(network, node) for node in neurons}
-    return 1.0 if others or decay == 0 or isinstance(decay, tuple) else spike_unit(half, decay)
+    return spike_unit(half, steps)
 
 
-def _clears(node: Node) -> bool:
-    return isinstance(node, LIF) and node.signed and node.reset == "zero"
+def _spike_steps(network: Network, node: Node, half: int) -> Fraction | None:
+    """How many steps of the membrane have to be worth a spike so that its reset is SUB of the spike; None: none are."""
+    if not isinstance(node, LIF) or not node.signed or node.reset == "none":
+        return None
+    decay = effective_decay(network, node)
+    if node.reset == "zero":
+        return half * decay if decay and isinstance(decay, Fraction) else None
+    drop = drop_steps(decay, half, node.reset_amount)
+    steps = drop * decay if isinstance(decay, Fraction) else drop
+    return steps if SMALLEST_ADD_RATIO <= steps <= LARGEST_ADD_RATIO else None
 
 
 def current_groups(network: Network) -> list[tuple[str, ...]]:

@@ -10,8 +10,8 @@ from fractions import Fraction
 import numpy as np
 
 INT8_MIN, INT8_MAX = -128, 127
-# XNNPACK's ADD wants each input's step between 2^-10 and 2^8 times the output's.
-SMALLEST_ADD_RATIO = 2.0**-10
+# XNNPACK's ADD and SUB want each input's step between 2^-10 and 2^8 times the output's.
+SMALLEST_ADD_RATIO, LARGEST_ADD_RATIO = 2.0**-10, 255
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Neuron:
     signed: spikes in {-1, 0, 1}, otherwise {0, 1}.
     reset: "zero", "subtract" or "none", as of the Keras layer.
     drop: steps that reset="subtract" takes off after a spike (see `drop_steps`).
-    unit: what 2 * threshold is worth in the file's real numbers; not 1 where `spike_unit` gives it another worth.
+    unit: what 2 * threshold is worth in the file's real numbers: 1, or such that the reset is SUB of the spike.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Neuron:
 
     @property
     def subtracts_spikes(self) -> bool:
-        """Whether `half` steps of a leaked membrane are worth a spike, so that a spike is taken off by SUB."""
+        """Whether the steps that a spike takes off are worth a spike."""
         return self.unit != 1
 
 
@@ -83,13 +83,12 @@ def step(half: int, unit: float = 1.0) -> float:
     return float32(unit / (2 * half + 1))
 
 
-def spike_unit(half: int, decay: Fraction) -> float:
-    """What 2 * threshold is worth where `half` steps of decay * membrane are to be worth a spike, which is 1.
+def spike_unit(half: int, steps: Fraction) -> float:
+    """What 2 * threshold is worth where `steps` steps of the membrane are to be worth a spike, which is 1.
 
-    Clipped there, a membrane that has fired differs from its spike by nothing: SUB is the reset. The number is the
-    quotient of two steps, so that integers are rounded as for a worth of 1.
+    It is the quotient of two scales, so that integers are rounded as for a worth of 1.
     """
-    return float32(1 / (half * decay)) * (2 * half + 1)
+    return float32(1 / steps) * (2 * half + 1)
 
 
 def with_zero(grid: Grid) -> Grid:

@@ -10,15 +10,16 @@ reset="zero" of other neurons
 reset="none"
     state = MUL(membrane, 1)                   @ decay * step  the same; for decay 1 the membrane itself
 reset="subtract"
-    drop   = MUL(spike, half)                  @ decay * step * drop / half
     leaked = MUL(membrane, 1)                  @ decay * step  for decay 1 the membrane itself
-    state  = SUB(leaked, drop)                 @ step          decay * (membrane - drop), rounded once
+    state  = SUB(leaked, spike)                @ step          decay * (membrane - drop), rounded once
+    where decay * drop steps are not worth a spike, in the place of the spike
+    drop   = MUL(spike, half)                  @ decay * step * drop / half
 
 With one decay per channel, a constant of even integers of scale 1 / (2 q), the leak is a product, rounded to a step:
 
 reset="zero"        state = MUL(membrane, SUB(decays, fired) + RELU)   @ step
 reset="none"        state = MUL(membrane, decays)                      @ step
-reset="subtract"    state = MUL(SUB(membrane, drop), decays)           @ step
+reset="subtract"    state = MUL(SUB(membrane, spike or drop), decays)  @ step
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from .leaks import channel_constant
 
 def state_grid(neuron: Neuron) -> Grid:
     """The grid of a state: the membrane's own, or its integers, each worth decay times as much."""
-    if neuron.subtracts_spikes:
+    if neuron.subtracts_spikes and neuron.reset == "zero":
         return Grid(float32(1 / neuron.half), low=-neuron.half, high=neuron.half)
     label = Fraction(1) if rounds_leak(neuron) else neuron.decay
     scale = float32(float32(float(label)) * neuron.step)
@@ -81,10 +82,10 @@ def _unchanged(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: i
 def _less_threshold(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int) -> int:
     name, shape, grid = neuron.name, builder.shape(membrane), Grid(neuron.step)
     if isinstance(neuron.decay, tuple):
-        drop = _drop(builder, neuron, spike, t, Fraction(1))
+        drop = spike if neuron.subtracts_spikes else _drop(builder, neuron, spike, t, Fraction(1))
         residue = builder.emit("SUB", (membrane, drop), f"{name}/residue/{t}", shape, grid)
         return _leaked(builder, neuron, residue, f"{name}/state/{t}", grid)
-    drop = _drop(builder, neuron, spike, t, neuron.decay)
+    drop = spike if neuron.subtracts_spikes else _drop(builder, neuron, spike, t, neuron.decay)
     label = Grid(float32(float32(float(neuron.decay)) * neuron.step))
     leaked = _leaked(builder, neuron, membrane, f"{name}/leaked/{t}", label)
     return builder.emit("SUB", (leaked, drop), f"{name}/state/{t}", shape, grid)

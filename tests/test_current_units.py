@@ -49,7 +49,7 @@ def test_no_integer_depends_on_the_unit(block, rng, monkeypatch):
 @pytest.mark.parametrize("half", [1, 20, 63, 100])
 def test_half_steps_of_a_leaked_membrane_are_worth_a_spike(half, decay):
     fraction = snap_decay(decay)
-    label = step(half, spike_unit(half, fraction))
+    label = step(half, spike_unit(half, half * fraction))
     assert label == float32(1 / (half * fraction))
     np.testing.assert_allclose(half * float(fraction) * label, 1.0, rtol=1e-6)
 
@@ -65,18 +65,39 @@ def two_neurons(rng, **changes):
 
 def test_neurons_of_one_decay_share_a_unit(rng):
     network = two_neurons(rng)
-    assert current_units(network)["conv"] == spike_unit(plan_currents(network)["conv"].half, Fraction(16, 63))
+    half = plan_currents(network)["conv"].half
+    assert current_units(network)["conv"] == spike_unit(half, half * Fraction(16, 63))
     _, trace = assert_exact(network, rng)
     assert {"first/leaked/0", "second/leaked/0"} <= set(trace)
 
 
 @pytest.mark.parametrize(
-    "changes", [{"decay": 0.5}, {"signed": False}, {"reset": "none"}, {"decay": np.linspace(0.1, 0.9, 5)}]
+    "changes",
+    [
+        {"decay": 0.5},
+        {"signed": False},
+        {"reset": "none"},
+        {"reset": "subtract"},
+        {"decay": np.linspace(0.1, 0.9, 5)},
+    ],
 )
 def test_currents_of_different_neurons_keep_theirs(rng, changes):
     network = two_neurons(rng, **changes)
     assert "conv" not in current_units(network)
     assert_exact(network, rng)
+
+
+@pytest.mark.parametrize("amount, shared", [(0.1, True), (0.7, True), (2.0, True), (30.0, False)])
+@pytest.mark.parametrize("decay", [0.5, 1.0])
+def test_neurons_that_a_threshold_is_taken_off_share_a_unit(rng, decay, amount, shared):
+    """30 thresholds would be worth more steps than XNNPACK's SUB takes."""
+    network = two_neurons(rng, reset="subtract")
+    fields = {"reset": "subtract", "decay": decay, "reset_amount": amount}
+    nodes = (replace(node, **fields) if node.name in ("first", "second") else node for node in network.nodes)
+    network = network.with_nodes(tuple(nodes))
+    assert ("conv" in current_units(network)) == shared
+    _, trace = assert_exact(network, rng)
+    assert ("first/drop/0" in trace) != shared
 
 
 def test_currents_that_leave_the_network_keep_theirs(rng):

@@ -27,9 +27,11 @@ def neuron(decay, timesteps, signed=True, reset="zero", half=None, *, plain=Fals
     else:
         fraction = snap_decay(decay, even=reset == "subtract") if timesteps > 1 else Fraction(0)
     half = half or largest_half(max(distinct(fraction)))
-    plain = plain or not signed or reset != "zero" or isinstance(fraction, tuple) or fraction == 0
-    unit = 1.0 if plain else spike_unit(half, fraction)
-    return Neuron("lif", fraction, half, signed, reset, drop_steps(fraction, half), unit)
+    drop = drop_steps(fraction, half)
+    common = isinstance(fraction, Fraction)
+    steps = {"zero": common and half * fraction, "subtract": drop * fraction if common else drop, "none": None}[reset]
+    unit = spike_unit(half, steps) if steps and signed and not plain else 1.0
+    return Neuron("lif", fraction, half, signed, reset, drop, unit)
 
 
 def neuron_program(one, timesteps, shape):
@@ -106,15 +108,16 @@ def test_every_grid_is_exact_on_every_pair(decay):
 @pytest.mark.parametrize(
     "decay, reset, signed, half",
     [
-        *((decay, "subtract", True, 20) for decay in (0.1, 0.25, 0.5, 0.9, 1.0)),
+        *((decay, "subtract", True, 20) for decay in (0.02, 0.1, 0.25, 0.5, 0.9, 1.0)),
         *((decay, "none", True, 20) for decay in (0.1, 0.5, 1.0)),
         *((0.25, "subtract", signed, half) for signed in (True, False) for half in (1, 126)),
         (1.0, "subtract", False, 20),
         (0.9, "none", False, 126),
     ],
 )
-def test_every_pair_is_exact_where_spikes_leave_something(decay, reset, signed, half):
-    one = neuron(decay, 3, signed, reset, half)
+@pytest.mark.parametrize("plain", [False, True])
+def test_every_pair_is_exact_where_spikes_leave_something(decay, reset, signed, half, plain):
+    one = neuron(decay, 3, signed, reset, half, plain=plain)
     currents = np.concatenate([all_pairs(), np.zeros((1, 1, 65536), np.int8)], axis=1)
     expected = rational_neuron(currents[0], one)
     check_everywhere(neuron_program(one, 3, (65536,)), currents, {f"lif/spike/{t}": expected[t] for t in range(3)})
@@ -122,10 +125,11 @@ def test_every_pair_is_exact_where_spikes_leave_something(decay, reset, signed, 
 
 @pytest.mark.parametrize("signed", [True, False])
 @pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
-def test_every_pair_is_exact_with_a_decay_for_every_channel(reset, signed):
+@pytest.mark.parametrize("plain", [False, True])
+def test_every_pair_is_exact_with_a_decay_for_every_channel(reset, signed, plain):
     decays = snap(np.array([0.0, 0.1, 0.25, 0.5, 0.9, 1.0, 0.97]))
     assert decays == tuple(Fraction(k, 63) for k in (0, 6, 16, 32, 57, 63, 61))
-    one = neuron(decays, 3, signed, reset, half=None if reset == "zero" else 20)
+    one = neuron(decays, 3, signed, reset, half=None if reset == "zero" else 20, plain=plain)
     currents = np.concatenate([all_pairs(), np.zeros((1, 1, 65536), np.int8)], axis=1)
     program = neuron_program(one, 3, (65536, len(decays)))
     channels = [rational_neuron(currents[0], replace(one, decay=decay)) for decay in decays]
@@ -150,7 +154,7 @@ def test_every_decay_that_a_channel_can_have_is_exact_on_every_pair(largest):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("reset, plain", [("zero", False), ("zero", True), ("subtract", True)])
+@pytest.mark.parametrize("reset, plain", [("zero", False), ("zero", True), ("subtract", False), ("subtract", True)])
 def test_every_decay_that_can_be_exported_is_exact_on_every_pair(reset, plain):
     fractions = sorted({Fraction(n, d) for d in range(1, 64, 2) for n in range(1, d + 1)})
     if reset == "subtract":
@@ -172,7 +176,7 @@ def test_every_decay_that_can_be_exported_is_exact_on_every_pair(reset, plain):
     [
         (0.0, "zero", True),
         *((decay, "zero", plain) for decay in (0.1, 1.0) for plain in (False, True)),
-        (0.5, "subtract", True),
+        *((0.5, "subtract", plain) for plain in (False, True)),
         (1.0, "none", True),
     ],
 )
@@ -192,11 +196,14 @@ def test_long_sequences_follow_the_rational_recurrence(rng, decay, timesteps, re
     [
         (0.25, "zero", False, (1, 5, 13)),
         (0.25, "zero", True, (1, 5, 15)),
+        (0.25, "subtract", False, (1, 5, 13)),
+        (1.0, "subtract", False, (1, 4, 10)),
         (0.25, "subtract", True, (1, 5, 15)),
         (1.0, "subtract", True, (1, 4, 12)),
         (0.25, "none", True, (1, 3, 9)),
         (1.0, "none", True, (1, 2, 6)),
         ((Fraction(1, 3), Fraction(1, 7)) * 4, "zero", True, (1, 5, 15)),
+        ((Fraction(1, 3), Fraction(1, 7)) * 4, "subtract", False, (1, 5, 13)),
         ((Fraction(1, 3), Fraction(1, 7)) * 4, "subtract", True, (1, 5, 15)),
         ((Fraction(1, 3), Fraction(1, 7)) * 4, "none", True, (1, 3, 9)),
     ],
