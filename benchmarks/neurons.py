@@ -17,7 +17,8 @@ from keras import layers
 from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import export_tflite, verify
 from keras_ternary_spike.export.flatbuffer import read
-from keras_ternary_spike.export.predictor import quantize_input
+from keras_ternary_spike.export.observation import observe
+from keras_ternary_spike.export.proof import prove
 
 TIMESTEPS = 4
 FILTERS = 16
@@ -85,11 +86,8 @@ def measure(kind: type, options: dict[str, object], samples: int, seed: int) -> 
 def equal_spikes(model: keras.Model, tflite_bytes: bytes, images: np.ndarray) -> list[float]:
     """By layer: the share of spikes that are the Keras model's."""
     program = read(tflite_bytes)
-    trace = program.trace(quantize_input(program, images))
-    neurons = [layer for layer in model.layers if isinstance(layer, TernaryLIF | BinaryLIF)]
-    expected = keras.Model(model.inputs, [layer.output for layer in neurons]).predict(images, verbose=0)
-    found = [[trace[f"{layer.name}/spike/{t}"] for t in range(TIMESTEPS)] for layer in neurons]
-    return [float(np.mean(np.stack(f, axis=1) == np.sign(e))) for f, e in zip(found, expected, strict=True)]
+    spikes, _ = observe(model, program, prove(program), images)
+    return [layer.share for layer in spikes]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The benchmarks of the networks: the table of docs/models.md and the settings of benchmarks/networks.py."""
+"""The benchmarks of networks and neurons: the table of docs/models.md, the settings of benchmarks/networks.py."""
 
 import importlib.util
 from pathlib import Path
@@ -60,3 +60,11 @@ def test_thresholds_per_channel_take_turns(monkeypatch):
     zoo = benchmark("zoo", monkeypatch)
     model = zoo.randomized("tiny", threshold=zoo.PER_CHANNEL, timesteps=1)
     np.testing.assert_allclose(model.get_layer("neuron1").threshold, [0.3, 0.5, 1.0, 0.3, 0.5, 1.0, 0.3, 0.5])
+
+
+def test_every_kind_of_neuron_is_measured(monkeypatch):
+    neurons = benchmark("neurons", monkeypatch)
+    for kind, options in neurons.KINDS.values():
+        shares, differing, _ = neurons.measure(kind, options, samples=2, seed=0)
+        assert len(shares.split(", ")) == neurons.LAYERS
+        assert differing.startswith("0 of ")
