@@ -90,15 +90,18 @@ def _unit(network: Network, group: tuple[str, ...], half: int) -> float:
 
 
 def _spike_steps(network: Network, node: Node, half: int) -> Fraction | None:
-    """How many steps of the membrane have to be worth a spike so that its reset is SUB of the spike; None: none are."""
+    """How many steps of the membrane have to be worth a spike so that its reset is SUB of the spike; None: none are.
+
+    Never 1: a grid whose steps are worth a spike is one of spikes.
+    """
     if not isinstance(node, LIF) or not node.signed or node.reset == "none":
         return None
     decay = effective_decay(network, node)
-    if node.reset == "zero":
-        return half * decay if decay and isinstance(decay, Fraction) else None
-    drop = drop_steps(decay, half, node.reset_amount)
-    steps = drop * decay if isinstance(decay, Fraction) else drop
-    return steps if SMALLEST_ADD_RATIO <= steps <= LARGEST_ADD_RATIO else None
+    if node.reset == "zero" and not isinstance(decay, Fraction):
+        return None
+    taken = Fraction(half) if node.reset == "zero" else drop_steps(decay, half, node.reset_amount)
+    steps = taken * decay if isinstance(decay, Fraction) else taken
+    return steps if SMALLEST_ADD_RATIO <= steps <= LARGEST_ADD_RATIO and steps != 1 else None
 
 
 def current_groups(network: Network) -> list[tuple[str, ...]]:

@@ -100,6 +100,17 @@ def test_neurons_that_a_threshold_is_taken_off_share_a_unit(rng, decay, amount, 
     assert ("first/drop/0" in trace) != shared
 
 
+def test_no_current_lies_on_the_grid_of_spikes(rng):
+    """21 steps of 1/21 of the membrane are worth a spike: so would a step be."""
+    network = two_neurons(rng)
+    fields = {"decay": 1 / 21, "half": 21}
+    nodes = (replace(node, **fields) if node.name in ("first", "second") else node for node in network.nodes)
+    network = network.with_nodes(tuple(nodes))
+    assert plan_currents(network)["conv"].half == 21
+    assert "conv" not in current_units(network)
+    assert_exact(network, rng)
+
+
 def test_currents_that_leave_the_network_keep_theirs(rng):
     network = two_neurons(rng)
     network = replace(network, outputs=("conv",), output_names=())
