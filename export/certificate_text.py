@@ -49,6 +49,8 @@ def operands(proof: Proof) -> str:
     if proof.method == "pairs":
         steps = proof.cases // PAIRS
         return f"{count(PAIRS)} pairs of state and current" + (f", {steps} timesteps" if steps > 1 else "")
+    if proof.method == "summands":
+        return f"{count(proof.cases)} pairs of summands: no state"
     if proof.method == "currents":
         return f"{proof.cases} currents: " + ("no state" if proof.decay == "0" else "the same at all timesteps")
     return f"no state: the kernel fires, {proof.cases - proof.wrong} of {proof.cases} channels cannot tie"

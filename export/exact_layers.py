@@ -17,6 +17,7 @@ from .currents import effective_decay
 from .decisions import DTYPE, Decisions, Layers
 from .exact_weights import LINEARS
 from .firing import SPIKE
+from .graph import repeated
 from .grid import step
 from .network import Node
 
@@ -50,7 +51,8 @@ def exact_input(decisions: Decisions, node: nodes.Input) -> exact.ExactInput:
 
 def _lif(decisions: Decisions, node: nodes.LIF) -> Layers:
     half = decisions.half(node.inputs[0])
-    fires_only = decisions.grid(node.inputs[0]) == SPIKE
+    source = repeated(decisions.folded, node.inputs[0])
+    fires_only = decisions.grid(node.inputs[0]) == SPIKE and not isinstance(source, nodes.Add)
     options = {"signed": node.signed, "fires_only": fires_only, "name": node.name, "dtype": DTYPE}
     return [(exact.ExactLIF(str(effective_decay(decisions.folded, node)), half, **options), [])]
 

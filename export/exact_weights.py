@@ -16,7 +16,7 @@ from .grid import INT8_MAX
 from .linear import integer_weights
 from .network import NO_PADDING, Node
 from .padding import same_padding
-from .quantize import fused_neuron
+from .signal import fused_neuron
 
 
 def linear(kind: type[exact.ExactLinear], **options: Any) -> Callable[[Decisions, Node], Layers]:

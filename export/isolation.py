@@ -43,6 +43,11 @@ def current_tensors(program: Program, operators: Sequence[Operator]) -> tuple[in
     return tuple(index for index in read if index not in written and program.tensors[index].data is None)
 
 
+def are_sums(program: Program, operators: Sequence[Operator]) -> bool:
+    """Whether operators add two currents each: sums that fire."""
+    return all(len(current_tensors(program, (operator,))) == 2 for operator in operators)
+
+
 def isolate(
     program: Program, operators: Sequence[Operator], layer: str, frames: int, channels: Sequence[int] | None = None
 ) -> Program:
@@ -50,14 +55,14 @@ def isolate(
 
     channels: whose constants to take, where each channel has its own; the currents are `(1, frames, cases, channels)`.
     frames: 1 where one current serves all timesteps, else their number: then each timestep has a current of its own,
-        even where two timesteps of the network share one.
+        even where two timesteps of the network share one. For sums that fire, 2: the summands.
 
     Raises: ValueError if the currents lie on several grids, or a constant is not one number for a channel.
     """
     program = program if channels is None else of_channels(program, operators, channels)
     currents = current_tensors(program, operators)
     check_alone(program, operators, currents, layer, 1 if channels is None else len(channels))
-    builder, first = Builder(), program.tensors[currents[0]]
+    builder, first, summing = Builder(), program.tensors[currents[0]], are_sums(program, operators)
     sizes = (cases(frames).shape[-1],) if channels is None else (cases(frames).shape[-1], len(channels))
     grid = Grid(float(first.scale), first.zero_point)
     tensor = builder.activation("currents", (frames, *sizes), grid)
@@ -66,8 +71,11 @@ def isolate(
     rows = [emit_reshape(builder, row, f"current/{t}", shape, grid) for t, row in enumerate(rows)]
     mapped: dict[int, int] = {}
     for operator in operators:
-        timestep = 0 if frames == 1 else int(role_path(program, operator, layer)[1])
-        inputs = {index: rows[timestep] for index in currents} | mapped
+        if summing:
+            inputs = dict(zip(operator.inputs, rows, strict=True))
+        else:
+            timestep = 0 if frames == 1 else int(role_path(program, operator, layer)[1])
+            inputs = {index: rows[timestep] for index in currents} | mapped
         mapped[operator.output] = _emit_again(builder, program, operator, inputs, layer, shape)
     return builder.program("neuron", (tensor,), (mapped[operators[-1].output],))
 

@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .builder import Builder
+from .firing import SPIKE
 from .grid import INT8_MAX, Grid, with_zero
 from .movement import emit_pad, emit_reshape, emit_slice
-from .network import Add, Concatenate, Crop, Upsample, ZeroPad
-from .signal import Context, Signal, per_timestep
+from .network import LIF, Add, Concatenate, Crop, Upsample, ZeroPad
+from .signal import Context, Signal, fused_neuron, per_timestep
+
+Pairs = Sequence[tuple[int, int]]
 
 
 def emit_add(context: Context, node: Add, *sources: Signal) -> Signal:
-    """A chain of ADD with one scale for all: sums of spikes, or of currents on one grid."""
-    grid = sum_grid(node, [source.grid for source in sources])
+    """A chain of ADD with one scale for all: sums of spikes, or of currents on one grid.
+
+    The last one fires where the neuron behind it carries no state.
+    """
+    grid, neuron = sum_grid(node, [source.grid for source in sources]), fused_neuron(context, node)
     total = sources[0]
     for position, source in enumerate(sources[1:], start=1):
+        pairs = list(zip(total.tensors, source.tensors, strict=True))
+        if neuron and source is sources[-1] and all(first != second for first, second in pairs):
+            return Signal(emit_fired_sums(context.builder, neuron, pairs), SPIKE)
         name = f"{node.name}/sum/{position}" if len(sources) > 2 else f"{node.name}/sum"
-        total = Signal(emit_sum(context.builder, node, name, total, source, grid), grid)
+        total = Signal(emit_sums(context.builder, node, name, pairs, grid), grid)
     return total
 
 
-def emit_sum(builder: Builder, node: Add, name: str, first: Signal, second: Signal, grid: Grid) -> tuple[int, ...]:
-    pairs = list(zip(first.tensors, second.tensors, strict=True))
+def emit_sums(builder: Builder, node: Add, name: str, pairs: Pairs, grid: Grid) -> tuple[int, ...]:
     constant = len(set(pairs)) == 1
     return tuple(
         builder.emit("ADD", pair, name if constant else f"{name}/{t}", node.shape, grid) for t, pair in enumerate(pairs)
+    )
+
+
+def emit_fired_sums(builder: Builder, neuron: LIF, pairs: Pairs) -> tuple[int, ...]:
+    """Rounds sums of two currents to spikes, as ADD(sum, 0) would."""
+    return tuple(
+        builder.emit("ADD", pair, f"{neuron.name}/spike/{t}", neuron.shape, SPIKE, activation="RELU_N1_TO_1")
+        for t, pair in enumerate(pairs)
     )
 
 

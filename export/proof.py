@@ -2,14 +2,15 @@
 
 A layer's own operators are taken out of the file. Their currents are int8, so all of them can be tried: for every
 timestep all 65,536 pairs of the current before it, which is the membrane there, and the current at it; all 256
-currents where there is no state, or where one current serves all timesteps. Where channels decay differently, all of
-them for every decay, several decays in one run. Layers with the same operators share the run.
+currents where there is no state, or where one current serves all timesteps; all pairs of summands where there is no
+state and a sum fires. Where channels decay differently, all of them for every decay, several decays in one run. Layers
+with the same operators share the run.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -17,9 +18,9 @@ import numpy as np
 
 from . import flatbuffer, runtimes
 from .grid import INT8_MAX, INT8_MIN, Neuron
-from .isolation import cases, current_tensors, isolate, own_operators, role_path
+from .isolation import are_sums, cases, current_tensors, isolate, own_operators, role_path
 from .leaks import described, distinct
-from .program import Program
+from .program import Operator, Program
 from .ties import channels_that_may_tie
 from .verification import differing
 from .work import APPLICATIONS
@@ -50,6 +51,7 @@ class Proof:
     """What is known of one spiking layer for every operand, not only for samples.
 
     method: "pairs" of state and current; all "currents", where there is no state or one current serves all timesteps;
+        all pairs of "summands", where a sum of two currents fires and there is no state;
         or "kernel": a convolution or matrix product fires, and the rule of its multipliers keeps it away from ties.
     cases: operands tried; for "kernel", output channels looked at.
     compared, differing: int8 values of all its operators per runtime, against Program. Empty for "kernel".
@@ -134,14 +136,19 @@ def _left(doubled: np.ndarray, spike: np.ndarray, neuron: Neuron) -> np.ndarray:
 
 def _prove_operators(program: Program, neuron: Neuron, known: dict, earlier: list[Proof]) -> Proof:
     operators, timesteps = own_operators(program, neuron.name), program.metadata["timesteps"]
-    alike = neuron.decay == 0 or len(current_tensors(program, operators)) == 1
-    frames = 1 if alike else timesteps
+    method = _method(program, operators, neuron)
+    frames = {"currents": 1, "summands": 2, "pairs": timesteps}[method]
     found = _enumerate_channels(program, operators, neuron, frames, known)
     served = [f"{neuron.name}/{role}" for role in found.served]
     if neuron.decay == 0:
         served = _served(program, neuron, earlier)
-    method = "currents" if alike else "pairs"
     return _proof(neuron, method, found.cases, found.wrong, served, found.compared, found.differing)
+
+
+def _method(program: Program, operators: Sequence[Operator], neuron: Neuron) -> str:
+    if neuron.decay == 0:
+        return "summands" if are_sums(program, operators) else "currents"
+    return "currents" if len(current_tensors(program, operators)) == 1 else "pairs"
 
 
 def _enumerate_channels(program: Program, operators, neuron: Neuron, frames: int, known: dict) -> Enumeration:
@@ -221,7 +228,7 @@ def enumerate_cases(alone: Program, neuron: Neuron, frames: int, timesteps: int)
     neuron: with one decay, or with one for each channel of the isolated layer.
     """
     inputs = cases(frames)
-    expected = expected_spikes(np.repeat(inputs, timesteps // frames, axis=1), neuron)
+    expected = expected_spikes(_currents(inputs, neuron, timesteps), neuron)
     if not isinstance(neuron.decay, Fraction):
         inputs = np.repeat(inputs[..., None], len(neuron.decay), axis=-1)
     trace, exposed = alone.trace(inputs), runtimes.expose(flatbuffer.write(alone))
@@ -238,6 +245,13 @@ def enumerate_cases(alone: Program, neuron: Neuron, frames: int, timesteps: int)
         wrong=sum(wrong for wrong, _ in found),
         served=tuple(name for _, name in found),
     )
+
+
+def _currents(inputs: np.ndarray, neuron: Neuron, timesteps: int) -> np.ndarray:
+    """Of every timestep, from the cases of `isolate`."""
+    if neuron.decay == 0:  # a current, or its summands
+        inputs = inputs.sum(axis=1, keepdims=True, dtype=np.int64)
+    return np.repeat(inputs, timesteps // inputs.shape[1], axis=1)
 
 
 def expected_spikes(currents: np.ndarray, neuron: Neuron) -> np.ndarray:

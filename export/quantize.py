@@ -11,7 +11,7 @@ import numpy as np
 from . import logits
 from .boundary import emit_affine, emit_input, emit_outputs
 from .builder import Builder
-from .currents import effective_decay, name_shortcuts, plan_currents
+from .currents import name_shortcuts, plan_currents
 from .firing import BINARY_SPIKE, SPIKE
 from .grid import Grid, Neuron
 from .interface import UNIT_RANGE, Range, Ranges, ranges_of, stated_ranges, with_names
@@ -45,7 +45,7 @@ from .program import Program
 from .resets import state_grid
 from .saturation import saturation_notes
 from .schedule import with_small_peak
-from .signal import Context, Form, Signal, integer_neuron, per_timestep, stated_neuron
+from .signal import Context, Form, Signal, fused_neuron, integer_neuron, per_timestep, stated_neuron
 from .structure import emit_max_pool, emit_repeat, emit_reshape_node, emit_sum_pool, emit_time_sum
 from .sums import split_sums
 from .timestep_kernels import kernel_at
@@ -138,19 +138,6 @@ def in_units(context: Context, node: Linear, output: str) -> Linear:
     """`node` between the file's real numbers. output: the node whose value it computes."""
     unit = context.unit(output)
     return replace(node, kernel=node.kernel * (unit / context.unit(node.inputs[0])), bias=node.bias * unit)
-
-
-def fused_neuron(context: Context, node: Linear) -> LIF | None:
-    """The neuron that `node` alone drives, if it carries no state: the linear operator itself fires."""
-    readers = context.network.consumers(node.name)
-    if len(readers) != 1 or isinstance(node, ConvTranspose):  # TRANSPOSE_CONV fuses no activation
-        return None
-    if isinstance(readers[0], Repeat):
-        return fused_neuron(context, readers[0])
-    reader = readers[0]
-    if isinstance(reader, LIF) and reader.signed and effective_decay(context.network, reader) == 0:
-        return reader
-    return None
 
 
 def linear_grid(context: Context, node: Linear, source: Signal) -> Grid:

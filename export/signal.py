@@ -10,7 +10,7 @@ from typing import Literal
 from .builder import Builder
 from .currents import CurrentGrid, effective_decay
 from .grid import Grid, Neuron, drop_steps
-from .network import LIF, Network
+from .network import LIF, ConvTranspose, Network, Node, Repeat
 
 Form = Literal["unrolled", "step"]
 STATE_IN, STATE_OUT = "state_in/", "state_out/"
@@ -60,6 +60,19 @@ class Context:
         self.states[before] = after = emit(before)
         self.builder.rename(after, f"{STATE_OUT}{name}")
         return after
+
+
+def fused_neuron(context: Context, node: Node) -> LIF | None:
+    """The neuron that `node` alone drives, if it carries no state: the operator of `node` itself fires."""
+    readers = context.network.consumers(node.name)
+    if len(readers) != 1 or isinstance(node, ConvTranspose):  # TRANSPOSE_CONV fuses no activation
+        return None
+    reader = readers[0]
+    if isinstance(reader, Repeat):
+        return fused_neuron(context, reader)
+    if isinstance(reader, LIF) and reader.signed and effective_decay(context.network, reader) == 0:
+        return reader
+    return None
 
 
 def integer_neuron(context: Context, node: LIF) -> Neuron:

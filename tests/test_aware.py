@@ -70,6 +70,7 @@ MODELS = {
     "chain of 1": (chain, 1),
     "chain of 4": (chain, 4),
     "binary": (lambda timesteps: chain(timesteps, BinaryLIF), 2),
+    "residual of 1": (residual, 1),
     "residual of 2": (residual, 2),
     "joined": (joined, 2),
     "lines": (lines, 6),

@@ -1,9 +1,12 @@
 """Branches in the integer program: shortcuts, sums, concatenations and copies, on every runtime."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from keras_ternary_spike.export import flatbuffer
+from keras_ternary_spike.export.certificate_text import operands
 from keras_ternary_spike.export.currents import plan_currents
 from keras_ternary_spike.export.network import (
     LIF,
@@ -23,6 +26,7 @@ from keras_ternary_spike.export.network import (
     Upsample,
     ZeroPad,
 )
+from keras_ternary_spike.export.proof import prove
 from keras_ternary_spike.export.quantize import quantize
 from keras_ternary_spike.export.runtimes import RUNTIMES, expose
 
@@ -93,8 +97,45 @@ def test_identity_shortcut_is_exact_and_brings_whole_steps(rng, amplitude, times
     assert grid.proven
     steps = np.floor(amplitude * (2 * grid.half + 1) + 0.5)
     for t in range(timesteps):
-        current, spikes = at(trace, "conv1/current", t), at(trace, "lif0/spike", t)
-        np.testing.assert_array_equal(at(trace, "add/sum", t), np.clip(current + steps * spikes, -128, 127))
+        total = at(trace, "conv1/current", t) + steps * at(trace, "lif0/spike", t)
+        if timesteps > 1 and decay:
+            np.testing.assert_array_equal(at(trace, "add/sum", t), np.clip(total, -128, 127))
+        else:  # without a state the sum itself fires
+            assert "add/sum/0" not in trace and "add/sum" not in trace
+            np.testing.assert_array_equal(at(trace, "lif1/spike", t), np.sign(total) * (np.abs(total) > grid.half))
+
+
+def test_sums_that_fire_are_proven_on_every_pair_of_summands(rng):
+    program = quantize(identity_block(rng, 1, 0.4))
+    proof = prove(program)[1]
+    assert (proof.layer, proof.method, proof.cases, proof.holds) == ("lif1", "summands", 65536, True)
+    assert operands(proof) == "65,536 pairs of summands: no state"
+    # With an even number of steps to the unit the threshold lies on one.
+    wrong = {"conv1/current", "shortcut/current"}
+    grids = (replace(t, scale=np.float32(1 / 200)) if t.name in wrong else t for t in program.tensors)
+    assert not prove(replace(program, tensors=tuple(grids)))[1].holds
+
+
+def test_the_last_of_several_sums_fires(rng):
+    graph = Graph(rng, 1)
+    spikes = graph.stem()
+    summands = [graph.conv(name, spikes) for name in ("conv1", "conv2", "conv3")]
+    network = graph.finish(graph.lif("lif1", graph.add(Add, "add", *summands)))
+    _, trace = assert_exact(network, rng)
+    first, second, third = (at(trace, f"{name}/current", 0) for name in summands)
+    total = np.clip(first + second, -128, 127) + third
+    expected = np.sign(total) * (np.abs(total) > plan_currents(network)["add"].half)
+    np.testing.assert_array_equal(at(trace, "lif1/spike", 0), expected)
+
+
+def test_a_sum_of_a_current_and_itself_does_not_fire(rng):
+    """It has one operand to try, not two."""
+    graph = Graph(rng, 1)
+    current = graph.conv("conv1", graph.stem())
+    network = graph.finish(graph.lif("lif1", graph.add(Add, "add", current, current)))
+    program, trace = assert_exact(network, rng)
+    assert "add/sum" in trace and [proof.method for proof in prove(program)] == ["kernel", "currents"]
+    assert all(proof.holds for proof in prove(program))
 
 
 def at(trace, name, timestep):
