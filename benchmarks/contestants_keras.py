@@ -8,7 +8,7 @@ import keras
 from keras import layers, ops
 
 from contestant_task import CLASSES, DECAY, FILTERS, SHAPES, STRIDES, THRESHOLD, Task
-from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage, models
+from keras_ternary_spike import BatchNormalization, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage, models
 
 
 class Rectifier(layers.Layer):
@@ -53,7 +53,7 @@ def network(task: Task) -> keras.Model:
     for index, (filters, strides) in enumerate(zip(FILTERS, STRIDES, strict=True)):
         wrap = PerTimestep if index else lambda layer: layer
         model.add(wrap(layers.Conv2D(filters, 3, strides=strides, padding="same", use_bias=False)))
-        model.add(wrap(layers.BatchNormalization(momentum=0.9)))
+        model.add(wrap(BatchNormalization()))
         if not index:
             model.add(DirectEncoding(task.timesteps))
         model.add(neuron())

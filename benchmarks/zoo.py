@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage, models
+from keras_ternary_spike import BatchNormalization, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage, models
 
 CIFAR = (32, 32, 3)
 CLASSES = 10
@@ -36,7 +36,7 @@ def unet(
     """A class for every pixel: two scales down by strides, up by transposed convolutions, joined by concatenation."""
 
     def neurons(convolution: keras.layers.Layer, x: Any) -> Any:
-        current = PerTimestep(layers.BatchNormalization(momentum=0.9))(PerTimestep(convolution)(x))
+        current = PerTimestep(BatchNormalization())(PerTimestep(convolution)(x))
         return neuron(name=f"{convolution.name}_neuron", **options)(current)
 
     def conv(factor: int, name: str, strides: int = 1) -> keras.layers.Layer:

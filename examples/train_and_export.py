@@ -19,7 +19,7 @@ from keras import layers
 import baseline
 import datasets
 import picture
-from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
+from keras_ternary_spike import BatchNormalization, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import export_tflite, fold, verify
 
 EPOCHS = {"digits": 30, "fashion_mnist": 5, "cifar10": 30}
@@ -28,18 +28,17 @@ STRIDES = (1, 2, 1, 2)
 TIMESTEPS = 2
 BATCH_SIZE = 128
 LEARNING_RATE = 4e-3
-MOMENTUM = 0.9  # of the batch statistics: Keras's 0.99 lags behind in a short training
 VERIFY_SAMPLES = 20
 
 
 def build(shape, classes, *, filters, timesteps):
     """Four convolutions, each with neurons behind it. The first sees a still image: it runs once."""
     first, *others = zip(filters, STRIDES, strict=True)
-    model = keras.Sequential([keras.Input(shape), convolution(*first), normalization(), DirectEncoding(timesteps)])
+    model = keras.Sequential([keras.Input(shape), convolution(*first), BatchNormalization(), DirectEncoding(timesteps)])
     model.add(TernaryLIF())
     for layer in others:
         model.add(PerTimestep(convolution(*layer)))
-        model.add(PerTimestep(normalization()))
+        model.add(PerTimestep(BatchNormalization()))
         model.add(TernaryLIF())
     model.add(PerTimestep(layers.GlobalAveragePooling2D()))
     model.add(PerTimestep(layers.Dense(classes)))
@@ -49,10 +48,6 @@ def build(shape, classes, *, filters, timesteps):
 
 def convolution(filters, strides):
     return layers.Conv2D(filters, 3, strides=strides, padding="same", use_bias=False)
-
-
-def normalization():
-    return layers.BatchNormalization(momentum=MOMENTUM)
 
 
 def compile_model(model, *, steps):

@@ -176,7 +176,7 @@ def _timesteps(calls: Trace, temporal: set[int]) -> int:
 def _check_layer(call: Call, sources: list[Node]) -> None:
     layer, kind = call.layer, type(call.layer)
     if kind not in RULES and kind not in MERGES:
-        supported = ", ".join(sorted(rule.__name__ for rule in (*RULES, *MERGES)))
+        supported = ", ".join(sorted({rule.__name__ for rule in (*RULES, *MERGES)}))
         raise ValueError(f"Cannot export layer {layer.name!r} ({kind.__name__}). Supported: {supported}, PerTimestep.")
     if not layer.built:
         raise ValueError(f"Layer {layer.name!r} was never built. Call the model on data, or give it keras.Input.")

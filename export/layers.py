@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from keras_ternary_spike import (
+    BatchNormalization,
     BinaryLIF,
     BinaryLIFCell,
     DirectEncoding,
@@ -231,6 +232,7 @@ POINTS: Mapping[type, Rule] = {
     keras.layers.Rescaling: _rescaling,
     keras.layers.Normalization: _normalization,
     keras.layers.BatchNormalization: _batch_normalization,
+    BatchNormalization: _batch_normalization,
     keras.layers.Dense: _dense,
     keras.layers.Flatten: _flatten,
     keras.layers.Reshape: _reshape_layer,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .activity import SynapticOperationBudget as SynapticOperationBudget
     from .activity import TemporalMembranePotential as TemporalMembranePotential
     from .adaptation import adapt_amplitudes as adapt_amplitudes
+    from .batch_normalization import BatchNormalization as BatchNormalization
     from .cell import BinaryLIFCell as BinaryLIFCell
     from .cell import MultiLevelLIFCell as MultiLevelLIFCell
     from .cell import TernaryLIFCell as TernaryLIFCell
@@ -56,6 +57,7 @@ _MODULES = {
     "DirectEncoding": "timesteps",
     "PerTimestep": "timesteps",
     "TimeAverage": "timesteps",
+    "BatchNormalization": "batch_normalization",
     "ThresholdDependentBatchNormalization": "normalization",
     "TemporalEffectiveBatchNormalization": "normalization",
     "TimestepAffine": "normalization",

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from .batch_normalization import MOMENTUM, BatchNormalization
 from .dynamics import THRESHOLD
 from .surrogate import PACKAGE
 
-MOMENTUM = 0.9
 EPSILON = 1e-3
 
 
@@ -22,7 +22,7 @@ class SequenceNormalization(keras.layers.Layer):
         self.momentum = float(momentum)
         self.epsilon = float(epsilon)
         self.supports_masking = True
-        self.normalization = keras.layers.BatchNormalization(
+        self.normalization = BatchNormalization(
             momentum=self.momentum,
             epsilon=self.epsilon,
             center=False,

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_ternary_spike import BinaryLIF, DirectEncoding, TernaryLIF, models
+from keras_ternary_spike import BatchNormalization, BinaryLIF, DirectEncoding, TernaryLIF, models
 from keras_ternary_spike.export import export_tflite, load
 from small_networks import SMALL, build, layers_of
 
@@ -49,7 +49,7 @@ def test_only_the_first_convolution_stands_in_front_of_the_encoding(network, sha
     names = {models.tiny: "conv1", models.vgg: "block1_conv1"}
     assert [layer.name for layer in in_front] == [names.get(network, "stem_conv1")]
     kinds = [type(layer) for layer in model.layers[:4]]
-    assert kinds == [keras.layers.InputLayer, keras.layers.Conv2D, keras.layers.BatchNormalization, DirectEncoding]
+    assert kinds == [keras.layers.InputLayer, keras.layers.Conv2D, BatchNormalization, DirectEncoding]
 
 
 @every_network

@@ -8,13 +8,12 @@ from typing import Any
 import keras
 from keras import layers
 
+from ..batch_normalization import BatchNormalization
 from ..timesteps import DirectEncoding, PerTimestep, TimeAverage
 
 Fire = Callable[[str, Any], Any]  # (name of the layer, current) -> spikes
 
 TIMESTEPS = 2
-# With Keras's 0.99 the moving statistics lag behind a short training by tens of points of accuracy.
-MOMENTUM = 0.9
 IMAGE_RANK = 4  # (batch, height, width, channels); a sequence of images has one more axis
 
 
@@ -47,7 +46,7 @@ def apply(layer: keras.layers.Layer, x: Any) -> Any:
 
 def normalized(convolution: keras.layers.Layer, x: Any) -> Any:
     """The current that a convolution without bias and a batch normalization make of an image or of spikes."""
-    norm = layers.BatchNormalization(momentum=MOMENTUM, name=f"{convolution.name}_norm")
+    norm = BatchNormalization(name=f"{convolution.name}_norm")
     return apply(norm, apply(convolution, x))
 
 
