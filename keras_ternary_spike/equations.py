@@ -43,6 +43,7 @@ class Equations:
         amplitude, decay, threshold: each a float or a tensor.
         memory: of the complemented neuron, None for any other.
         trains_decay, trains_threshold: whether their gradients are wanted.
+        fused: whether a compiler fuses them.
     """
 
     dynamics: Any
@@ -52,6 +53,7 @@ class Equations:
     memory: Memory | None
     trains_decay: bool
     trains_threshold: bool
+    fused: bool
 
     def integrate(self, past: tuple[Any, ...], current: Any) -> tuple[Any, tuple[Any, ...]]:
         """The membrane, and what of the past a spike does not clear: the complement, if there is one."""
@@ -66,7 +68,7 @@ class Equations:
     def fire(self, membrane: Any) -> tuple[Any, Any]:
         """Spike and state."""
         spike = self.dynamics.fire(membrane, self.threshold)
-        return spike, self.dynamics.carry(membrane, spike, self.threshold)
+        return spike, self.dynamics.carry(membrane, spike, self.threshold, fused=self.fused)
 
     def slopes(self, membrane: Any, spike: Any) -> tuple[Any, Any]:
         """d spike / d membrane and d state / d membrane."""

@@ -77,8 +77,15 @@ class Dynamics:
         # 0 where finite, NaN elsewhere: a comparison alone would turn NaN into silence.
         return spike + (membrane - membrane)
 
-    def carry(self, membrane: Any, spike: Any, threshold: Any) -> Any:
-        """State: the membrane after the reset, before the decay."""
+    def carry(self, membrane: Any, spike: Any, threshold: Any, *, fused: bool = False) -> Any:
+        """State: the membrane after the reset, before the decay.
+
+        fused: whether a compiler fuses it. The hard reset then looks at the membrane, which is less arithmetic;
+            otherwise at the spike, which is fewer operators.
+        """
+        if self.reset == "zero" and fused:
+            # Times 0 is NaN where the membrane is not finite.
+            return ops.where(self._height(membrane) < threshold, membrane, membrane * 0.0)
         if self.reset == "zero":
             return membrane * (1.0 - self._fired(spike))
         return membrane - self._taken_off(threshold) * spike if self.reset == "subtract" else membrane
@@ -87,14 +94,16 @@ class Dynamics:
         """d spike / d membrane as the surrogate has it."""
         if self.separate_bumps:
             return sum(self._bumps(membrane, threshold, range(self.highest)))
-        height = ops.abs(membrane) if self.signed else membrane
-        nearest = threshold
+        height, nearest = self._height(membrane), threshold
         if self.highest > 1:
             nearest = threshold * (2.0 * ops.clip(ops.ceil(0.5 * height / threshold), 1, self.highest) - 1.0)
         return self.surrogate((height - nearest) / threshold) / threshold
 
     def carry_slope(self, membrane: Any, spike: Any, spike_slope: Any, threshold: Any) -> Any:
         """d state / d membrane."""
+        if self.reset == "zero" and self.highest == 1 and not (self.detach_reset or self.separate_bumps):
+            height = self._height(membrane)
+            return ops.where(height < threshold, 1.0, -height * spike_slope)
         kept = 1.0 - self._fired(spike) if self.reset == "zero" else ops.ones_like(membrane)
         by_reset = self.reset_slope(membrane, spike, spike_slope, threshold)
         return kept if by_reset is None else kept + by_reset
@@ -110,6 +119,10 @@ class Dynamics:
     def taken_off_slope(self, spike: Any) -> Any:
         """d state / d threshold with the spike held fixed; None where it is 0."""
         return -self.reset_amount * spike if self.reset == "subtract" else None
+
+    def _height(self, membrane: Any) -> Any:
+        """What is compared with the thresholds."""
+        return ops.abs(membrane) if self.signed else membrane
 
     def _taken_off(self, threshold: Any) -> Any:
         return threshold if self.reset_amount == 1 else self.reset_amount * threshold

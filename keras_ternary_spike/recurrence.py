@@ -93,7 +93,7 @@ class Recurrence:
         decay, threshold = (rest.pop(0) if number is None else _constant(number, current.dtype) for number in fixed)
         memory = None if self.memory is None else Memory(self.memory, tuple(rest))
         trained = (number is None for number in fixed)
-        return Equations(self.dynamics, amplitude, decay, threshold, memory, *trained), current, past
+        return Equations(self.dynamics, amplitude, decay, threshold, memory, *trained, self.fused), current, past
 
     def _wall(self, equations: Equations, current: Any) -> Callable[[Any], Any] | None:
         """wall(tensor): the tensor, behind a wall in a long fused sequence; None in any other.
