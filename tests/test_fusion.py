@@ -36,7 +36,7 @@ DYNAMICS = {
 def values_and_gradients(tensors, upstream, dynamics, *, fuse):
     """Outputs, last state, and gradients of current, state and amplitude, and of decay and threshold if given."""
     current, state, amplitude, *rest = tensors
-    numbers = dict(zip(("decay", "threshold"), rest or (0.25, 0.4), strict=True))
+    numbers = dict(zip(("decay", "threshold"), rest or (0.25, 0.5), strict=True))
     with tf.GradientTape() as tape:
         tape.watch(tensors)
         results = lif_sequence(current, state, amplitude=amplitude, dynamics=dynamics, fuse=fuse, **numbers)
