@@ -58,5 +58,12 @@ def _compiled(recurrence: Any) -> tuple[Callable, Callable]:
     return compile_function(recurrence.forward), compile_function(recurrence.backward)
 
 
+@functools.lru_cache(maxsize=256)
+def traced(recurrence: Any) -> tuple[Callable, Callable]:
+    """Forward and backward as functions of a graph, which holds each once however often it calls them."""
+    trace_function = _tensorflow().trace_function
+    return trace_function(recurrence.forward), trace_function(recurrence.backward)
+
+
 def _tensorflow() -> Any:
     return importlib.import_module(".fusion", __package__)

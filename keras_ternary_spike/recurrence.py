@@ -6,6 +6,7 @@ Shapes: current, outputs and membranes `(batch, timesteps, *features)`; the past
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,11 +14,13 @@ from typing import Any
 from keras import ops
 
 from . import gradient, looped, unrolled
+from .chunked import Chunked
 from .equations import Equations
 from .memory import Memory
 from .surrogate import SURROGATES
 
 UNROLL_LIMIT = 32
+COMPILED_CHUNKS = 2  # of UNROLL_LIMIT timesteps in one compiled function: each takes seconds to compile
 FUSION_DEPTH = 4
 
 
@@ -124,8 +127,8 @@ def run(
     """amplitude * spike at every timestep, the membranes or None, and the last past or (), with gradients for all.
 
     Up to `UNROLL_LIMIT` timesteps the graph is unrolled; beyond, or where their number is not known,
-    it is a loop whose size does not depend on them. Where functions are compiled, it is a chain of calls of one
-    compiled function instead, each for as many timesteps.
+    it is a loop whose size does not depend on them. Where functions are compiled, it is calls of one unrolled graph
+    instead, each for as many timesteps (`chunked`), `COMPILED_CHUNKS` of them in a compiled function.
 
     Args:
         past: () for zeros; (state,); with a memory (state, complement).
@@ -136,34 +139,45 @@ def run(
     timesteps, *features = current.shape[1:]
     unroll = timesteps is not None and timesteps <= UNROLL_LIMIT
     fusible = fuse and None not in (timesteps, *features) and gradient.can_fuse()
-    if fusible and not unroll and gradient.compiles_functions():
+    in_chunks = fusible and not unroll and gradient.compiles_functions()
+    if in_chunks and timesteps > COMPILED_CHUNKS * UNROLL_LIMIT:
         numbers = (amplitude, decay, threshold, memory)
-        outputs, membranes, past = _in_chunks(dynamics, current, past, *numbers, return_membranes=return_membranes)
+        outputs, membranes, past = _in_pieces(dynamics, current, past, *numbers, return_membranes=return_membranes)
         return outputs, membranes, past if return_past else ()
     fixed = [number if isinstance(number, float | tuple) else None for number in (decay, threshold)]
     trained = [tensor for tensor, number in zip((decay, threshold), fixed, strict=True) if number is None]
     kind, factors = memory or (None, ())
-    recurrence = Recurrence(
-        dynamics, kind, unroll, *fixed, len(past), return_membranes, return_past, fused=fusible and unroll
-    )
+    known = {"dynamics": dynamics, "memory": kind, "decay": fixed[0], "threshold": fixed[1]}
+    recurrence = functools.partial(Recurrence, **known, return_membranes=return_membranes)
+    if in_chunks:
+        chunk = recurrence(unroll=True, pasts=_count_pasts(memory), return_past=True, fused=True)
+        recurrence = Chunked(chunk, UNROLL_LIMIT, len(past), return_past)
+    else:
+        recurrence = recurrence(unroll=unroll, pasts=len(past), return_past=return_past, fused=fusible and unroll)
     outputs, *others = gradient.call(recurrence, [current, amplitude, *past, *trained, *factors])
     return outputs, others.pop(0) if return_membranes else None, tuple(others)
 
 
-def _in_chunks(
+def _in_pieces(
     dynamics: Any, current: Any, past: tuple[Any, ...], *numbers: Any, return_membranes: bool
 ) -> tuple[Any, Any, tuple[Any, ...]]:
-    """`run` on `UNROLL_LIMIT` timesteps after another, each with the past that the ones before have left."""
-    outputs, membranes, ends = [], [], range(UNROLL_LIMIT, current.shape[1], UNROLL_LIMIT)
-    past = past or (ops.zeros_like(current[:, 0]),) * (1 if numbers[-1] is None else 2)
-    for chunk in ops.split(current, list(ends), axis=1):
+    """`run` on what one compiled function takes, piece after piece, with the past that the ones before have left."""
+    size = COMPILED_CHUNKS * UNROLL_LIMIT
+    outputs, membranes, ends = [], [], range(size, current.shape[1], size)
+    past = past or (ops.zeros_like(current[:, 0]),) * _count_pasts(numbers[-1])
+    for piece in ops.split(current, list(ends), axis=1):
         output, membrane, past = run(
-            dynamics, chunk, past, *numbers, return_membranes=return_membranes, return_past=True, fuse=True
+            dynamics, piece, past, *numbers, return_membranes=return_membranes, return_past=True, fuse=True
         )
         outputs.append(output)
         membranes.append(membrane)
     joined = ops.concatenate(membranes, axis=1) if return_membranes else None
     return ops.concatenate(outputs, axis=1), joined, past
+
+
+def _count_pasts(memory: Memory | None) -> int:
+    """How many tensors a timestep leaves to the next."""
+    return 1 if memory is None else 2
 
 
 def _constant(number: float | tuple[float, ...], dtype: Any) -> Any:

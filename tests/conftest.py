@@ -19,9 +19,12 @@ def seeded():
     keras.utils.set_random_seed(0)
 
 
-@pytest.fixture(params=[None, 4], ids=["whole", "in chunks of 4"])
+@pytest.fixture(params=[None, 4, 2], ids=["whole", "in chunks of 4", "in chunks of 2"])
 def unroll_limit(request, monkeypatch):
-    """Sequences of up to 32 timesteps are one graph; with a limit of 4, those of 6 are computed as longer ones are."""
+    """Sequences of up to 32 timesteps are one graph; with lower limits those of 6 are computed as longer ones are.
+
+    In chunks of 4 they are one compiled function, in chunks of 2 several.
+    """
     if request.param:
         monkeypatch.setattr(recurrence, "UNROLL_LIMIT", request.param)
 
