@@ -21,9 +21,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(EXAMPLES))  # the benchmarks share the example's data sets, baseline and network
 
 
-def describe() -> str:
-    """Two lines: the machine, the versions."""
-    versions = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
+def describe(*packages: str) -> str:
+    """Two lines: the machine, the versions. packages: further ones."""
+    versions = ", ".join(f"{name} {_version(name)}" for name in (*PACKAGES, *packages))
     machine = f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
     return f"machine   {machine}\nversions  {versions}"
 

@@ -14,6 +14,7 @@ is tried first, and each library keeps what is fastest. Written: training.csv an
               the plain loop's
     layer     forward and backward of one layer on (64, T, 28, 28, 32) float32, against a floor: reading and writing
               those tensors once each; wanted: at most 2, and the same time a timestep from T=2 to T=64
+    norm      forward and backward of Keras's batch normalization, and per round the ratio to this package's
 """
 
 from __future__ import annotations
@@ -25,9 +26,7 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import setting  # first: quiet TensorFlow
@@ -41,12 +40,11 @@ from contestant_task import TORCH
 ROUNDS, STEPS, WARM_UP = 15, 2, 3
 BATCH = {"4conv": 64, "resnet20": 16}
 TIMESTEPS, MEMORY_TIMESTEPS, LAYER_TIMESTEPS = 4, 8, (2, 4, 8, 16, 32, 64)
-LAYER_SHAPE = (64, 28, 28, 32)  # batch and features
+NORM_SHAPES = ((256, 28, 28, 32), (256, 14, 14, 64), (64, 8, 8, 256))  # time in the batch
 OURS, RELU, PLAIN = "keras_ternary_spike", "keras_relu", "keras_plain"
 LIBRARIES = {"spikingjelly": "spikingjelly", "snntorch": "snntorch", "torch_loop": "torch"}
 SETTINGS = (("contiguous",), ("channels_last",), ("contiguous", "compile"), ("channels_last", "compile"))
 WANTED_PEERS, WANTED_RELU, WANTED_MEMORY, WANTED_LAYER = 1.5, 1.25, 0.6, 2.0
-PASSES = 5  # forward reads currents and writes spikes; backward reads gradients and membranes and writes gradients
 COLORS = {OURS: "#0b6e4f", RELU: "#8a8a8a", PLAIN: "#c9a227"}
 
 
@@ -157,58 +155,15 @@ def peak_mib(name: str, network: str, batch: int) -> float:
     return peak
 
 
-def time_layer(timesteps: int, rounds: int) -> dict[str, object]:
-    """Forward and backward of one layer, as "ratio" over the floor, in alternating runs."""
-    import keras
-    import tensorflow as tf
+def time_layers(all_timesteps: Iterable[int], rounds: int) -> Iterator[dict[str, object]]:
+    """One row for each number of timesteps, and for each shape of a batch normalization."""
+    import layer_times  # which imports TensorFlow
 
-    from keras_ternary_spike import TernaryLIF
-
-    keras.utils.set_random_seed(0)
-    batch, *features = LAYER_SHAPE
-    current = tf.random.normal((batch, timesteps, *features))
-    upstream, layer = tf.random.normal(current.shape), TernaryLIF()
-    layer.build(current.shape)
-
-    @tf.function
-    def step():
-        with tf.GradientTape() as tape:
-            tape.watch(current)
-            outputs = layer(current, training=True)
-        return outputs, *tape.gradient(outputs, [current, layer.amplitude], upstream)  # or nothing would compute them
-
-    calls = (lambda: step()[-1].numpy(), floor(current.shape))
-    for call in calls:
-        call()
-    times = np.array([[seconds_of(call) for call in calls] for _ in range(rounds)])
-    return {
-        "what": "layer",
-        "case": f"T={timesteps}",
-        "name": OURS,
-        "seconds": list(times[:, 0]),
-        "ratio": list(times[:, 0] / times[:, 1]),
-        "per_timestep": list(times[:, 0] / timesteps),
-    }
-
-
-def floor(shape: Sequence[int]):
-    """A call that moves as many bytes as the layer must, with as many threads as there are cores."""
-    threads = os.cpu_count()
-    sources = [np.ones((threads, np.prod(shape) // threads), "float32") for _ in range(PASSES // 2 + 1)]
-    targets = [np.zeros_like(sources[0]) for _ in range(PASSES // 2)]
-    pool = ThreadPoolExecutor(threads)
-
-    def move(part: int) -> None:
-        np.copyto(targets[0][part], sources[0][part])  # forward: one read, one written
-        np.add(sources[1][part], sources[2][part], out=targets[1][part])  # backward: two read, one written
-
-    return lambda: list(pool.map(move, range(threads)))
-
-
-def seconds_of(call) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+    for timesteps in all_timesteps:
+        yield {"what": "layer", "case": f"T={timesteps}", "name": OURS, **layer_times.neurons(timesteps, rounds)}
+    for shape in NORM_SHAPES:
+        case = "x".join(map(str, shape))
+        yield {"what": "norm", "case": case, "name": "keras", **layer_times.normalization(shape, rounds)}
 
 
 def report(rows: list[dict[str, object]]) -> str:
@@ -280,13 +235,13 @@ def device() -> str:
 
 def main(arguments: argparse.Namespace) -> None:
     os.environ["KERAS_BACKEND"] = arguments.backend
-    print(setting.describe(), flush=True)
+    print(setting.describe(*LIBRARIES.values()), flush=True)
     rows = []
     for network in arguments.networks:
         rows += time_steps(network, arguments.rounds, compiled=arguments.compile)
     if arguments.backend == "tensorflow":
         rows += [row for network in arguments.networks for row in measure_memory(network)]
-        rows += [time_layer(timesteps, arguments.rounds) for timesteps in arguments.layer_timesteps]
+        rows += time_layers(arguments.layer_timesteps, arguments.rounds)
     print(report(rows))
     write(arguments.output, rows, device())
     print(f"Written to {arguments.output}: training.csv, training.png")
