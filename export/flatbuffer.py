@@ -15,6 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from .operators import ACTIVATIONS, DTYPES, KINDS, Kind, check
 from .program import Operator, Program, Tensor
+from .sharing import SharingBuilder, shared
 from .unpacking import (
     IDENTIFIER,
     METADATA_KEY,
@@ -66,7 +67,7 @@ def write(program: Program) -> bytes:
         schema.MetadataT(name=METADATA_KEY, buffer=buffers.add(_to_json(program.metadata))),
     ]
     model.buffers = buffers.packed
-    builder = flatbuffers.Builder(1 << 16)
+    builder = SharingBuilder(1 << 16)
     builder.Finish(model.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
 
@@ -117,7 +118,7 @@ def _pack_kind(kind: str) -> schema.OperatorCodeT:
 
 def _pack_tensor(tensor: Tensor, buffers: _Buffers) -> schema.TensorT:
     scale = np.atleast_1d(np.asarray(tensor.scale, np.float32))
-    quantization = schema.QuantizationParametersT(
+    quantization = shared(schema.QuantizationParametersT)(
         scale=scale,
         zeroPoint=np.full(scale.size, tensor.zero_point, np.int64),
         quantizedDimension=tensor.channel_axis,
@@ -188,7 +189,7 @@ def _constant(
 
 def _pack_operator(operator: Operator, kinds: Sequence[str]) -> schema.OperatorT:
     kind = KINDS[operator.kind]
-    options = _new_options(kind)
+    options = shared(_options_class(kind))()
     for name, value in operator.options.items():
         setattr(options, _camel(name), _pack_option(name, value))
     if operator.activation != "NONE":
@@ -210,8 +211,8 @@ def _unpack_operator(operator: schema.OperatorT, kinds: Sequence[str]) -> Operat
             f"Received: code {operator.opcodeIndex} of {len(kinds)}, {len(outputs)} outputs"
         )
     name = kinds[operator.opcodeIndex]
-    options = operator.builtinOptions or _new_options(KINDS[name])
-    if not isinstance(options, type(_new_options(KINDS[name]))):
+    options = operator.builtinOptions or _options_class(KINDS[name])()
+    if not isinstance(options, _options_class(KINDS[name])):
         raise ValueError(f"{name} must have the options of {name}. Received: {type(options).__name__}")
     _check_other_options(name, options)
     activation = getattr(options, "fusedActivationFunction", schema.ActivationFunctionType.NONE)
@@ -227,7 +228,7 @@ def _unpack_operator(operator: schema.OperatorT, kinds: Sequence[str]) -> Operat
 def _check_other_options(name: str, options: object) -> None:
     """Options that a Program does not state must have the schema's defaults: they change what is computed."""
     stated = {"fusedActivationFunction", *map(_camel, KINDS[name].options)}
-    defaults = vars(_new_options(KINDS[name]))
+    defaults = vars(_options_class(KINDS[name])())
     for field, value in vars(options).items():
         if field not in stated and value is not None and value != defaults[field]:
             raise ValueError(f"Option {field} of {name} must be {defaults[field]}. Received: {value}")
@@ -265,8 +266,8 @@ def _pack_signature(program: Program) -> schema.SignatureDefT:
     )
 
 
-def _new_options(kind: Kind) -> object:
-    return getattr(schema, f"{kind.table}OptionsT")()
+def _options_class(kind: Kind) -> type:
+    return getattr(schema, f"{kind.table}OptionsT")
 
 
 def _camel(snake: str) -> str:
