@@ -70,10 +70,20 @@ class Builder:
 
     def kind(self, index: int) -> str | None:
         """Of the operator that writes a tensor; None for an input or a constant."""
-        return next((operator.kind for operator in self.operators if operator.output == index), None)
+        writer = self._writer(index)
+        return writer and writer.kind
+
+    def is_clipped(self, index: int, scale: float) -> bool:
+        """Whether the operator that writes a tensor of that scale clips it to [-1, 1]."""
+        writer = self._writer(index)
+        clips = writer is not None and writer.activation == "RELU_N1_TO_1"
+        return clips and float(self.tensors[index].scale) == scale
 
     def program(self, name: str, inputs: tuple[int, ...], outputs: tuple[int, ...], metadata=None) -> Program:
         return Program(name, tuple(self.tensors), tuple(self.operators), inputs, outputs, metadata or {})
+
+    def _writer(self, index: int) -> Operator | None:
+        return next((operator for operator in self.operators if operator.output == index), None)
 
     def _add(self, tensor: Tensor) -> int:
         self.tensors.append(tensor)

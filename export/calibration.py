@@ -10,6 +10,7 @@ import numpy as np
 
 from .float_currents import CHUNK, Currents, float_currents
 from .grid import INT8_MAX
+from .linear import FIRST
 from .network import LIF, DepthwiseConv, Linear, Network
 from .patches import kernel_of, matrices, patches
 from .predictor import count_samples, dequantize_output, quantize_input
@@ -21,7 +22,7 @@ from .work import source_position
 
 MOST_SAMPLES = 512  # evenly spaced ones of more
 HELD_OUT = 4  # every fourth sample only judges
-KERNEL = re.compile(r"(?P<layer>.+)/kernel")
+KERNEL = re.compile(rf"(?P<layer>.+)/kernel(?:{FIRST})?")
 KERNEL_OR_BIAS = re.compile(r".+/(?:kernel|bias)")
 TIMESTEP = re.compile(r".*/(?:current|spike)/(?P<timestep>\d+)(?:#\d+)?")
 LARGEST_FAN_IN = 4608  # X^T X of so many weights takes 170 MB
@@ -116,7 +117,7 @@ class Calibration:
             self.values |= {index: traced[self.tensors[index].name] for index in written}
 
     def _choose(self, name: str, positions: Sequence[int]) -> None:
-        """Replaces the kernel and the bias that the operators at `positions` share."""
+        """Replaces the kernel and the bias that the operators at `positions` share, but for the scales of the first."""
         operators = [self.program.operators[position] for position in positions]
         inputs, wanted = [], []
         for position, operator in zip(positions, operators, strict=True):
@@ -124,14 +125,16 @@ class Calibration:
             rows, values = self._rows(name, operator)
             inputs.append(rows)
             wanted.append(values)
-        operator, inputs, wanted = operators[0], np.concatenate(inputs, axis=1), np.concatenate(wanted, axis=0)
+        operator, inputs, wanted = operators[-1], np.concatenate(inputs, axis=1), np.concatenate(wanted, axis=0)
         kernel, bias = self.tensors[operator.inputs[1]], self.tensors[operator.inputs[-1]]
         start = np.concatenate([matrices(operator, kernel.data), bias.data.reshape(len(inputs), 1, -1)], axis=1)
         problems = self._problems(name, operator, inputs, wanted, start.astype(np.float64))
         chosen = np.stack([fitted(*pair) for pair in zip(problems, start.astype(np.float64), strict=True)])
         data = np.ascontiguousarray(kernel_of(operator, chosen[:, :-1], kernel.data.shape)).astype(np.int8)
-        self.tensors[operator.inputs[1]] = replace(kernel, data=data)
-        self.tensors[operator.inputs[-1]] = replace(bias, data=chosen[:, -1].reshape(-1).astype(np.int32))
+        biases = chosen[:, -1].reshape(-1).astype(np.int32)
+        for operator in operators:
+            for index, values in ((operator.inputs[1], data), (operator.inputs[-1], biases)):
+                self.tensors[index] = replace(self.tensors[index], data=values)
 
     def _rows(self, name: str, operator: Operator) -> tuple[np.ndarray, np.ndarray]:
         """X as `(groups, rows, weights)`, and the wanted reals `(rows, channels)`."""

@@ -99,7 +99,7 @@ def _spike_steps(network: Network, node: Node, half: int) -> Fraction | None:
     decay = effective_decay(network, node)
     if node.reset == "zero" and not isinstance(decay, Fraction):
         return None
-    taken = Fraction(half) if node.reset == "zero" else drop_steps(decay, half, node.reset_amount)
+    taken = Fraction(half + 1) if node.reset == "zero" else drop_steps(decay, half, node.reset_amount)
     steps = taken * decay if isinstance(decay, Fraction) else taken
     return steps if SMALLEST_ADD_RATIO <= steps <= LARGEST_ADD_RATIO and steps != 1 else None
 

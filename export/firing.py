@@ -11,12 +11,13 @@ FACTOR = 4  # of the integers, so that their products lie far enough apart
 
 
 def emit_beyond(builder: Builder, name: str, value: int, quiet: int, neuron: Neuron) -> int:
-    """The sign of values beyond `quiet` steps of the neuron's grid, else 0. A binary neuron's are not negative.
+    """The sign of values beyond `quiet` steps of their grid, else 0. A binary neuron's are not negative.
 
     MUL by a constant whose scale puts the threshold midway between `quiet` and `quiet` + 1. The products nearest to the
     threshold lie FACTOR / 2 from it; the first of two roundings moves them by less than 1.
     """
     shape, spike = builder.shape(value), SPIKE if neuron.signed else BINARY_SPIKE
-    scale = float32(1 / (FACTOR * (2 * quiet + 1) * neuron.step))
-    constant = builder.scalar(f"beyond/{quiet}@{neuron.step:.9g}", FACTOR, scale, len(shape))
+    step = float(builder.tensors[value].scale)
+    scale = float32(1 / (FACTOR * (2 * quiet + 1) * step))
+    constant = builder.scalar(f"beyond/{quiet}@{step:.9g}", FACTOR, scale, len(shape))
     return builder.emit("MUL", (value, constant), name, shape, spike, activation="RELU_N1_TO_1")

@@ -55,20 +55,23 @@ def isolate(
 
     channels: whose constants to take, where each channel has its own; the currents are `(1, frames, cases, channels)`.
     frames: 1 where one current serves all timesteps, else their number: then each timestep has a current of its own,
-        even where two timesteps of the network share one. For sums that fire, 2: the summands.
+        even where two timesteps of the network share one. For sums that fire, 2: the summands. Where a convolution
+        clips the first, so does an operator here.
 
     Raises: ValueError if the currents lie on several grids, or a constant is not one number for a channel.
     """
     program = program if channels is None else of_channels(program, operators, channels)
     currents = current_tensors(program, operators)
     check_alone(program, operators, currents, layer, 1 if channels is None else len(channels))
-    builder, first, summing = Builder(), program.tensors[currents[0]], are_sums(program, operators)
+    builder, last, summing = Builder(), program.tensors[currents[-1]], are_sums(program, operators)
     sizes = (cases(frames).shape[-1],) if channels is None else (cases(frames).shape[-1], len(channels))
-    grid = Grid(float(first.scale), first.zero_point)
+    grid = Grid(float(last.scale), last.zero_point)
     tensor = builder.activation("currents", (frames, *sizes), grid)
     rows = slices(builder, Input(name="currents", shape=sizes, temporal=True), tensor, grid, frames)
-    shape = (*[1] * (len(first.shape) - 1 - len(sizes)), *sizes)
+    shape = (*[1] * (len(last.shape) - 1 - len(sizes)), *sizes)
     rows = [emit_reshape(builder, row, f"current/{t}", shape, grid) for t, row in enumerate(rows)]
+    if is_clipped(program, currents):
+        rows[0] = _clipped(builder, rows[0], float(program.tensors[currents[0]].scale))
     mapped: dict[int, int] = {}
     for operator in operators:
         if summing:
@@ -78,6 +81,19 @@ def isolate(
             inputs = {index: rows[timestep] for index in currents} | mapped
         mapped[operator.output] = _emit_again(builder, program, operator, inputs, layer, shape)
     return builder.program("neuron", (tensor,), (mapped[operators[-1].output],))
+
+
+def is_clipped(program: Program, currents: Sequence[int]) -> bool:
+    """Whether the first of several currents is clipped where it is computed, to what a spike is worth."""
+    writers = {operator.output: operator for operator in program.operators}
+    return len(currents) > 1 and currents[0] in writers and writers[currents[0]].activation == "RELU_N1_TO_1"
+
+
+def _clipped(builder: Builder, row: int, scale: float) -> int:
+    """The integers of a current, clipped to what is worth 1 on a grid of that scale."""
+    shape = builder.shape(row)
+    one = builder.scalar("current/label", 1, scale / float(builder.tensors[row].scale), len(shape))
+    return builder.emit("MUL", (row, one), "current/0/clipped", shape, Grid(scale), activation="RELU_N1_TO_1")
 
 
 def of_channels(program: Program, operators: Sequence[Operator], channels: Sequence[int]) -> Program:
@@ -113,7 +129,8 @@ def check_alone(
     program: Program, operators: Sequence[Operator], currents: Sequence[int], layer: str, channels: int
 ) -> None:
     """Raises ValueError if the layer cannot stand for itself on one row, or on one for each of some channels."""
-    grids = {(float(program.tensors[i].scale), program.tensors[i].zero_point) for i in currents}
+    alike = currents[1:] if is_clipped(program, currents) else currents
+    grids = {(float(program.tensors[i].scale), program.tensors[i].zero_point) for i in alike}
     constants = [program.tensors[i] for operator in operators for i in operator.inputs]
     if len(grids) != 1 or any(one.data is not None and one.data.size not in (1, channels) for one in constants):
         raise ValueError(

@@ -15,13 +15,20 @@ from .padding import same_padding
 from .strides import emit_skip, is_far, split_strides, window_counts
 from .weights import Weights, quantize_weights
 
+FIRST = "@0"  # behind the name of a kernel or bias: its scale is that of the first timestep
+
 
 @dataclass(frozen=True)
 class Target:
-    """What a linear operator emits: values on `grid`, clipped by a fused activation."""
+    """What a linear operator emits: values on `grid`, clipped by a fused activation.
+
+    like: the grid of the layer's other timesteps, if `grid` is that of the first with another scale: the integers of
+        kernel and bias are those for `like`.
+    """
 
     grid: Grid
     activation: str = "NONE"
+    like: Grid | None = None
 
 
 def emit_linear(builder: Builder, node: Linear, tensor: int, name: str, *, source: Grid, target: Target) -> int:
@@ -49,6 +56,12 @@ def integer_weights(node: Linear, source: Grid, target: Grid) -> Weights:
     return quantize_weights(
         node.name, kernel, node.bias, **grids, per_channel=per_channel, multipliers=node.multipliers
     )
+
+
+def _weights(node: Linear, source: Grid, target: Target) -> Weights:
+    if target.like is None:
+        return integer_weights(node, source, target.grid)
+    return integer_weights(node, source, target.like).between(source, target.grid)
 
 
 def pointwise(node: Dense) -> Conv:
@@ -90,24 +103,24 @@ def block_diagonal(node: DepthwiseConv) -> Conv:
 
 
 def _emit_dense(builder: Builder, node: Dense, tensor: int, name: str, source: Grid, target: Target) -> int:
-    weights = integer_weights(node, source, target.grid)
-    operands = _operands(builder, node.name, tensor, weights.kernel.T, weights, source, channel_axis=0)
+    weights = _weights(node, source, target)
+    operands = _operands(builder, node.name, tensor, weights.kernel.T, weights, source, target, channel_axis=0)
     return builder.emit("FULLY_CONNECTED", operands, name, node.shape, target.grid, activation=target.activation)
 
 
 def _emit_conv(builder: Builder, node: Conv, tensor: int, name: str, source: Grid, target: Target) -> int:
-    weights = integer_weights(node, source, target.grid)
+    weights = _weights(node, source, target)
     tensor, options = _window_options(builder, node, tensor, source)
-    operands = _operands(builder, node.name, tensor, weights.kernel.transpose(3, 0, 1, 2), weights, source, 0)
+    operands = _operands(builder, node.name, tensor, weights.kernel.transpose(3, 0, 1, 2), weights, source, target, 0)
     return builder.emit(
         "CONV_2D", operands, name, node.shape, target.grid, activation=target.activation, options=options
     )
 
 
 def _emit_depthwise(builder: Builder, node: DepthwiseConv, tensor: int, name: str, source: Grid, target: Target) -> int:
-    weights = integer_weights(node, source, target.grid)
+    weights = _weights(node, source, target)
     tensor, options = _window_options(builder, node, tensor, source)
-    operands = _operands(builder, node.name, tensor, weights.kernel[None], weights, source, channel_axis=3)
+    operands = _operands(builder, node.name, tensor, weights.kernel[None], weights, source, target, channel_axis=3)
     near, left = split_strides(node.strides)
     options |= {"depth_multiplier": node.kernel.shape[3], "stride_h": near[0], "stride_w": near[1]}
     emit = partial(builder.emit, "DEPTHWISE_CONV_2D", operands, activation=target.activation, options=options)
@@ -121,8 +134,9 @@ def _emit_depthwise(builder: Builder, node: DepthwiseConv, tensor: int, name: st
 
 def _emit_transpose(builder: Builder, node: ConvTranspose, tensor: int, name: str, source: Grid, target: Target) -> int:
     """TRANSPOSE_CONV of the full output, or cropped as TensorFlow's "same" does; any other cropping is a SLICE."""
-    weights = integer_weights(node, source, target.grid)
-    _, kernel, bias = _operands(builder, node.name, tensor, weights.kernel.transpose(3, 0, 1, 2), weights, source, 0)
+    weights = _weights(node, source, target)
+    kernel = weights.kernel.transpose(3, 0, 1, 2)
+    _, kernel, bias = _operands(builder, node.name, tensor, kernel, weights, source, target, 0)
     crops = [sum(axis) for axis in node.cropping]
     centred = all(axis == (total // 2, total - total // 2) for axis, total in zip(node.cropping, crops, strict=True))
     same = centred and crops == [max(k - s, 0) for k, s in zip(node.kernel.shape, node.strides, strict=False)]
@@ -146,12 +160,14 @@ def _operands(
     kernel: np.ndarray,
     weights: Weights,
     source: Grid,
+    target: Target,
     channel_axis: int,
 ) -> tuple[int, int, int]:
     """Input, kernel and bias. One scale where all channels share it: the smallest file."""
     scale = weights.scale if np.ptp(weights.scale) else weights.scale[0]
-    kernel = builder.constant(f"{layer}/kernel", np.ascontiguousarray(kernel), scale, channel_axis=channel_axis)
-    bias = builder.constant(f"{layer}/bias", weights.bias, scale * np.float32(source.scale))
+    mark = FIRST if target.like else ""
+    kernel = builder.constant(f"{layer}/kernel{mark}", np.ascontiguousarray(kernel), scale, channel_axis=channel_axis)
+    bias = builder.constant(f"{layer}/bias{mark}", weights.bias, scale * np.float32(source.scale))
     return tensor, kernel, bias
 
 

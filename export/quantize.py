@@ -42,7 +42,7 @@ from .network import (
 )
 from .neuron import emit_neuron, emit_step
 from .program import Program
-from .resets import state_grid
+from .resets import clipped_grid, state_grid
 from .saturation import saturation_notes
 from .schedule import with_small_peak
 from .signal import Context, Form, Signal, fused_neuron, integer_neuron, per_timestep, stated_neuron
@@ -111,11 +111,27 @@ def emit_weighted(context: Context, node: Linear, source: Signal) -> Signal:
     if neuron and len(set(source.tensors)) == 1:
         name += "/0"
     target = Target(SPIKE, "RELU_N1_TO_1") if neuron else Target(linear_grid(context, node, source))
+    first = first_target(context, node, source, target)
 
-    def emit(tensor: int, name: str) -> int:
+    def emit(tensor: int, name: str, target: Target = target) -> int:
         return emit_linear(context.builder, node, tensor, name, source=source.grid, target=target)
 
-    return Signal(per_timestep(source, name, emit), target.grid)
+    if first is None:
+        return Signal(per_timestep(source, name, emit), target.grid)
+    targets = (first, *[target] * (len(source.tensors) - 1))
+    frames = enumerate(zip(source.tensors, targets, strict=True))
+    return Signal(tuple(emit(tensor, f"{name}/{t}", target) for t, (tensor, target) in frames), target.grid)
+
+
+def first_target(context: Context, node: Linear, source: Signal, target: Target) -> Target | None:
+    """The clipped current of the first timestep, where nothing but a neuron reads it; None: it is as all others."""
+    readers = context.network.consumers(node.name)
+    if len(readers) != 1 or not isinstance(readers[0], LIF) or isinstance(node, ConvTranspose):
+        return None  # TRANSPOSE_CONV fuses no activation
+    if context.form == "step" or len(set(source.tensors)) == 1:
+        return None
+    grid = clipped_grid(integer_neuron(context, readers[0]))
+    return grid and Target(grid, "RELU_N1_TO_1", like=target.grid)
 
 
 def emit_timestep_kernels(context: Context, node: TimestepAffine, source: Signal) -> Signal:

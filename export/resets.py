@@ -1,8 +1,10 @@
 """What a neuron carries on from one timestep to the next, in builtin int8 operators.
 
-reset="zero", where `half` steps of decay * membrane are worth a spike (`spike_unit`)
+reset="zero", where `half` + 1 steps of decay * membrane are worth a spike (`spike_unit`)
     leaked = MUL(membrane, decay) + RELU_N1_TO_1   @ decay * step  integers unchanged, clipped at a spike's worth
     state  = SUB(leaked, spike)                    @ decay * step  integers unchanged, 0 after a spike
+    no MUL where the membrane comes clipped and on that grid (`clipped_grid`): for decay 1 it is, and the first current
+    may come so from a convolution
 reset="zero" of other neurons
     fired = MUL(spike, spike)                  @ 1.0           left out for binary spikes, their own squares
     keep  = SUB(decay, fired) + RELU           @ decay         0 after a spike, else 1
@@ -24,6 +26,7 @@ reset="subtract"    state = MUL(SUB(membrane, spike or drop), decays)  @ step
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 from .builder import Builder
@@ -35,12 +38,19 @@ from .leaks import channel_constant
 def state_grid(neuron: Neuron) -> Grid:
     """The grid of a state: the membrane's own, or its integers, each worth decay times as much."""
     if neuron.subtracts_spikes and neuron.reset == "zero":
-        return Grid(float32(1 / neuron.half), low=-neuron.half, high=neuron.half)
+        return Grid(float32(1 / (neuron.half + 1)), low=-neuron.half, high=neuron.half)
     label = Fraction(1) if rounds_leak(neuron) else neuron.decay
     scale = float32(float32(float(label)) * neuron.step)
     if neuron.reset != "zero":
         return Grid(scale)
     return Grid(scale, low=-neuron.half if neuron.signed else INT8_MIN, high=min(neuron.half, INT8_MAX))
+
+
+def clipped_grid(neuron: Neuron) -> Grid | None:
+    """The grid on which a membrane, clipped by RELU_N1_TO_1, is what `leaked` is; None where there is no `leaked`."""
+    if not neuron.subtracts_spikes or neuron.reset != "zero":
+        return None
+    return replace(state_grid(neuron), low=-neuron.half - 1, high=neuron.half + 1)
 
 
 def rounds_leak(neuron: Neuron) -> bool:
@@ -59,9 +69,10 @@ def _to_zero(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int
 
 
 def _less_spike(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int) -> int:
-    name, shape, grid = neuron.name, builder.shape(membrane), state_grid(neuron)
-    operands = (membrane, _decay_constant(builder, neuron, len(shape)))
-    leaked = builder.emit("MUL", operands, f"{name}/leaked/{t}", shape, grid, activation="RELU_N1_TO_1")
+    name, shape, grid, leaked = neuron.name, builder.shape(membrane), state_grid(neuron), membrane
+    if not builder.is_clipped(membrane, grid.scale):
+        operands = (membrane, _decay_constant(builder, neuron, len(shape)))
+        leaked = builder.emit("MUL", operands, f"{name}/leaked/{t}", shape, grid, activation="RELU_N1_TO_1")
     return builder.emit("SUB", (leaked, spike), f"{name}/state/{t}", shape, grid)
 
 

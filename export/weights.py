@@ -12,7 +12,7 @@ there. XNNPACK rounds once. Two kinds of multiplier leave no accumulator for whi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -39,6 +39,10 @@ class Weights:
     bias: np.ndarray
     scale: np.ndarray
     multipliers: tuple[Fraction, ...]
+
+    def between(self, source: Grid, target: Grid) -> Weights:
+        """The same integers for grids with other scales, as labels."""
+        return replace(self, scale=_scales(np.array(self.multipliers, float), source, target))
 
 
 def is_safe(q: int) -> bool:
@@ -99,8 +103,11 @@ def quantize_weights(
     integers = np.rint(ratio / multiplier / step) * step
     biases = quantize_bias(bias / target.scale / multiplier, step, reach(integers, source, multiplier))
     check_accumulator(layer, integers, biases, source)
-    scale = (multiplier * target.scale / source.scale).astype(np.float32)
-    return Weights(integers.astype(np.int8), biases.astype(np.int32), scale, chosen)
+    return Weights(integers.astype(np.int8), biases.astype(np.int32), _scales(multiplier, source, target), chosen)
+
+
+def _scales(multiplier: np.ndarray, source: Grid, target: Grid) -> np.ndarray:
+    return (multiplier * target.scale / source.scale).astype(np.float32)
 
 
 def choose_multipliers(layer: str, ratio: np.ndarray, *, per_channel: bool) -> list[Fraction]:

@@ -29,7 +29,9 @@ def neuron(decay, timesteps, signed=True, reset="zero", half=None, *, plain=Fals
     half = half or largest_half(max(distinct(fraction)))
     drop = drop_steps(fraction, half)
     common = isinstance(fraction, Fraction)
-    steps = {"zero": common and half * fraction, "subtract": drop * fraction if common else drop, "none": None}[reset]
+    steps = {"zero": common and (half + 1) * fraction, "subtract": drop * fraction if common else drop, "none": None}[
+        reset
+    ]
     unit = spike_unit(half, steps) if steps and signed and not plain else 1.0
     return Neuron("lif", fraction, half, signed, reset, drop, unit)
 

@@ -13,6 +13,7 @@ from keras_ternary_spike.export.calibration import KERNEL, Calibration, calibrat
 from keras_ternary_spike.export.calibration import layers as calibrated
 from keras_ternary_spike.export.describe import describe
 from keras_ternary_spike.export.folding import fold_network
+from keras_ternary_spike.export.linear import FIRST
 from keras_ternary_spike.export.patches import kernel_of, matrices, patches
 from keras_ternary_spike.export.progress import Progress
 from keras_ternary_spike.export.quantize import quantize
@@ -124,6 +125,11 @@ def test_a_file_rounded_for_samples_is_exact_and_repeats_itself(rng):
         o for o in program.operators if len(o.inputs) > 2 and KERNEL.fullmatch(program.tensors[o.inputs[1]].name)
     ]
     assert kernels and not any(channels_that_may_tie(program, operator).any() for operator in kernels)
+    data = {tensor.name: tensor.data for tensor in program.tensors}
+    twins = [name for name in data if name.endswith(FIRST)]
+    assert len(twins) == 4  # kernels and biases of the two layers on spikes that nothing but neurons read
+    for name in twins:
+        np.testing.assert_array_equal(data[name], data[name.removesuffix(FIRST)])
     note = program.metadata["notes"][-1]
     assert note.startswith("Kernels and biases of '") and note.endswith(" are rounded for 24 samples.")
 

@@ -1,0 +1,164 @@
+"""The current of the first timestep, clipped by the convolution where nothing but a neuron reads it."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from keras_ternary_spike.export import flatbuffer
+from keras_ternary_spike.export import quantize as quantizer
+from keras_ternary_spike.export.network import Add, ConvTranspose
+from keras_ternary_spike.export.proof import prove
+from keras_ternary_spike.export.quantize import quantize
+from keras_ternary_spike.export.ties import channels_that_may_tie
+from test_joints import CHANNELS, Graph, assert_exact, identity_block
+
+HALF, DECAY = 100, Fraction(16, 63)  # what 0.25 becomes
+
+
+def chain(rng, timesteps=2, decay=0.25):
+    """Two convolutions with their neurons; the first reads a still image."""
+    graph = Graph(rng, timesteps)
+    return graph.finish(graph.lif("lif1", graph.conv("conv", graph.stem()), decay=decay))
+
+
+def own(program, layer):
+    """Kinds and roles of a layer's operators, in order."""
+    names = {operator.output: program.tensors[operator.output].name for operator in program.operators}
+    return [f"{o.kind} {names[o.output]}" for o in program.operators if names[o.output].startswith(f"{layer}/")]
+
+
+def writer(program, name):
+    return next(operator for operator in program.operators if program.tensors[operator.output].name == name)
+
+
+def scale(program, name):
+    return float(next(tensor.scale for tensor in program.tensors if tensor.name == name))
+
+
+@pytest.mark.parametrize(
+    "timesteps, roles",
+    [
+        (2, "MUL spike/0, SUB state/0, ADD membrane/1, MUL spike/1"),
+        (
+            3,
+            "MUL spike/0, SUB state/0, ADD membrane/1, MUL spike/1, MUL leaked/1, SUB state/1, ADD membrane/2, "
+            "MUL spike/2",
+        ),
+    ],
+)
+def test_a_neuron_behind_a_convolution_has_no_leak_at_first(rng, timesteps, roles):
+    program, _ = assert_exact(chain(rng, timesteps), rng)
+    assert [role.replace("lif1/", "") for role in own(program, "lif1")] == roles.split(", ")
+
+
+def test_the_first_current_is_clipped_where_the_neuron_fires(rng):
+    program, trace = assert_exact(chain(rng), rng)
+    first, second = (writer(program, f"conv/current/{t}") for t in (0, 1))
+    assert (first.activation, second.activation) == ("RELU_N1_TO_1", "NONE")
+    assert np.abs(trace["conv/current/0"]).max() == HALF + 1
+    assert np.abs(trace["conv/current/1"]).max() > HALF + 1
+    np.testing.assert_array_equal(trace["lif1/spike/0"] != 0, np.abs(trace["conv/current/0"]) == HALF + 1)
+
+
+def test_labels_of_the_first_current_are_the_decay_times_those_of_the_others(rng):
+    program, _ = assert_exact(chain(rng), rng)
+    kernels, biases = (
+        [program.tensors[writer(program, f"conv/current/{t}").inputs[i]] for t in (0, 1)] for i in (1, 2)
+    )
+    for first, second in (kernels, biases):
+        assert first.data is not second.data and np.array_equal(first.data, second.data)
+        np.testing.assert_allclose(first.scale, second.scale * float(DECAY), rtol=1e-6)
+    np.testing.assert_allclose(scale(program, "conv/current/0"), 1 / (HALF + 1), rtol=1e-6)
+    np.testing.assert_allclose(scale(program, "conv/current/1"), 1 / (HALF + 1) / float(DECAY), rtol=1e-6)
+    assert not any(channels_that_may_tie(program, writer(program, f"conv/current/{t}")).any() for t in (0, 1))
+
+
+def test_equal_integers_of_both_kernels_stand_once_in_the_file(rng):
+    tflite_bytes = flatbuffer.write(quantize(chain(rng)))
+    kernel = next(t.data for t in flatbuffer.read(tflite_bytes).tensors if t.name == "conv/kernel")
+    assert tflite_bytes.count(kernel.tobytes()) == 1
+
+
+@pytest.mark.parametrize("timesteps", [2, 5])
+@pytest.mark.parametrize("decay", [0.05, 0.25, 0.9, 1.0])
+def test_no_spike_depends_on_who_clips(rng, monkeypatch, decay, timesteps):
+    network = chain(rng, timesteps, decay)
+    _, trace = assert_exact(network, rng)
+    monkeypatch.setattr(quantizer, "first_target", lambda *arguments: None)
+    rng = np.random.default_rng(0)
+    inputs = rng.integers(-128, 128, (5, 6, 6, 2)).astype(np.int8)
+    program = quantize(network)
+    assert "MUL lif1/leaked/0" in own(program, "lif1")
+    expected, found = program.trace(inputs), quantize_and_trace(monkeypatch, network, inputs)
+    for t in range(timesteps):
+        np.testing.assert_array_equal(found[f"lif1/spike/{t}"], expected[f"lif1/spike/{t}"])
+    assert np.abs(trace["lif1/spike/1"]).mean() > 0.1
+
+
+def quantize_and_trace(monkeypatch, network, inputs):
+    """With clipped first currents again."""
+    monkeypatch.undo()
+    program = quantize(network)
+    assert "MUL lif1/leaked/0" not in own(program, "lif1")
+    return program.trace(inputs)
+
+
+def test_a_membrane_that_does_not_leak_is_clipped_as_it_is_summed(rng):
+    program, trace = assert_exact(chain(rng, 4, decay=1.0), rng)
+    assert not any("leaked" in role for role in own(program, "lif1"))
+    assert len(own(program, "lif1")) == 2 + 2 * 3 + 2
+    assert np.abs(trace["lif1/membrane/1"]).max() == 64  # the threshold lies at 63 + 1/2 steps
+
+
+def transposed(rng):
+    graph = Graph(rng, 2)
+    spikes, shape = graph.stem(), (12, 12, CHANNELS)
+    fields = {"kernel": rng.normal(0, 0.5, (2, 2, CHANNELS, CHANNELS)), "bias": np.zeros(CHANNELS)}
+    current = graph.add(ConvTranspose, "conv", spikes, shape=shape, strides=(2, 2), cropping=((0, 0), (0, 0)), **fields)
+    return graph.finish(graph.lif("lif1", current, shape=shape), shape)
+
+
+def read_twice(rng):
+    graph = Graph(rng, 2)
+    current = graph.conv("conv", graph.stem())
+    return graph.finish(graph.add(Add, "both", graph.lif("lif1", current), graph.lif("lif2", current)))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [transposed, read_twice, lambda rng: identity_block(rng, 2, 0.4)],
+    ids=["transposed", "read twice", "added"],
+)
+def test_currents_that_no_convolution_alone_makes_are_clipped_by_the_neuron(rng, build):
+    program, _ = assert_exact(build(rng), rng)
+    assert "MUL lif1/leaked/0" in own(program, "lif1")
+
+
+def test_the_step_form_clips_nothing_at_first(rng):
+    program = quantize(chain(rng), form="step")
+    assert not any(tensor.name.endswith("@0") for tensor in program.tensors)
+    assert "MUL lif1/leaked/0" in own(program, "lif1")
+
+
+@pytest.mark.parametrize("decay", [0.25, 1.0])
+def test_the_proof_clips_the_first_current_as_the_convolution_does(rng, decay):
+    assert all(proof.holds for proof in prove(quantize(chain(rng, 3, decay))))
+
+
+def test_a_first_current_clipped_below_the_threshold_is_not_proven(rng):
+    program = quantize(chain(rng))
+    tensors = [
+        replace(tensor, scale=np.float32(1 / HALF)) if tensor.name in ("conv/current/0", "lif1/state/0") else tensor
+        for tensor in program.tensors
+    ]
+    assert [proof.holds for proof in prove(replace(program, tensors=tuple(tensors)))] == [True, False]
+
+
+def test_a_first_current_on_a_grid_of_its_own_that_nothing_clips_is_refused(rng):
+    program = quantize(chain(rng))
+    first = writer(program, "conv/current/0")
+    operators = [replace(o, activation="NONE") if o is first else o for o in program.operators]
+    with pytest.raises(ValueError, match=r"must lie on one grid.*2 grids at 'lif1'"):
+        prove(replace(program, operators=tuple(operators)))
