@@ -23,7 +23,7 @@ from .work import source_position
 MOST_SAMPLES = 512  # evenly spaced ones of more
 HELD_OUT = 4  # every fourth sample only judges
 KERNEL = re.compile(rf"(?P<layer>.+)/kernel(?:{FIRST})?")
-KERNEL_OR_BIAS = re.compile(r".+/(?:kernel|bias)")
+KERNEL_OR_BIAS = re.compile(rf".+/(?:kernel|bias)(?:{FIRST})?")
 TIMESTEP = re.compile(r".*/(?:current|spike)/(?P<timestep>\d+)(?:#\d+)?")
 LARGEST_FAN_IN = 4608  # X^T X of so many weights takes 170 MB
 SHARED = 2  # a kernel with so few different weights, on average that many alike, was clustered
