@@ -9,7 +9,7 @@ import numpy as np
 
 from .boundary import slices
 from .builder import Builder
-from .grid import INT8_MAX, INT8_MIN, Grid
+from .grid import INT8_MAX, INT8_MIN, Grid, float32
 from .movement import emit_reshape
 from .network import Input
 from .program import Operator, Program
@@ -18,6 +18,7 @@ from .work import ELEMENTWISE
 RECURRENT = ("positive", "membrane", "clipped", "spike", "fired", "keep", "drop", "leaked", "residue", "state")
 CONSTANT = ("within", "first", "sum")  # of a constant current: see `constant`
 ROLES = (*RECURRENT, *CONSTANT)
+CLIP = "RELU_N1_TO_1"
 ALL_INT8 = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.int8)
 
 
@@ -55,10 +56,10 @@ def isolate(
 
     channels: whose constants to take, where each channel has its own; the currents are `(1, frames, cases, channels)`.
     frames: 1 where one current serves all timesteps, else their number: then each timestep has a current of its own,
-        even where two timesteps of the network share one. For sums that fire, 2: the summands. Where a convolution
-        clips the first, so does an operator here.
+        even where two timesteps of the network share one. For sums that fire, 2: the summands. The first may have a
+        grid of its own, and be clipped, as convolutions make it: here an operator does.
 
-    Raises: ValueError if the currents lie on several grids, or a constant is not one number for a channel.
+    Raises: ValueError if other currents lie on several grids, or a constant is not one number for a channel.
     """
     program = program if channels is None else of_channels(program, operators, channels)
     currents = current_tensors(program, operators)
@@ -70,8 +71,8 @@ def isolate(
     rows = slices(builder, Input(name="currents", shape=sizes, temporal=True), tensor, grid, frames)
     shape = (*[1] * (len(last.shape) - 1 - len(sizes)), *sizes)
     rows = [emit_reshape(builder, row, f"current/{t}", shape, grid) for t, row in enumerate(rows)]
-    if is_clipped(program, currents):
-        rows[0] = _clipped(builder, rows[0], float(program.tensors[currents[0]].scale))
+    if len(currents) > 1 and not summing:
+        rows[0] = _as_first(builder, rows[0], program, currents[0])
     mapped: dict[int, int] = {}
     for operator in operators:
         if summing:
@@ -83,17 +84,15 @@ def isolate(
     return builder.program("neuron", (tensor,), (mapped[operators[-1].output],))
 
 
-def is_clipped(program: Program, currents: Sequence[int]) -> bool:
-    """Whether the first of several currents is clipped where it is computed, to what a spike is worth."""
-    writers = {operator.output: operator for operator in program.operators}
-    return len(currents) > 1 and currents[0] in writers and writers[currents[0]].activation == "RELU_N1_TO_1"
-
-
-def _clipped(builder: Builder, row: int, scale: float) -> int:
-    """The integers of a current, clipped to what is worth 1 on a grid of that scale."""
-    shape = builder.shape(row)
-    one = builder.scalar("current/label", 1, scale / float(builder.tensors[row].scale), len(shape))
-    return builder.emit("MUL", (row, one), "current/0/clipped", shape, Grid(scale), activation="RELU_N1_TO_1")
+def _as_first(builder: Builder, row: int, program: Program, current: int) -> int:
+    """The integers of a row on the grid of the first current, clipped where that is."""
+    tensor, shape = program.tensors[current], builder.shape(row)
+    label = float32(float(tensor.scale) / float(builder.tensors[row].scale))
+    clips = any(operator.output == current and operator.activation == CLIP for operator in program.operators)
+    if label == 1 and not clips:
+        return row
+    operands, activation = (row, builder.scalar("current/label", 1, label, len(shape))), CLIP if clips else "NONE"
+    return builder.emit("MUL", operands, "current/first", shape, Grid(float(tensor.scale)), activation=activation)
 
 
 def of_channels(program: Program, operators: Sequence[Operator], channels: Sequence[int]) -> Program:
@@ -129,7 +128,7 @@ def check_alone(
     program: Program, operators: Sequence[Operator], currents: Sequence[int], layer: str, channels: int
 ) -> None:
     """Raises ValueError if the layer cannot stand for itself on one row, or on one for each of some channels."""
-    alike = currents[1:] if is_clipped(program, currents) else currents
+    alike = currents if are_sums(program, operators) else currents[1:] or currents
     grids = {(float(program.tensors[i].scale), program.tensors[i].zero_point) for i in alike}
     constants = [program.tensors[i] for operator in operators for i in operator.inputs]
     if len(grids) != 1 or any(one.data is not None and one.data.size not in (1, channels) for one in constants):

@@ -16,7 +16,7 @@ from .builder import Builder
 from .constant import emit_constant_neuron
 from .firing import BINARY_SPIKE, SPIKE, emit_beyond
 from .grid import INT8_MAX, SMALLEST_ADD_RATIO, Grid, Neuron
-from .resets import clipped_grid, emit_state, state_grid
+from .resets import emit_state, leaked_grid, state_grid
 
 
 def emit_neuron(builder: Builder, neuron: Neuron, currents: tuple[int, ...]) -> tuple[int, ...]:
@@ -70,8 +70,7 @@ def rounds_beyond_one(neuron: Neuron, *, summed: bool) -> bool:
 
 
 def _integrate(builder: Builder, neuron: Neuron, state: int, current: int, t: int) -> int:
-    shape, grid, activation = builder.shape(current), clipped_grid(neuron), "RELU_N1_TO_1"
-    if grid is None or neuron.decay != 1:
-        grid, activation = Grid(neuron.step), "NONE"
-    operands = (state, current)
-    return builder.emit("ADD", operands, f"{neuron.name}/membrane/{t}", shape, grid, activation=activation)
+    clips = neuron.subtracts_spikes and neuron.reset == "zero" and neuron.decay == 1
+    grid, activation = (leaked_grid(neuron), "RELU_N1_TO_1") if clips else (Grid(neuron.step), "NONE")
+    name, shape = f"{neuron.name}/membrane/{t}", builder.shape(current)
+    return builder.emit("ADD", (state, current), name, shape, grid, activation=activation)

@@ -42,7 +42,7 @@ from .network import (
 )
 from .neuron import emit_neuron, emit_step
 from .program import Program
-from .resets import clipped_grid, state_grid
+from .resets import leaked_grid, state_grid
 from .saturation import saturation_notes
 from .schedule import with_small_peak
 from .signal import Context, Form, Signal, fused_neuron, integer_neuron, per_timestep, stated_neuron
@@ -111,27 +111,30 @@ def emit_weighted(context: Context, node: Linear, source: Signal) -> Signal:
     if neuron and len(set(source.tensors)) == 1:
         name += "/0"
     target = Target(SPIKE, "RELU_N1_TO_1") if neuron else Target(linear_grid(context, node, source))
-    first = first_target(context, node, source, target)
 
     def emit(tensor: int, name: str, target: Target = target) -> int:
         return emit_linear(context.builder, node, tensor, name, source=source.grid, target=target)
 
-    if first is None:
+    own = targets(context, node.name, node, source, target)
+    if own[0] is target:
         return Signal(per_timestep(source, name, emit), target.grid)
-    targets = (first, *[target] * (len(source.tensors) - 1))
-    frames = enumerate(zip(source.tensors, targets, strict=True))
+    frames = enumerate(zip(source.tensors, own, strict=True))
     return Signal(tuple(emit(tensor, f"{name}/{t}", target) for t, (tensor, target) in frames), target.grid)
 
 
-def first_target(context: Context, node: Linear, source: Signal, target: Target) -> Target | None:
-    """The clipped current of the first timestep, where nothing but a neuron reads it; None: it is as all others."""
-    readers = context.network.consumers(node.name)
-    if len(readers) != 1 or not isinstance(readers[0], LIF) or isinstance(node, ConvTranspose):
-        return None  # TRANSPOSE_CONV fuses no activation
-    if context.form == "step" or len(set(source.tensors)) == 1:
-        return None
-    grid = clipped_grid(integer_neuron(context, readers[0]))
-    return grid and Target(grid, "RELU_N1_TO_1", like=target.grid)
+def targets(context: Context, name: str, linear: Linear, source: Signal, target: Target) -> tuple[Target, ...]:
+    """`target` for every timestep, but for the first as a neuron that alone reads the value leaks it.
+
+    name: of the value that `linear` computes.
+    """
+    readers, rest = context.network.consumers(name), (target,) * (len(source.tensors) - 1)
+    changes = context.form == "unrolled" and len(set(source.tensors)) > 1
+    if not changes or len(readers) != 1 or not isinstance(readers[0], LIF):
+        return (target, *rest)
+    grid, clips = leaked_grid(integer_neuron(context, readers[0])), readers[0].reset == "zero"
+    if grid is None or (clips and isinstance(linear, ConvTranspose)):  # TRANSPOSE_CONV fuses no activation
+        return (target, *rest)
+    return (Target(grid, "RELU_N1_TO_1" if clips else "NONE", like=target.grid), *rest)
 
 
 def emit_timestep_kernels(context: Context, node: TimestepAffine, source: Signal) -> Signal:
@@ -141,13 +144,12 @@ def emit_timestep_kernels(context: Context, node: TimestepAffine, source: Signal
             f"The step form has one kernel for all timesteps. Received: layer {node.name!r} with a factor per "
             'timestep. Export with form="unrolled", or use ThresholdDependentBatchNormalization.'
         )
-    linear, grid = context.network[node.inputs[0]], context.currents[node.name].grid
-    tensors = []
-    for timestep, tensor in enumerate(source.tensors):
-        kernel = in_units(context, kernel_at(linear, node, timestep), node.name)
-        name = f"{node.name}/current/{timestep}"
-        tensors.append(emit_linear(context.builder, kernel, tensor, name, source=source.grid, target=Target(grid)))
-    return Signal(tuple(tensors), grid)
+    linear, target, tensors = context.network[node.inputs[0]], Target(context.currents[node.name].grid), []
+    own = targets(context, node.name, linear, source, target)
+    for t, (tensor, target) in enumerate(zip(source.tensors, own, strict=True)):
+        kernel, name = in_units(context, kernel_at(linear, node, t), node.name), f"{node.name}/current/{t}"
+        tensors.append(emit_linear(context.builder, kernel, tensor, name, source=source.grid, target=target))
+    return Signal(tuple(tensors), own[-1].grid)
 
 
 def in_units(context: Context, node: Linear, output: str) -> Linear:

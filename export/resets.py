@@ -3,8 +3,8 @@
 reset="zero", where `half` + 1 steps of decay * membrane are worth a spike (`spike_unit`)
     leaked = MUL(membrane, decay) + RELU_N1_TO_1   @ decay * step  integers unchanged, clipped at a spike's worth
     state  = SUB(leaked, spike)                    @ decay * step  integers unchanged, 0 after a spike
-    no MUL where the membrane comes clipped and on that grid (`clipped_grid`): for decay 1 it is, and the first current
-    may come so from a convolution
+    no MUL where the membrane is clipped and on that grid already (`leaked_grid`): for decay 1 it is, and the first
+    current may be
 reset="zero" of other neurons
     fired = MUL(spike, spike)                  @ 1.0           left out for binary spikes, their own squares
     keep  = SUB(decay, fired) + RELU           @ decay         0 after a spike, else 1
@@ -12,7 +12,7 @@ reset="zero" of other neurons
 reset="none"
     state = MUL(membrane, 1)                   @ decay * step  the same; for decay 1 the membrane itself
 reset="subtract"
-    leaked = MUL(membrane, 1)                  @ decay * step  for decay 1 the membrane itself
+    leaked = MUL(membrane, 1)                  @ decay * step  for decay 1 the membrane itself, as may be the first
     state  = SUB(leaked, spike)                @ step          decay * (membrane - drop), rounded once
     where decay * drop steps are not worth a spike, in the place of the spike
     drop   = MUL(spike, half)                  @ decay * step * drop / half
@@ -46,11 +46,13 @@ def state_grid(neuron: Neuron) -> Grid:
     return Grid(scale, low=-neuron.half if neuron.signed else INT8_MIN, high=min(neuron.half, INT8_MAX))
 
 
-def clipped_grid(neuron: Neuron) -> Grid | None:
-    """The grid on which a membrane, clipped by RELU_N1_TO_1, is what `leaked` is; None where there is no `leaked`."""
-    if not neuron.subtracts_spikes or neuron.reset != "zero":
+def leaked_grid(neuron: Neuron) -> Grid | None:
+    """The grid of `leaked`, on which reset="zero" clips to [-1, 1]; None where there is no `leaked`."""
+    if not neuron.subtracts_spikes or isinstance(neuron.decay, tuple):
         return None
-    return replace(state_grid(neuron), low=-neuron.half - 1, high=neuron.half + 1)
+    if neuron.reset == "zero":
+        return replace(state_grid(neuron), low=-neuron.half - 1, high=neuron.half + 1)
+    return Grid(float32(float32(float(neuron.decay)) * neuron.step))
 
 
 def rounds_leak(neuron: Neuron) -> bool:
@@ -97,8 +99,9 @@ def _less_threshold(builder: Builder, neuron: Neuron, membrane: int, spike: int,
         residue = builder.emit("SUB", (membrane, drop), f"{name}/residue/{t}", shape, grid)
         return _leaked(builder, neuron, residue, f"{name}/state/{t}", grid)
     drop = spike if neuron.subtracts_spikes else _drop(builder, neuron, spike, t, neuron.decay)
-    label = Grid(float32(float32(float(neuron.decay)) * neuron.step))
-    leaked = _leaked(builder, neuron, membrane, f"{name}/leaked/{t}", label)
+    label, leaked = Grid(float32(float32(float(neuron.decay)) * neuron.step)), membrane
+    if float(builder.tensors[membrane].scale) != label.scale:
+        leaked = _leaked(builder, neuron, membrane, f"{name}/leaked/{t}", label)
     return builder.emit("SUB", (leaked, drop), f"{name}/state/{t}", shape, grid)
 
 

@@ -1,4 +1,4 @@
-"""The current of the first timestep, clipped by the convolution where nothing but a neuron reads it."""
+"""The current of the first timestep, labelled and clipped by the convolution where nothing but a neuron reads it."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -17,10 +17,15 @@ from test_joints import CHANNELS, Graph, assert_exact, identity_block
 HALF, DECAY = 100, Fraction(16, 63)  # what 0.25 becomes
 
 
-def chain(rng, timesteps=2, decay=0.25):
+def chain(rng, timesteps=2, decay=0.25, reset="zero"):
     """Two convolutions with their neurons; the first reads a still image."""
     graph = Graph(rng, timesteps)
-    return graph.finish(graph.lif("lif1", graph.conv("conv", graph.stem()), decay=decay))
+    return resetting(graph.finish(graph.lif("lif1", graph.conv("conv", graph.stem()), decay=decay)), reset)
+
+
+def resetting(network, reset):
+    nodes = (replace(node, reset=reset) if node.name == "lif1" else node for node in network.nodes)
+    return network.with_nodes(tuple(nodes))
 
 
 def own(program, layer):
@@ -48,8 +53,9 @@ def scale(program, name):
         ),
     ],
 )
-def test_a_neuron_behind_a_convolution_has_no_leak_at_first(rng, timesteps, roles):
-    program, _ = assert_exact(chain(rng, timesteps), rng)
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+def test_a_neuron_behind_a_convolution_has_no_leak_at_first(rng, timesteps, roles, reset):
+    program, _ = assert_exact(chain(rng, timesteps, reset=reset), rng)
     assert [role.replace("lif1/", "") for role in own(program, "lif1")] == roles.split(", ")
 
 
@@ -81,12 +87,14 @@ def test_equal_integers_of_both_kernels_stand_once_in_the_file(rng):
     assert tflite_bytes.count(kernel.tobytes()) == 1
 
 
-@pytest.mark.parametrize("timesteps", [2, 5])
-@pytest.mark.parametrize("decay", [0.05, 0.25, 0.9, 1.0])
-def test_no_spike_depends_on_who_clips(rng, monkeypatch, decay, timesteps):
-    network = chain(rng, timesteps, decay)
+@pytest.mark.parametrize(
+    "timesteps, decay, reset",
+    [(2, 0.05, "zero"), (5, 0.25, "zero"), (5, 0.9, "zero"), (5, 1.0, "zero"), (5, 0.25, "subtract")],
+)
+def test_no_spike_depends_on_who_labels_the_first_current(rng, monkeypatch, timesteps, decay, reset):
+    network = chain(rng, timesteps, decay, reset)
     _, trace = assert_exact(network, rng)
-    monkeypatch.setattr(quantizer, "first_target", lambda *arguments: None)
+    monkeypatch.setattr(quantizer, "leaked_grid", lambda neuron: None)
     rng = np.random.default_rng(0)
     inputs = rng.integers(-128, 128, (5, 6, 6, 2)).astype(np.int8)
     program = quantize(network)
@@ -98,7 +106,7 @@ def test_no_spike_depends_on_who_clips(rng, monkeypatch, decay, timesteps):
 
 
 def quantize_and_trace(monkeypatch, network, inputs):
-    """With clipped first currents again."""
+    """With first currents of their own again."""
     monkeypatch.undo()
     program = quantize(network)
     assert "MUL lif1/leaked/0" not in own(program, "lif1")
@@ -142,9 +150,14 @@ def test_the_step_form_clips_nothing_at_first(rng):
     assert "MUL lif1/leaked/0" in own(program, "lif1")
 
 
-@pytest.mark.parametrize("decay", [0.25, 1.0])
-def test_the_proof_clips_the_first_current_as_the_convolution_does(rng, decay):
-    assert all(proof.holds for proof in prove(quantize(chain(rng, 3, decay))))
+@pytest.mark.parametrize("decay, reset", [(0.25, "zero"), (1.0, "zero"), (0.25, "subtract")])
+def test_the_proof_takes_the_first_current_as_the_convolution_makes_it(rng, decay, reset):
+    assert all(proof.holds for proof in prove(quantize(chain(rng, 3, decay, reset))))
+
+
+def test_a_transposed_convolution_labels_the_first_current_of_a_soft_reset(rng):
+    program, _ = assert_exact(resetting(transposed(rng), "subtract"), rng)
+    assert "MUL lif1/leaked/0" not in own(program, "lif1")
 
 
 def test_a_first_current_clipped_below_the_threshold_is_not_proven(rng):
@@ -156,9 +169,15 @@ def test_a_first_current_clipped_below_the_threshold_is_not_proven(rng):
     assert [proof.holds for proof in prove(replace(program, tensors=tuple(tensors)))] == [True, False]
 
 
-def test_a_first_current_on_a_grid_of_its_own_that_nothing_clips_is_refused(rng):
+def test_a_first_current_that_nothing_clips_is_not_proven(rng):
     program = quantize(chain(rng))
     first = writer(program, "conv/current/0")
     operators = [replace(o, activation="NONE") if o is first else o for o in program.operators]
+    assert [proof.holds for proof in prove(replace(program, operators=tuple(operators)))] == [True, False]
+
+
+def test_other_currents_on_several_grids_are_refused(rng):
+    program = quantize(chain(rng, 3))
+    tensors = [replace(t, scale=t.scale * 2) if t.name == "conv/current/2" else t for t in program.tensors]
     with pytest.raises(ValueError, match=r"must lie on one grid.*2 grids at 'lif1'"):
-        prove(replace(program, operators=tuple(operators)))
+        prove(replace(program, tensors=tuple(tensors)))
