@@ -128,8 +128,8 @@ def targets(context: Context, name: str, linear: Linear, source: Signal, target:
     name: of the value that `linear` computes.
     """
     readers, rest = context.network.consumers(name), (target,) * (len(source.tensors) - 1)
-    changes = context.form == "unrolled" and len(set(source.tensors)) > 1
-    if not changes or len(readers) != 1 or not isinstance(readers[0], LIF):
+    still = len(set(source.tensors)) == 1  # a constant current, or one timestep a call
+    if still or len(readers) != 1 or not isinstance(readers[0], LIF):
         return (target, *rest)
     grid, clips = leaked_grid(integer_neuron(context, readers[0])), readers[0].reset == "zero"
     if grid is None or (clips and isinstance(linear, ConvTranspose)):  # TRANSPOSE_CONV fuses no activation
