@@ -10,7 +10,7 @@ which j is the first number that suffices fires at timestep n (counted from 1) e
     spike[n] = within(n), the sum over all j up to n         reset="none"
 
 Each spike starts from the nearest sum that is there already, as in `spike[4] = within(4) - first(3)`. Two timesteps
-cost 2 operators instead of 5, four cost 7 instead of 13, and every spike is the one that the unrolled recurrence of
+cost 2 operators instead of 4, four cost 7 instead of 12, and every spike is the one that the unrolled recurrence of
 `neuron` would give.
 """
 
