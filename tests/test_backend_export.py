@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
+from keras_ternary_spike import BatchNormalization, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import export_tflite
 
 EXPORT = """
@@ -30,7 +30,7 @@ def trained():
     model = keras.Sequential([keras.Input((6, 6, 1)), DirectEncoding(timesteps=2)])
     for filters in (4, 6):
         model.add(PerTimestep(keras.layers.Conv2D(filters, 3, padding="same", use_bias=False)))
-        model.add(PerTimestep(keras.layers.BatchNormalization(momentum=0.9)))
+        model.add(PerTimestep(BatchNormalization()))
         model.add(TernaryLIF())
     for layer in (PerTimestep(keras.layers.Flatten()), PerTimestep(keras.layers.Dense(3)), TimeAverage()):
         model.add(layer)

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_ternary_spike import (
     ATan,
+    BatchNormalization,
     DirectEncoding,
     FiringRate,
     Health,
@@ -179,7 +180,7 @@ def test_symbolic_shape_and_config(rng):
 
 def test_a_network_learns_and_survives_its_file(rng, tmp_path):
     inputs = rng.normal(size=(16, 6, 6, 1)).astype("float32")
-    layers = [DirectEncoding(2), PerTimestep(keras.layers.Conv2D(4, 3)), PerTimestep(keras.layers.BatchNormalization())]
+    layers = [DirectEncoding(2), PerTimestep(keras.layers.Conv2D(4, 3)), PerTimestep(BatchNormalization())]
     layers += [TernaryLIF(), PerTimestep(keras.layers.Flatten()), keras.layers.Dense(3), TimeAverage()]
     model = keras.Sequential([keras.Input((6, 6, 1)), *layers])
     model.compile(optimizer="adam", loss="mse")
