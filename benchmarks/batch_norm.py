@@ -33,6 +33,7 @@ import datasets
 import train_and_export as example
 from aware_networks import Case, part, trained
 from keras_ternary_spike import PerTimestep, gradient
+from keras_ternary_spike.batch_normalization import MOMENTUM
 from keras_ternary_spike.exact import ExactConv2D
 from keras_ternary_spike.export import quantize_aware
 
@@ -87,7 +88,7 @@ class NormalizedConv2D(ExactConv2D):
         mean, variance = ops.moments(real, axes=(0, 1, 2))
         factor = self.factor()
         for moving, batch in ((self.mean, mean / factor), (self.variance, variance / ops.square(factor))):
-            moving.assign(example.MOMENTUM * moving + (1 - example.MOMENTUM) * ops.stop_gradient(batch))
+            moving.assign(MOMENTUM * moving + (1 - MOMENTUM) * ops.stop_gradient(batch))
         deviation = ops.sqrt(variance + EPSILON * ops.square(factor))
         return ((real - mean) / deviation * ops.abs(self.gain) + self.bias) / self.accumulator_step
 

@@ -1,4 +1,4 @@
-"""The benchmarks of networks and neurons: the table of docs/models.md, the settings of benchmarks/networks.py."""
+"""The benchmarks: the table of docs/models.md, the settings of networks.py, what neurons.py and batch_norm.py do."""
 
 import importlib.util
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_ternary_spike import models
-from keras_ternary_spike.export import export_tflite
+from keras_ternary_spike.export import export_tflite, quantize_aware
 from small_networks import SMALL
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -68,3 +68,20 @@ def test_every_kind_of_neuron_is_measured(monkeypatch):
         shares, differing, _ = neurons.measure(kind, options, samples=2, seed=0)
         assert len(shares.split(", ")) == neurons.LAYERS
         assert differing.startswith("0 of ")
+
+
+def test_batch_statistics_start_at_the_exact_model_and_follow_its_batches(monkeypatch, rng):
+    batch_norm = benchmark("batch_norm", monkeypatch)
+    images = rng.random((32, 28, 28, 1), "float32")
+    exact = quantize_aware(models.tiny((28, 28, 1), 10))
+    model = batch_norm.normalized(exact, images, by_batch=True)
+    np.testing.assert_array_equal(model.predict(images, verbose=0), exact.predict(images, verbose=0))
+    norms = [norm for norm in map(batch_norm.convolution, model.layers) if norm]
+    before = [norm.mean.numpy() for norm in norms]
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    model.fit(images / 2, np.zeros((32, 10)), batch_size=32, verbose=0)
+    first, means = before[0], [norm.mean.numpy() for norm in norms]
+    np.testing.assert_allclose(means[0], 0.9 * first + 0.1 * (first / 2), atol=2e-3)  # half the image, half the mean
+    assert all(np.any(old != new) for old, new in zip(before[1:], means[1:], strict=True))
+    folded = batch_norm.write_back(model, exact)
+    np.testing.assert_array_equal(folded.predict(images, verbose=0), model.predict(images, verbose=0))
