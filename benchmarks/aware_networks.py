@@ -13,7 +13,7 @@ from keras import layers
 
 import datasets
 import train_and_export as example
-from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
+from keras_ternary_spike import BatchNormalization, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 
 CHAIN, RESNET = "chain", "resnet"
 NETWORKS = (CHAIN, RESNET)
@@ -82,7 +82,7 @@ def resnet(case: Case, shape: tuple[int, ...], classes: int) -> keras.Model:
     """One convolution, blocks of two with an identity shortcut around them, and a linear layer."""
     channels, image = RESNET_CHANNELS[case.dataset], keras.Input(shape)
     current = example.convolution(channels, RESNET_STRIDE[case.dataset])(image)
-    spikes = TernaryLIF()(DirectEncoding(case.timesteps)(example.normalization()(current)))
+    spikes = TernaryLIF()(DirectEncoding(case.timesteps)(BatchNormalization()(current)))
     for _ in range(RESNET_BLOCKS):
         inner = TernaryLIF()(convolved(spikes, channels))
         spikes = TernaryLIF()(layers.Add()([convolved(inner, channels), spikes]))
@@ -91,4 +91,4 @@ def resnet(case: Case, shape: tuple[int, ...], classes: int) -> keras.Model:
 
 
 def convolved(spikes: keras.KerasTensor, channels: int) -> keras.KerasTensor:
-    return PerTimestep(example.normalization())(PerTimestep(example.convolution(channels, 1))(spikes))
+    return PerTimestep(BatchNormalization())(PerTimestep(example.convolution(channels, 1))(spikes))

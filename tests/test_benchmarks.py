@@ -1,6 +1,7 @@
 """The benchmarks: the table of docs/models.md, the settings of networks.py, what neurons.py and batch_norm.py do."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import keras
@@ -8,10 +9,10 @@ import numpy as np
 import pytest
 
 from keras_ternary_spike import models
-from keras_ternary_spike.export import export_tflite, quantize_aware
+from keras_ternary_spike.export import export_tflite, load, quantize_aware
 from small_networks import SMALL
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+PROJECT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -20,9 +21,11 @@ def table(monkeypatch):
 
 
 def benchmark(name, monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", BENCHMARKS / f"{name}.py")
+    for folder in ("examples", "benchmarks"):
+        monkeypatch.syspath_prepend(str(PROJECT / folder))
+    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", PROJECT / "benchmarks" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)  # dataclasses look there for their module
     spec.loader.exec_module(module)
     return module
 
@@ -85,3 +88,12 @@ def test_batch_statistics_start_at_the_exact_model_and_follow_its_batches(monkey
     assert all(np.any(old != new) for old, new in zip(before[1:], means[1:], strict=True))
     folded = batch_norm.write_back(model, exact)
     np.testing.assert_array_equal(folded.predict(images, verbose=0), model.predict(images, verbose=0))
+
+
+@pytest.mark.parametrize("network", ["chain", "resnet"])
+def test_networks_for_exact_training_export_as_they_are_tuned(monkeypatch, rng, network):
+    networks = benchmark("aware_networks", monkeypatch)
+    case = networks.Case("digits", network)
+    exact = quantize_aware(networks.build(case, (8, 8, 1), 10))
+    images = rng.random((16, 8, 8, 1), "float32")
+    np.testing.assert_array_equal(load(export_tflite(exact)).predict(images), exact.predict(images, verbose=0))
