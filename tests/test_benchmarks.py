@@ -1,4 +1,4 @@
-"""The benchmarks: the table of docs/models.md, the settings of networks.py, what neurons.py and batch_norm.py do."""
+"""The benchmarks: what their tables and settings hold, and that what they measure runs."""
 
 import importlib.util
 import sys
@@ -97,3 +97,12 @@ def test_networks_for_exact_training_export_as_they_are_tuned(monkeypatch, rng, 
     exact = quantize_aware(networks.build(case, (8, 8, 1), 10))
     images = rng.random((16, 8, 8, 1), "float32")
     np.testing.assert_array_equal(load(export_tflite(exact)).predict(images), exact.predict(images, verbose=0))
+
+
+def test_layers_are_timed_in_turns_after_a_round_that_does_not_count(monkeypatch):
+    layer_times, called = benchmark("layer_times", monkeypatch), []
+    seconds = layer_times.alternating(lambda: called.append("ours"), lambda: called.append("theirs"), rounds=2)
+    assert called == ["ours", "theirs"] * 3
+    assert seconds.shape == (2, 2)
+    for measured in (layer_times.neurons(2, rounds=1), layer_times.normalization((2, 4, 4, 3), rounds=1)):
+        assert all(len(values) == 1 and values[0] > 0 for values in measured.values())
