@@ -1,20 +1,14 @@
 """Package mapping: the folder export/ is imported as keras_ternary_spike.export. Metadata: pyproject.toml."""
 
-from setuptools import setup
+from setuptools import find_packages, setup
+
+EXPORT = "keras_ternary_spike.export"
 
 setup(
     packages=[
-        "keras_ternary_spike",
-        "keras_ternary_spike.exact",
-        "keras_ternary_spike.export",
-        "keras_ternary_spike.models",
-        "keras_ternary_spike.compression",
+        *find_packages(include=["keras_ternary_spike*"]),
+        EXPORT,
+        *(f"{EXPORT}.{name}" for name in find_packages("export")),
     ],
-    package_dir={
-        "keras_ternary_spike": "keras_ternary_spike",
-        "keras_ternary_spike.exact": "keras_ternary_spike/exact",
-        "keras_ternary_spike.export": "export",
-        "keras_ternary_spike.models": "keras_ternary_spike/models",
-        "keras_ternary_spike.compression": "keras_ternary_spike/compression",
-    },
+    package_dir={EXPORT: "export"},
 )

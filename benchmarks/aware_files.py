@@ -8,8 +8,9 @@ import keras
 import numpy as np
 
 from keras_ternary_spike.exact import ExactLIF
-from keras_ternary_spike.export import Program, export_tflite, flatbuffer, load
-from keras_ternary_spike.export.predictor import dequantize_output, quantize_input
+from keras_ternary_spike.export import Program, export_tflite, load
+from keras_ternary_spike.export.program.samples import dequantize_output, quantize_input
+from keras_ternary_spike.export.tflite import flatbuffer
 
 CHUNK = 1000
 BATCH_SIZE = 500

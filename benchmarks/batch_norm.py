@@ -32,10 +32,11 @@ import aware
 import datasets
 import train_and_export as example
 from aware_networks import Case, part, trained
-from keras_ternary_spike import PerTimestep, gradient
-from keras_ternary_spike.batch_normalization import MOMENTUM
+from keras_ternary_spike import PerTimestep
+from keras_ternary_spike.backend import gradient
 from keras_ternary_spike.exact import ExactConv2D
 from keras_ternary_spike.export import quantize_aware
+from keras_ternary_spike.layers.batch_normalization import MOMENTUM
 
 FOLDED, GAIN, STATISTICS, FROZEN = "folded", "gain", "statistics", "frozen"
 VARIANTS = (FOLDED, GAIN, STATISTICS, FROZEN)

@@ -27,10 +27,11 @@ from keras import layers
 import baseline
 import zoo
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
-from keras_ternary_spike.export import export_tflite, flatbuffer
-from keras_ternary_spike.export.describe import describe
-from keras_ternary_spike.export.folding import fold_network
-from keras_ternary_spike.export.twin import relu_twin
+from keras_ternary_spike.export import export_tflite
+from keras_ternary_spike.export.costs.relu_network import relu_twin
+from keras_ternary_spike.export.describe.model import describe
+from keras_ternary_spike.export.folding.passes import fold_network
+from keras_ternary_spike.export.tflite import flatbuffer
 
 ROUNDS = 100
 CALIBRATION_IMAGES = 4  # for the time of the stock converter's file their number does not matter

@@ -28,9 +28,9 @@ import baseline
 import datasets
 from keras_ternary_spike import TernaryLIF
 from keras_ternary_spike.export import export_tflite, verify
-from keras_ternary_spike.export.assemble import assemble
-from keras_ternary_spike.export.describe import describe
-from keras_ternary_spike.export.folding import fold_network
+from keras_ternary_spike.export.describe.assemble import assemble
+from keras_ternary_spike.export.describe.model import describe
+from keras_ternary_spike.export.folding.passes import fold_network
 
 ACCELERATORS = ("ethos-u55-128", "ethos-u65-256", "ethos-u85-256")
 FOLD_SAMPLES = 1000

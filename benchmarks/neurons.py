@@ -16,9 +16,9 @@ from keras import layers
 
 from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import export_tflite, verify
-from keras_ternary_spike.export.flatbuffer import read
-from keras_ternary_spike.export.observation import observe
-from keras_ternary_spike.export.proof import prove
+from keras_ternary_spike.export.certificate.proof import prove
+from keras_ternary_spike.export.certificate.spikes import observe
+from keras_ternary_spike.export.tflite.flatbuffer import read
 
 TIMESTEPS = 4
 FILTERS = 16

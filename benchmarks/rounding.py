@@ -19,8 +19,9 @@ import keras
 import numpy as np
 
 import datasets
-from keras_ternary_spike.export import export_tflite, flatbuffer
-from keras_ternary_spike.export.predictor import dequantize_output, quantize_input
+from keras_ternary_spike.export import export_tflite
+from keras_ternary_spike.export.program.samples import dequantize_output, quantize_input
+from keras_ternary_spike.export.tflite import flatbuffer
 
 
 def main() -> None:

@@ -13,8 +13,9 @@ import setting  # first: quiet TensorFlow
 import keras
 
 from keras_ternary_spike import models
-from keras_ternary_spike.export import check, export_tflite, flatbuffer
-from keras_ternary_spike.export.targets import TARGETS
+from keras_ternary_spike.export import check, export_tflite
+from keras_ternary_spike.export.targets.check import TARGETS
+from keras_ternary_spike.export.tflite import flatbuffer
 
 TIMESTEPS = (1, 2, 4)
 ESTIMATED = "ethos-u55-128"

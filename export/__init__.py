@@ -15,34 +15,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .aware import quantize_aware as quantize_aware
-    from .certificate import Certificate as Certificate
-    from .certificate import certify as certify
+    from .certificate.certificate import Certificate as Certificate
+    from .certificate.certificate import certify as certify
+    from .exact_training.quantize_aware import quantize_aware as quantize_aware
     from .exporter import export_tflite as export_tflite
     from .exporter import fold as fold
-    from .predictor import Predictor as Predictor
-    from .predictor import load as load
-    from .program import Program as Program
-    from .report import Report as Report
-    from .stepping import StepRunner as StepRunner
-    from .target_report import TargetReport as TargetReport
-    from .targets import check as check
-    from .verification import verify as verify
+    from .program.program import Program as Program
+    from .runtimes.predictor import Predictor as Predictor
+    from .runtimes.predictor import load as load
+    from .runtimes.step_runner import StepRunner as StepRunner
+    from .targets.check import check as check
+    from .targets.report import TargetReport as TargetReport
+    from .verification.report import Report as Report
+    from .verification.verify import verify as verify
 
 _MODULES = {
-    "Certificate": "certificate",
-    "Predictor": "predictor",
-    "Program": "program",
-    "Report": "report",
-    "StepRunner": "stepping",
-    "TargetReport": "target_report",
-    "certify": "certificate",
-    "check": "targets",
+    "Certificate": "certificate.certificate",
+    "Predictor": "runtimes.predictor",
+    "Program": "program.program",
+    "Report": "verification.report",
+    "StepRunner": "runtimes.step_runner",
+    "TargetReport": "targets.report",
+    "certify": "certificate.certificate",
+    "check": "targets.check",
     "export_tflite": "exporter",
     "fold": "exporter",
-    "load": "predictor",
-    "quantize_aware": "aware",
-    "verify": "verification",
+    "load": "runtimes.predictor",
+    "quantize_aware": "exact_training.quantize_aware",
+    "verify": "verification.verify",
 }
 __all__ = sorted(_MODULES)
 

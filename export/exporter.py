@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import keras
 
-from . import flatbuffer
-from .assemble import assemble
-from .calibration import calibrate, with_constants
-from .describe import describe
-from .folding import fold_network
-from .interface import Ranges
-from .origin import with_origin
-from .outputs import separate_outputs
-from .predictor import Samples, check_samples
-from .quantize import quantize
-from .signal import Form
-from .targets import check_target, require
+from .calibration.calibrate import calibrate, with_constants
+from .describe.assemble import assemble
+from .describe.model import describe
+from .folding.passes import fold_network
+from .folding.separate_outputs import separate_outputs
+from .program.samples import Samples, check_samples
+from .quantize.emit.context import Form
+from .quantize.input_ranges import Ranges
+from .quantize.metadata import with_origin
+from .quantize.to_program import quantize
+from .targets.check import check_target, require
+from .tflite import flatbuffer
 
 
 def export_tflite(

@@ -12,73 +12,82 @@ from typing import TYPE_CHECKING, Any
 import wrapt
 
 if TYPE_CHECKING:
-    from .activity import FiringRateTarget as FiringRateTarget
-    from .activity import MembraneCentring as MembraneCentring
-    from .activity import SpikeRegularizer as SpikeRegularizer
-    from .activity import SynapticOperationBudget as SynapticOperationBudget
-    from .activity import TemporalMembranePotential as TemporalMembranePotential
-    from .adaptation import adapt_amplitudes as adapt_amplitudes
-    from .batch_normalization import BatchNormalization as BatchNormalization
-    from .cell import BinaryLIFCell as BinaryLIFCell
-    from .cell import MultiLevelLIFCell as MultiLevelLIFCell
-    from .cell import TernaryLIFCell as TernaryLIFCell
-    from .complemented import ComplementedTernaryLIF as ComplementedTernaryLIF
-    from .complemented import ComplementedTernaryLIFCell as ComplementedTernaryLIFCell
-    from .firing_rate import FiringRate as FiringRate
-    from .health import Health as Health
-    from .health import NeuronHealth as NeuronHealth
-    from .health import measure_health as measure_health
-    from .layer import BinaryLIF as BinaryLIF
-    from .layer import MultiLevelLIF as MultiLevelLIF
-    from .layer import TernaryLIF as TernaryLIF
-    from .normalization import TemporalEffectiveBatchNormalization as TemporalEffectiveBatchNormalization
-    from .normalization import ThresholdDependentBatchNormalization as ThresholdDependentBatchNormalization
-    from .normalization import TimestepAffine as TimestepAffine
-    from .surrogate import ATan as ATan
-    from .surrogate import FastSigmoid as FastSigmoid
-    from .surrogate import Rectangular as Rectangular
-    from .surrogate import Sigmoid as Sigmoid
-    from .surrogate import Triangular as Triangular
-    from .timesteps import DirectEncoding as DirectEncoding
-    from .timesteps import PerTimestep as PerTimestep
-    from .timesteps import TimeAverage as TimeAverage
+    from .layers.batch_normalization import BatchNormalization as BatchNormalization
+    from .layers.complemented import ComplementedTernaryLIF as ComplementedTernaryLIF
+    from .layers.complemented import ComplementedTernaryLIFCell as ComplementedTernaryLIFCell
+    from .layers.lif import BinaryLIF as BinaryLIF
+    from .layers.lif import MultiLevelLIF as MultiLevelLIF
+    from .layers.lif import TernaryLIF as TernaryLIF
+    from .layers.lif_cell import BinaryLIFCell as BinaryLIFCell
+    from .layers.lif_cell import MultiLevelLIFCell as MultiLevelLIFCell
+    from .layers.lif_cell import TernaryLIFCell as TernaryLIFCell
+    from .layers.normalization import TemporalEffectiveBatchNormalization as TemporalEffectiveBatchNormalization
+    from .layers.normalization import ThresholdDependentBatchNormalization as ThresholdDependentBatchNormalization
+    from .layers.normalization import TimestepAffine as TimestepAffine
+    from .layers.spike_regularizers import FiringRateTarget as FiringRateTarget
+    from .layers.spike_regularizers import MembraneCentring as MembraneCentring
+    from .layers.spike_regularizers import SpikeRegularizer as SpikeRegularizer
+    from .layers.spike_regularizers import SynapticOperationBudget as SynapticOperationBudget
+    from .layers.spike_regularizers import TemporalMembranePotential as TemporalMembranePotential
+    from .layers.time_axis import DirectEncoding as DirectEncoding
+    from .layers.time_axis import PerTimestep as PerTimestep
+    from .layers.time_axis import TimeAverage as TimeAverage
+    from .neuron.surrogate import ATan as ATan
+    from .neuron.surrogate import FastSigmoid as FastSigmoid
+    from .neuron.surrogate import Rectangular as Rectangular
+    from .neuron.surrogate import Sigmoid as Sigmoid
+    from .neuron.surrogate import Triangular as Triangular
+    from .training.adaptation import adapt_amplitudes as adapt_amplitudes
+    from .training.firing_rate import FiringRate as FiringRate
+    from .training.health import Health as Health
+    from .training.health import NeuronHealth as NeuronHealth
+    from .training.health import measure_health as measure_health
 
 __version__ = "0.1.0"
 
 _MODULES = {
-    "TernaryLIF": "layer",
-    "BinaryLIF": "layer",
-    "MultiLevelLIF": "layer",
-    "TernaryLIFCell": "cell",
-    "BinaryLIFCell": "cell",
-    "MultiLevelLIFCell": "cell",
-    "ComplementedTernaryLIF": "complemented",
-    "ComplementedTernaryLIFCell": "complemented",
-    "DirectEncoding": "timesteps",
-    "PerTimestep": "timesteps",
-    "TimeAverage": "timesteps",
-    "BatchNormalization": "batch_normalization",
-    "ThresholdDependentBatchNormalization": "normalization",
-    "TemporalEffectiveBatchNormalization": "normalization",
-    "TimestepAffine": "normalization",
-    "SpikeRegularizer": "activity",
-    "FiringRateTarget": "activity",
-    "SynapticOperationBudget": "activity",
-    "MembraneCentring": "activity",
-    "TemporalMembranePotential": "activity",
-    "FiringRate": "firing_rate",
-    "NeuronHealth": "health",
-    "Health": "health",
-    "measure_health": "health",
-    "adapt_amplitudes": "adaptation",
-    "Rectangular": "surrogate",
-    "Triangular": "surrogate",
-    "ATan": "surrogate",
-    "Sigmoid": "surrogate",
-    "FastSigmoid": "surrogate",
+    "TernaryLIF": "layers.lif",
+    "BinaryLIF": "layers.lif",
+    "MultiLevelLIF": "layers.lif",
+    "TernaryLIFCell": "layers.lif_cell",
+    "BinaryLIFCell": "layers.lif_cell",
+    "MultiLevelLIFCell": "layers.lif_cell",
+    "ComplementedTernaryLIF": "layers.complemented",
+    "ComplementedTernaryLIFCell": "layers.complemented",
+    "DirectEncoding": "layers.time_axis",
+    "PerTimestep": "layers.time_axis",
+    "TimeAverage": "layers.time_axis",
+    "BatchNormalization": "layers.batch_normalization",
+    "ThresholdDependentBatchNormalization": "layers.normalization",
+    "TemporalEffectiveBatchNormalization": "layers.normalization",
+    "TimestepAffine": "layers.normalization",
+    "SpikeRegularizer": "layers.spike_regularizers",
+    "FiringRateTarget": "layers.spike_regularizers",
+    "SynapticOperationBudget": "layers.spike_regularizers",
+    "MembraneCentring": "layers.spike_regularizers",
+    "TemporalMembranePotential": "layers.spike_regularizers",
+    "FiringRate": "training.firing_rate",
+    "NeuronHealth": "training.health",
+    "Health": "training.health",
+    "measure_health": "training.health",
+    "adapt_amplitudes": "training.adaptation",
+    "Rectangular": "neuron.surrogate",
+    "Triangular": "neuron.surrogate",
+    "ATan": "neuron.surrogate",
+    "Sigmoid": "neuron.surrogate",
+    "FastSigmoid": "neuron.surrogate",
 }
 
-_INNER = ("dynamics", "equations", "firing", "lif", "lif_cell", "mask", "memory", "parameters")
+_INNER = (
+    "neuron.sequence",
+    "neuron.equations",
+    "neuron.dynamics",
+    "layers.lif",
+    "layers.lif_cell",
+    "neuron.masking",
+    "neuron.memory",
+    "layers.parameters",
+)
 _SOURCES = {f"{__name__}.{module}" for module in (*_MODULES.values(), *_INNER)}  # they import names from each other
 _imported: set[str] = set()  # Keras and sources, once their import is over
 

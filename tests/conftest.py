@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_ternary_spike import recurrence
+from keras_ternary_spike.neuron import recurrence
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_ternary_spike.export import network as nodes
+from keras_ternary_spike.export.network import nodes
 
 
 def evaluate(network, samples):

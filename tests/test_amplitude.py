@@ -8,8 +8,8 @@ from keras import layers
 
 from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TernaryLIFCell, TimeAverage
 from keras_ternary_spike.export import export_tflite, fold, verify
-from keras_ternary_spike.export.assemble import assemble
-from keras_ternary_spike.export.describe import describe
+from keras_ternary_spike.export.describe.assemble import assemble
+from keras_ternary_spike.export.describe.model import describe
 
 SHAPES = {"layer": (), "channel": (3,), "element": (4, 5, 3)}
 SEQUENCE = (2, 3, 4, 5, 3)  # batch, timesteps, height, width, channels

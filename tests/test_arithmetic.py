@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from keras_ternary_spike.export.arithmetic import KERNELS
 from keras_ternary_spike.export.padding import same_padding
-from keras_ternary_spike.export.program import Operator, Program, Tensor
+from keras_ternary_spike.export.program.arithmetic import KERNELS
+from keras_ternary_spike.export.program.operators import Operator, Tensor
+from keras_ternary_spike.export.program.program import Program
 
 ONE = np.float32(1)
 

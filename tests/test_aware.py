@@ -5,17 +5,19 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage, gradient
+from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
+from keras_ternary_spike.backend import gradient
 from keras_ternary_spike.exact import ExactDense, ExactLIF
 from keras_ternary_spike.exact.rounding import Rounding
-from keras_ternary_spike.export import export_tflite, flatbuffer, fold, load, quantize_aware, verify
-from keras_ternary_spike.export.describe import describe
-from keras_ternary_spike.export.exact_rules import check_exact
-from keras_ternary_spike.export.exact_weights import rounding_to
-from keras_ternary_spike.export.folding import fold_network
-from keras_ternary_spike.export.predictor import quantize_input
-from keras_ternary_spike.export.quantize import quantize
-from keras_ternary_spike.export.report import Agreement
+from keras_ternary_spike.export import export_tflite, fold, load, quantize_aware, verify
+from keras_ternary_spike.export.describe.model import describe
+from keras_ternary_spike.export.describe.rules.exact import check_exact
+from keras_ternary_spike.export.exact_training.layers import rounding_to
+from keras_ternary_spike.export.folding.passes import fold_network
+from keras_ternary_spike.export.program.samples import quantize_input
+from keras_ternary_spike.export.quantize.to_program import quantize
+from keras_ternary_spike.export.tflite import flatbuffer
+from keras_ternary_spike.export.verification.report import Agreement
 
 P = PerTimestep
 SHAPE = (8, 8, 2)

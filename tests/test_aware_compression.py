@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage, gradient
+from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
+from keras_ternary_spike.backend import gradient
 from keras_ternary_spike.compression import Cluster, TernaryKernels
 from keras_ternary_spike.compression.kernels import find_kernels
 from keras_ternary_spike.compression.ternary import THRESHOLD, ternary

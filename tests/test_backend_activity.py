@@ -12,11 +12,11 @@ from keras_ternary_spike import (
     TemporalMembranePotential,
     TernaryLIF,
     TernaryLIFCell,
-    recurrence,
 )
-from keras_ternary_spike.activity import activity_of
-from keras_ternary_spike.dynamics import lif_membranes
-from keras_ternary_spike.firing import Dynamics
+from keras_ternary_spike.layers.spike_regularizers import activity_of
+from keras_ternary_spike.neuron import recurrence
+from keras_ternary_spike.neuron.dynamics import Dynamics
+from keras_ternary_spike.neuron.sequence import lif_membranes
 
 DECAY, THRESHOLD = 0.25, 0.5
 SHAPE = (4, 3, 5)

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_ternary_spike import Triangular, recurrence
-from keras_ternary_spike.dynamics import lif_membranes, lif_sequence
-from keras_ternary_spike.firing import Dynamics
-from keras_ternary_spike.memory import Memory
+from keras_ternary_spike import Triangular
+from keras_ternary_spike.neuron import recurrence
+from keras_ternary_spike.neuron.dynamics import Dynamics
+from keras_ternary_spike.neuron.memory import Memory
+from keras_ternary_spike.neuron.sequence import lif_membranes, lif_sequence
 
 FEATURES = (3, 2)
 # current, state, complement, decay, threshold, a, b and c, after the number of timesteps

@@ -17,8 +17,8 @@ from keras_ternary_spike import (
     TimeAverage,
     measure_health,
 )
-from keras_ternary_spike.dynamics import lif_sequence
-from keras_ternary_spike.firing import Dynamics
+from keras_ternary_spike.neuron.dynamics import Dynamics
+from keras_ternary_spike.neuron.sequence import lif_sequence
 
 BACKEND = keras.backend.backend()
 AMPLITUDE, DECAY, THRESHOLD = 1.75, 0.25, 0.4

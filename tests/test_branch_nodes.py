@@ -15,9 +15,9 @@ from branching_networks import (
     spike_elementwise,
     two_norms_on_one_current,
 )
-from keras_ternary_spike.export.describe import describe
-from keras_ternary_spike.export.folding import check_folded, fold_network
-from keras_ternary_spike.export.network import (
+from keras_ternary_spike.export.describe.model import describe
+from keras_ternary_spike.export.folding.passes import check_folded, fold_network
+from keras_ternary_spike.export.network.nodes import (
     LIF,
     Add,
     Affine,

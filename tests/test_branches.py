@@ -5,10 +5,10 @@ import pytest
 
 from branching_networks import BLOCKS, IMAGE, T, built
 from float64_models import spikes_and_output
-from keras_ternary_spike.export.assemble import assemble
-from keras_ternary_spike.export.describe import describe
-from keras_ternary_spike.export.folding import fold_network
-from keras_ternary_spike.export.network import Conv, Repeat
+from keras_ternary_spike.export.describe.assemble import assemble
+from keras_ternary_spike.export.describe.model import describe
+from keras_ternary_spike.export.folding.passes import fold_network
+from keras_ternary_spike.export.network.nodes import Conv, Repeat
 
 
 def check_equal(model, samples):

@@ -11,11 +11,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from keras_ternary_spike.export import carray
 from keras_ternary_spike.export.__main__ import main
-from keras_ternary_spike.export.carray import c_sources
-from keras_ternary_spike.export.flatbuffer import write
-from keras_ternary_spike.export.program import Operator, Program, Tensor
+from keras_ternary_spike.export.program.operators import Operator, Tensor
+from keras_ternary_spike.export.program.program import Program
+from keras_ternary_spike.export.targets import c_sources as carray
+from keras_ternary_spike.export.targets.c_sources import c_sources
+from keras_ternary_spike.export.tflite.flatbuffer import write
 
 STRICT = ("-std=c++17", "-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers")
 compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")

@@ -12,9 +12,9 @@ import pytest
 from certified_models import build
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import certify, export_tflite
-from keras_ternary_spike.export.certificate import memory
-from keras_ternary_spike.export.flatbuffer import read, write
-from keras_ternary_spike.export.observation import flipped_layers
+from keras_ternary_spike.export.certificate.certificate import memory
+from keras_ternary_spike.export.certificate.spikes import flipped_layers
+from keras_ternary_spike.export.tflite.flatbuffer import read, write
 
 RUNTIMES = ["reference", "optimized", "xnnpack", "tflm"]
 

@@ -8,8 +8,8 @@ from keras import layers
 
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import certify, export_tflite
-from keras_ternary_spike.export.certificate_page import flash
-from keras_ternary_spike.export.sizes import Flash
+from keras_ternary_spike.export.certificate.page import flash
+from keras_ternary_spike.export.costs.sizes import Flash
 
 
 def test_the_page_has_both_files_sizes():

@@ -9,8 +9,9 @@ import pytest
 
 from command_folder import assert_fails, fill, small_model
 from keras_ternary_spike.export import __main__ as command_line
-from keras_ternary_spike.export import export_tflite
-from keras_ternary_spike.export.__main__ import main, write_atomically
+from keras_ternary_spike.export import export_tflite, user_files
+from keras_ternary_spike.export.__main__ import main
+from keras_ternary_spike.export.user_files import write_atomically
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,7 @@ class MyDense(keras.layers.Dense):
 def model_with_own_class(folder, monkeypatch):
     """Saved as own.keras, its class forgotten again as in a fresh process."""
     (folder / "my_layers.py").write_text(MY_LAYERS)
-    command_line.import_module("my_layers")
+    user_files.import_module("my_layers")
     layer = sys.modules.pop("my_layers").MyDense(3)
     keras.Sequential([keras.Input((5,)), layer]).save("own.keras")
     keras.saving.get_custom_objects().pop("mine>MyDense")

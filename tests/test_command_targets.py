@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from command_folder import assert_fails, fill, small_model
-from keras_ternary_spike.export import export_tflite, flatbuffer, targets
+from keras_ternary_spike.export import export_tflite
 from keras_ternary_spike.export.__main__ import main
-from keras_ternary_spike.export.program import Operator, Program, Tensor
-from keras_ternary_spike.export.target_tables import TABLES
+from keras_ternary_spike.export.program.operators import Operator, Tensor
+from keras_ternary_spike.export.program.program import Program
+from keras_ternary_spike.export.targets import check as targets
+from keras_ternary_spike.export.targets.published_lists import TABLES
+from keras_ternary_spike.export.tflite import flatbuffer
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from command_folder import assert_fails, fill, small_model
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import export_tflite
 from keras_ternary_spike.export.__main__ import main
+from keras_ternary_spike.export.certificate import enumeration as enumeration_module
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +93,8 @@ def test_samples_alone_verify(folder, capsys):
 
 
 def test_a_layer_that_is_not_proven_leaves_no_file(folder, capsys, monkeypatch):
-    from keras_ternary_spike.export import proof
 
-    monkeypatch.setattr(proof, "recurrence", lambda currents, neuron: np.ones_like(currents))
+    monkeypatch.setattr(enumeration_module, "recurrence", lambda currents, neuron: np.ones_like(currents))
     assert_fails(capsys, folder, CERTIFIED, "Every spiking layer must be proven on all operands. Received: ternary_lif")
 
 
@@ -124,7 +124,7 @@ def test_a_certificate_that_makes_no_sense_is_wrong_usage(arguments, message, fo
 
 
 def test_a_file_that_the_runtimes_disagree_on_is_not_written(folder, capsys, monkeypatch):
-    from keras_ternary_spike.export import runtimes
+    from keras_ternary_spike.export.runtimes import implementations as runtimes
 
     right = runtimes.RUNTIMES["optimized"].run
 

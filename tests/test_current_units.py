@@ -8,13 +8,14 @@ import pytest
 
 from branching_networks import BLOCKS, built
 from keras_ternary_spike.decay import snap_decay
-from keras_ternary_spike.export import currents
-from keras_ternary_spike.export.currents import plan_currents
-from keras_ternary_spike.export.describe import describe
-from keras_ternary_spike.export.folding import fold_network
-from keras_ternary_spike.export.grid import float32, spike_unit, step
-from keras_ternary_spike.export.network import Add
-from keras_ternary_spike.export.quantize import current_units, quantize
+from keras_ternary_spike.export.describe.model import describe
+from keras_ternary_spike.export.folding.passes import fold_network
+from keras_ternary_spike.export.network.nodes import Add
+from keras_ternary_spike.export.program.grid import float32
+from keras_ternary_spike.export.quantize import current_grids as currents
+from keras_ternary_spike.export.quantize.current_grids import plan_currents
+from keras_ternary_spike.export.quantize.integer_neuron import spike_unit, step
+from keras_ternary_spike.export.quantize.to_program import current_units, quantize
 from test_joints import Graph, assert_exact
 
 # Refused by name: sums that no neuron reads, and sums that leave int8.

@@ -9,13 +9,14 @@ from keras import layers
 
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.compression.kernels import find_kernels
-from keras_ternary_spike.export import export_tflite, folding
-from keras_ternary_spike.export.assemble import assemble
-from keras_ternary_spike.export.dead import drop_dead_channels
-from keras_ternary_spike.export.describe import describe
-from keras_ternary_spike.export.flatbuffer import read
-from keras_ternary_spike.export.network import LIF
-from keras_ternary_spike.export.quantize import quantize
+from keras_ternary_spike.export import export_tflite
+from keras_ternary_spike.export.describe.assemble import assemble
+from keras_ternary_spike.export.describe.model import describe
+from keras_ternary_spike.export.folding import passes as folding
+from keras_ternary_spike.export.folding.dead_channels import drop_dead_channels
+from keras_ternary_spike.export.network.nodes import LIF
+from keras_ternary_spike.export.quantize.to_program import quantize
+from keras_ternary_spike.export.tflite.flatbuffer import read
 
 PASSES = folding.PASSES
 BELOW_THRESHOLD = 0.3  # decay 0.25: the membrane stays below 0.3 / 0.75 = 0.4, threshold 0.5

@@ -7,7 +7,7 @@ from keras import layers
 
 from float64_models import in_float64
 from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TernaryLIFCell, TimeAverage
-from keras_ternary_spike.export.describe import describe
+from keras_ternary_spike.export.describe.model import describe
 from network_evaluation import evaluate
 
 T = 2

@@ -6,8 +6,8 @@ from keras import layers
 
 from float64_models import in_float64
 from keras_ternary_spike import DirectEncoding, TernaryLIF
-from keras_ternary_spike.export import network as nodes
-from keras_ternary_spike.export.describe import describe
+from keras_ternary_spike.export.describe.model import describe
+from keras_ternary_spike.export.network import nodes
 
 T, IMAGE = 2, (7, 6, 2)
 

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from keras_ternary_spike import DirectEncoding, TernaryLIF, TimeAverage
-from keras_ternary_spike.export.describe import describe
+from keras_ternary_spike.export.describe.model import describe
 
 T = 2
 

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 
 from keras_ternary_spike import ATan, Rectangular
-from keras_ternary_spike.dynamics import lif_sequence, lif_step
-from keras_ternary_spike.firing import Dynamics
-from keras_ternary_spike.recurrence import UNROLL_LIMIT
+from keras_ternary_spike.neuron.dynamics import Dynamics
+from keras_ternary_spike.neuron.recurrence import UNROLL_LIMIT
+from keras_ternary_spike.neuron.sequence import lif_sequence, lif_step
 
 BATCH, FEATURES = 2, (3, 5)
 

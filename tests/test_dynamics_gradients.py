@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from keras_ternary_spike import ATan, FastSigmoid, Sigmoid
-from keras_ternary_spike.dynamics import lif_sequence
-from keras_ternary_spike.firing import Dynamics
+from keras_ternary_spike.neuron.dynamics import Dynamics
+from keras_ternary_spike.neuron.sequence import lif_sequence
 
 # surrogates and the functions whose derivatives they are
 SMOOTH = {

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ternary_spike.dynamics import lif_sequence, lif_step
-from keras_ternary_spike.firing import Dynamics
+from keras_ternary_spike.neuron.dynamics import Dynamics
+from keras_ternary_spike.neuron.sequence import lif_sequence, lif_step
 
 
 def test_levels_round_halves_away_from_zero_and_clip():

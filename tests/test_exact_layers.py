@@ -15,7 +15,7 @@ from keras_ternary_spike.exact import (
     ExactLIF,
     ExactSumPooling2D,
 )
-from keras_ternary_spike.export.grid import input_grid
+from keras_ternary_spike.export.program.grid import input_grid
 
 FLOAT32 = np.float32
 

@@ -10,7 +10,8 @@ import pytest
 from keras import layers
 
 from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
-from keras_ternary_spike.export import export_tflite, flatbuffer, fold, load, verify
+from keras_ternary_spike.export import export_tflite, fold, load, verify
+from keras_ternary_spike.export.tflite import flatbuffer
 
 
 def block(filters, neuron=TernaryLIF, **options):

@@ -6,12 +6,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from keras_ternary_spike.export import flatbuffer
-from keras_ternary_spike.export import quantize as quantizer
-from keras_ternary_spike.export.network import Add, ConvTranspose
-from keras_ternary_spike.export.proof import prove
-from keras_ternary_spike.export.quantize import quantize
-from keras_ternary_spike.export.ties import channels_that_may_tie
+from keras_ternary_spike.export.certificate.proof import channels_that_may_tie, prove
+from keras_ternary_spike.export.network.nodes import Add, ConvTranspose
+from keras_ternary_spike.export.quantize.emit import weighted
+from keras_ternary_spike.export.quantize.to_program import quantize
+from keras_ternary_spike.export.tflite import flatbuffer
 from test_joints import CHANNELS, Graph, assert_exact, identity_block
 
 HALF, DECAY = 100, Fraction(16, 63)  # what 0.25 becomes
@@ -94,7 +93,7 @@ def test_equal_integers_of_both_kernels_stand_once_in_the_file(rng):
 def test_no_spike_depends_on_who_labels_the_first_current(rng, monkeypatch, timesteps, decay, reset):
     network = chain(rng, timesteps, decay, reset)
     _, trace = assert_exact(network, rng)
-    monkeypatch.setattr(quantizer, "leaked_grid", lambda neuron: None)
+    monkeypatch.setattr(weighted, "leaked_grid", lambda neuron: None)
     rng = np.random.default_rng(0)
     inputs = rng.integers(-128, 128, (5, 6, 6, 2)).astype(np.int8)
     program = quantize(network)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from keras_ternary_spike.export.flatbuffer import read, write
-from keras_ternary_spike.export.program import Operator, Program, Tensor
+from keras_ternary_spike.export.program.operators import Operator, Tensor
+from keras_ternary_spike.export.program.program import Program
+from keras_ternary_spike.export.tflite.flatbuffer import read, write
 
 ONE_STEP = {"stride_h": 1, "stride_w": 1, "padding": "SAME"}
 CONV = {**ONE_STEP, "dilation_h_factor": 1, "dilation_w_factor": 1}

@@ -7,9 +7,9 @@ from keras import layers
 
 from float64_models import in_float64, spikes_and_output
 from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
-from keras_ternary_spike.export.assemble import assemble
-from keras_ternary_spike.export.describe import describe
-from keras_ternary_spike.export.folding import fold_network
+from keras_ternary_spike.export.describe.assemble import assemble
+from keras_ternary_spike.export.describe.model import describe
+from keras_ternary_spike.export.folding.passes import fold_network
 
 T = 3
 IMAGE = (9, 7, 2)

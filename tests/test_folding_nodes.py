@@ -6,9 +6,9 @@ import pytest
 from keras import layers
 
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF
-from keras_ternary_spike.export.describe import describe
-from keras_ternary_spike.export.folding import check_folded, fold_network
-from keras_ternary_spike.export.network import (
+from keras_ternary_spike.export.describe.model import describe
+from keras_ternary_spike.export.folding.passes import check_folded, fold_network
+from keras_ternary_spike.export.network.nodes import (
     LIF,
     Affine,
     AveragePool,
@@ -21,7 +21,7 @@ from keras_ternary_spike.export.network import (
     SumPool,
     TimeSum,
 )
-from keras_ternary_spike.export.network import TimeAverage as TimeAverageNode
+from keras_ternary_spike.export.network.nodes import TimeAverage as TimeAverageNode
 
 
 def chain(*nodes, shape=(4, 4, 1), timesteps=2, temporal=True):

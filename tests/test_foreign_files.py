@@ -6,9 +6,11 @@ import pytest
 import tensorflow as tf
 
 from foreign import graph, operator, packed, tensor, with_custom_operator, with_loop, with_variable
-from keras_ternary_spike.export import check, targets, trial
-from keras_ternary_spike.export.contents import contents
-from keras_ternary_spike.export.inspection import inspect
+from keras_ternary_spike.export import check
+from keras_ternary_spike.export.runtimes import own_process as trial
+from keras_ternary_spike.export.targets import check as targets
+from keras_ternary_spike.export.tflite.contents import contents
+from keras_ternary_spike.export.tflite.inspection import inspect
 
 KINDS = [
     "CONV_2D",

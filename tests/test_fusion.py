@@ -14,11 +14,11 @@ from keras_ternary_spike import (
     PerTimestep,
     TernaryLIF,
     TimeAverage,
-    gradient,
 )
-from keras_ternary_spike.dynamics import lif_sequence
-from keras_ternary_spike.firing import Dynamics
-from keras_ternary_spike.surrogate import Surrogate
+from keras_ternary_spike.backend import gradient
+from keras_ternary_spike.neuron.dynamics import Dynamics
+from keras_ternary_spike.neuron.sequence import lif_sequence
+from keras_ternary_spike.neuron.surrogate import Surrogate
 
 FEATURES = (3, 5)
 DYNAMICS = {

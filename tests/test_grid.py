@@ -4,14 +4,8 @@ import numpy as np
 import pytest
 
 from keras_ternary_spike.decay import snap_decay
-from keras_ternary_spike.export.grid import (
-    INT8_MAX,
-    INT8_MIN,
-    Neuron,
-    input_grid,
-    largest_half,
-    shifted_input_grid,
-)
+from keras_ternary_spike.export.program.grid import INT8_MAX, INT8_MIN, input_grid, shifted_input_grid
+from keras_ternary_spike.export.quantize.integer_neuron import Neuron, largest_half
 
 
 def neuron(decay):

@@ -7,11 +7,12 @@ from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
-from keras_ternary_spike.export import StepRunner, certify, check, export_tflite, flatbuffer, fold, load, verify
-from keras_ternary_spike.export.describe import describe
-from keras_ternary_spike.export.network import Input, Repeat
-from keras_ternary_spike.export.predictor import dequantize_output, quantize_input
-from keras_ternary_spike.export.signature import unique
+from keras_ternary_spike.export import StepRunner, certify, check, export_tflite, fold, load, verify
+from keras_ternary_spike.export.describe.model import describe
+from keras_ternary_spike.export.describe.signature import unique
+from keras_ternary_spike.export.network.nodes import Input, Repeat
+from keras_ternary_spike.export.program.samples import dequantize_output, quantize_input
+from keras_ternary_spike.export.tflite import flatbuffer
 
 T = 3
 RANGES = {"image": (0, 1), "motion": (-1, 1)}

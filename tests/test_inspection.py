@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from keras_ternary_spike.export.flatbuffer import write
-from keras_ternary_spike.export.inspection import inspect
-from keras_ternary_spike.export.program import Operator, Program, Tensor
+from keras_ternary_spike.export.program.operators import Operator, Tensor
+from keras_ternary_spike.export.program.program import Program
+from keras_ternary_spike.export.tflite.flatbuffer import write
+from keras_ternary_spike.export.tflite.inspection import inspect
 
 METADATA = {
     "network": "two",

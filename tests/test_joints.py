@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from keras_ternary_spike.export import flatbuffer
-from keras_ternary_spike.export.certificate_text import operands
-from keras_ternary_spike.export.currents import plan_currents
-from keras_ternary_spike.export.network import (
+from keras_ternary_spike.export.certificate.proof import prove
+from keras_ternary_spike.export.certificate.text import operands
+from keras_ternary_spike.export.network.nodes import (
     LIF,
     Add,
     Affine,
@@ -26,9 +25,10 @@ from keras_ternary_spike.export.network import (
     Upsample,
     ZeroPad,
 )
-from keras_ternary_spike.export.proof import prove
-from keras_ternary_spike.export.quantize import quantize
-from keras_ternary_spike.export.runtimes import RUNTIMES, expose
+from keras_ternary_spike.export.quantize.current_grids import plan_currents
+from keras_ternary_spike.export.quantize.to_program import quantize
+from keras_ternary_spike.export.runtimes.implementations import RUNTIMES, expose
+from keras_ternary_spike.export.tflite import flatbuffer
 
 SIZE, CHANNELS = 6, 5
 SHAPE = (SIZE, SIZE, CHANNELS)

@@ -209,8 +209,9 @@ def test_importing_the_package_stays_light():
 
 
 MODULES = (
-    *("dynamics", "surrogate", "recurrence", "firing", "parameters", "cell", "layer", "adaptation", "health"),
-    *("timesteps", "equations", "mask", "memory", "unrolled"),
+    *("neuron.sequence", "neuron.surrogate", "neuron.recurrence", "neuron.dynamics", "layers.parameters"),
+    *("layers.lif_cell", "layers.lif", "training.adaptation", "training.health", "layers.time_axis"),
+    *("neuron.equations", "neuron.masking", "neuron.memory", "neuron.unrolled"),
 )
 
 

@@ -7,14 +7,19 @@ import numpy as np
 import pytest
 
 from keras_ternary_spike.decay import snap_decay
-from keras_ternary_spike.export import flatbuffer
-from keras_ternary_spike.export.boundary import slices
-from keras_ternary_spike.export.builder import Builder
-from keras_ternary_spike.export.grid import INT8_MAX, INT8_MIN, Grid, Neuron, drop_steps, largest_half, spike_unit
-from keras_ternary_spike.export.leaks import distinct, snap
-from keras_ternary_spike.export.network import Input
-from keras_ternary_spike.export.neuron import emit_neuron
-from keras_ternary_spike.export.runtimes import RUNTIMES, expose
+from keras_ternary_spike.export.program.builder import Builder, slices
+from keras_ternary_spike.export.program.grid import INT8_MAX, INT8_MIN, Grid
+from keras_ternary_spike.export.quantize.emit.neuron import emit_neuron
+from keras_ternary_spike.export.quantize.integer_neuron import (
+    Neuron,
+    distinct,
+    drop_steps,
+    largest_half,
+    snap,
+    spike_unit,
+)
+from keras_ternary_spike.export.runtimes.implementations import RUNTIMES, expose
+from keras_ternary_spike.export.tflite import flatbuffer
 
 DECAYS = [0.02, 0.05, 0.1, 0.25, 1 / 3, 0.5, 0.6, 0.75, 0.9, 0.97, 1.0]
 ALL_CURRENTS = np.arange(INT8_MIN, INT8_MAX + 1)
@@ -39,9 +44,9 @@ def neuron(decay, timesteps, signed=True, reset="zero", half=None, *, plain=Fals
 def neuron_program(one, timesteps, shape):
     """A program of one neuron layer alone: its input holds the currents of every timestep."""
     builder = Builder()
-    node, grid = Input(name="current", shape=shape, temporal=True), Grid(one.step)
+    grid = Grid(one.step)
     tensor = builder.activation("current", (timesteps, *shape), grid)
-    spikes = emit_neuron(builder, one, slices(builder, node, tensor, grid, timesteps))
+    spikes = emit_neuron(builder, one, slices(builder, tensor, "current", shape, grid, timesteps))
     return builder.program("neuron", (tensor,), (spikes[-1],))
 
 

@@ -47,7 +47,7 @@ def run(folder, *arguments):
 def test_the_wheel_holds_every_module_under_the_name_it_is_imported_by(wheel):
     held = {name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".py")}
     core = {path.relative_to(ROOT).as_posix() for path in (ROOT / "keras_ternary_spike").rglob("*.py")}
-    export = {f"keras_ternary_spike/export/{path.name}" for path in (ROOT / "export").glob("*.py")}
+    export = {f"keras_ternary_spike/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "export").rglob("*.py")}
     assert held == core | export
 
 

@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 
 from keras_ternary_spike import TernaryLIF
-from keras_ternary_spike.dynamics import lif_sequence
-from keras_ternary_spike.firing import Dynamics
-from keras_ternary_spike.gradient import _compiled
-from keras_ternary_spike.packing import EXACT_BITS, through_words, word_size
+from keras_ternary_spike.backend.gradient import _compiled
+from keras_ternary_spike.neuron.dynamics import Dynamics
+from keras_ternary_spike.neuron.packing import EXACT_BITS, through_words, word_size
+from keras_ternary_spike.neuron.sequence import lif_sequence
 
 
 @pytest.mark.parametrize("highest, largest", [(1, 12), (2, 8), (3, 8), (4, 6), (31, 4), (32, 3), (127, 3)])

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_ternary_spike import BinaryLIF, MultiLevelLIF, TernaryLIF, TernaryLIFCell
 from keras_ternary_spike.decay import fractions, snap_decay
-from keras_ternary_spike.parameters import snap_straight_through
+from keras_ternary_spike.layers.parameters import snap_straight_through
 
 TRAINED = {"trainable_threshold": True, "trainable_decay": True}
 

@@ -9,8 +9,9 @@ import pytest
 
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import export_tflite, load
-from keras_ternary_spike.export.predictor import count_saturating, dequantize_output, quantize_input
-from keras_ternary_spike.export.program import Program, Tensor
+from keras_ternary_spike.export.program.operators import Tensor
+from keras_ternary_spike.export.program.program import Program
+from keras_ternary_spike.export.program.samples import count_saturating, dequantize_output, quantize_input
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,14 @@ import pytest
 
 from certified_models import build
 from keras_ternary_spike import BinaryLIF, TernaryLIF
-from keras_ternary_spike.export import export_tflite, runtimes
-from keras_ternary_spike.export.builder import Builder
-from keras_ternary_spike.export.flatbuffer import read
-from keras_ternary_spike.export.grid import Grid
-from keras_ternary_spike.export.proof import Neuron, prove, recurrence
-from keras_ternary_spike.export.ties import channels_that_may_tie
+from keras_ternary_spike.export import export_tflite
+from keras_ternary_spike.export.certificate import enumeration as enumeration_module
+from keras_ternary_spike.export.certificate.enumeration import recurrence
+from keras_ternary_spike.export.certificate.proof import Neuron, channels_that_may_tie, prove
+from keras_ternary_spike.export.program.builder import Builder
+from keras_ternary_spike.export.program.grid import Grid
+from keras_ternary_spike.export.runtimes import implementations as runtimes
+from keras_ternary_spike.export.tflite.flatbuffer import read
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +48,14 @@ def test_layers_of_every_kind_are_proven_and_their_spikes_found(timesteps, decay
 
 
 def test_layers_with_the_same_operators_share_one_run(monkeypatch):
-    from keras_ternary_spike.export import proof
 
-    program, runs, enumerate_cases = read(export_tflite(build(2, (0.25,) * 4))), [], proof.enumerate_cases
+    program, runs, enumerate_cases = read(export_tflite(build(2, (0.25,) * 4))), [], enumeration_module.enumerate_cases
 
     def counting(*arguments):
         runs.append(arguments)
         return enumerate_cases(*arguments)
 
-    monkeypatch.setattr(proof, "enumerate_cases", counting)
+    monkeypatch.setattr(enumeration_module, "enumerate_cases", counting)
     assert [one.method for one in prove(program)] == ["currents", "pairs", "pairs", "pairs"]
     assert len(runs) == 2
 

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
-from keras_ternary_spike.export import export_tflite, proof
-from keras_ternary_spike.export.flatbuffer import read
-from keras_ternary_spike.export.proof import prove
+from keras_ternary_spike.export import export_tflite
+from keras_ternary_spike.export.certificate import enumeration as enumeration_module
+from keras_ternary_spike.export.certificate import proof
+from keras_ternary_spike.export.certificate.proof import prove
+from keras_ternary_spike.export.tflite.flatbuffer import read
 
 DECAYS = [0.1, 0.9, 0.5, 0.9]  # three different
 PAIRS = 65536
@@ -35,13 +37,13 @@ def program(request):
 
 
 def test_every_pair_is_tried_for_every_decay_in_one_run(program, monkeypatch):
-    runs, enumerate_cases = [], proof.enumerate_cases
+    runs, enumerate_cases = [], enumeration_module.enumerate_cases
 
     def counting(alone, neuron, *others):
         runs.append(neuron)
         return enumerate_cases(alone, neuron, *others)
 
-    monkeypatch.setattr(proof, "enumerate_cases", counting)
+    monkeypatch.setattr(enumeration_module, "enumerate_cases", counting)
     found = prove(program)[1]
     assert found.holds
     assert (found.method, found.cases) == ("pairs", 3 * PAIRS)
@@ -51,7 +53,7 @@ def test_every_pair_is_tried_for_every_decay_in_one_run(program, monkeypatch):
 
 def test_runs_of_one_decay_each_find_the_same(program, monkeypatch):
     together = prove(program)[1]
-    monkeypatch.setattr(proof, "RUN_VALUES", 1)
+    monkeypatch.setattr(enumeration_module, "RUN_VALUES", 1)
     alone = prove(program)[1]
     assert replace(alone, compared={}) == replace(together, compared={})
     # With one channel a current has the shape that the operators read; the same values otherwise.

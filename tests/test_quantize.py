@@ -5,8 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from keras_ternary_spike.export import flatbuffer
-from keras_ternary_spike.export.network import (
+from keras_ternary_spike.export.network.nodes import (
     LIF,
     NO_PADDING,
     Affine,
@@ -21,9 +20,10 @@ from keras_ternary_spike.export.network import (
     SumPool,
     TimeSum,
 )
-from keras_ternary_spike.export.quantize import quantize
-from keras_ternary_spike.export.runtimes import RUNTIMES, expose
-from keras_ternary_spike.export.sums import longest_run, split_sums
+from keras_ternary_spike.export.quantize.prepare import longest_run, split_sums
+from keras_ternary_spike.export.quantize.to_program import quantize
+from keras_ternary_spike.export.runtimes.implementations import RUNTIMES, expose
+from keras_ternary_spike.export.tflite import flatbuffer
 
 
 class Chain:

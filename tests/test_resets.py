@@ -10,13 +10,13 @@ from keras import layers
 from keras_ternary_spike import BinaryLIF, DirectEncoding, MultiLevelLIF, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.decay import snap_decay
 from keras_ternary_spike.export import StepRunner, check, export_tflite, verify
-from keras_ternary_spike.export.assemble import assemble
-from keras_ternary_spike.export.currents import HEADROOM_HALF, plan_currents
-from keras_ternary_spike.export.describe import describe
-from keras_ternary_spike.export.flatbuffer import read
-from keras_ternary_spike.export.folding import fold_network
-from keras_ternary_spike.export.leaks import channel_constant, snap
-from keras_ternary_spike.export.proof import prove
+from keras_ternary_spike.export.certificate.proof import prove
+from keras_ternary_spike.export.describe.assemble import assemble
+from keras_ternary_spike.export.describe.model import describe
+from keras_ternary_spike.export.folding.passes import fold_network
+from keras_ternary_spike.export.quantize.current_grids import HEADROOM_HALF, plan_currents
+from keras_ternary_spike.export.quantize.integer_neuron import channel_constant, snap
+from keras_ternary_spike.export.tflite.flatbuffer import read
 
 THRESHOLDS = [0.3, 0.5, 1.0, 0.8]
 DECAYS = [0.1, 0.25, 0.9, 1.0]

@@ -8,17 +8,19 @@ import pytest
 from keras import layers
 
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
-from keras_ternary_spike.export import export_tflite, flatbuffer, rounding, verify
-from keras_ternary_spike.export.calibration import KERNEL, Calibration, calibrate
-from keras_ternary_spike.export.calibration import layers as calibrated
-from keras_ternary_spike.export.describe import describe
-from keras_ternary_spike.export.folding import fold_network
-from keras_ternary_spike.export.linear import FIRST
-from keras_ternary_spike.export.patches import kernel_of, matrices, patches
-from keras_ternary_spike.export.progress import Progress
-from keras_ternary_spike.export.quantize import quantize
-from keras_ternary_spike.export.rounding import Problem, fitted, targets
-from keras_ternary_spike.export.ties import channels_that_may_tie
+from keras_ternary_spike.export import export_tflite, verify
+from keras_ternary_spike.export.calibration import integer_fit as rounding
+from keras_ternary_spike.export.calibration.calibrate import Calibration, calibrate
+from keras_ternary_spike.export.calibration.calibrate import layers as calibrated
+from keras_ternary_spike.export.calibration.integer_fit import Problem, fitted, targets
+from keras_ternary_spike.export.calibration.patches import kernel_of, matrices, patches
+from keras_ternary_spike.export.calibration.progress import Progress
+from keras_ternary_spike.export.certificate.proof import channels_that_may_tie
+from keras_ternary_spike.export.describe.model import describe
+from keras_ternary_spike.export.folding.passes import fold_network
+from keras_ternary_spike.export.program.names import FIRST, KERNEL
+from keras_ternary_spike.export.quantize.to_program import quantize
+from keras_ternary_spike.export.tflite import flatbuffer
 
 P = PerTimestep
 

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
-from keras_ternary_spike.export import export_tflite, runtimes
-from keras_ternary_spike.export.flatbuffer import read
+from keras_ternary_spike.export import export_tflite
+from keras_ternary_spike.export.runtimes import implementations as runtimes
+from keras_ternary_spike.export.runtimes import timing as timing_module
+from keras_ternary_spike.export.tflite.flatbuffer import read
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +97,7 @@ def test_an_arena_of_the_size_reported_is_about_enough(tflite_bytes):
 
 
 def test_latency_is_the_median_between_its_quartiles(tflite_bytes, samples):
-    time = runtimes.latency(tflite_bytes, samples[0], invocations=30)
+    time = timing_module.latency(tflite_bytes, samples[0], invocations=30)
     assert 0 < time.low_ms <= time.median_ms <= time.high_ms
     assert time.invocations == 30
 

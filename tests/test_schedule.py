@@ -5,12 +5,13 @@ import itertools
 import numpy as np
 import pytest
 
-from keras_ternary_spike.export import flatbuffer
-from keras_ternary_spike.export.network import LIF, Conv, Dense, Input, Network, Reshape, SumPool, TimeSum
-from keras_ternary_spike.export.program import Operator, Program, Tensor
-from keras_ternary_spike.export.quantize import quantize
-from keras_ternary_spike.export.runtimes import arena_bytes
-from keras_ternary_spike.export.schedule import depth_first, peak_bytes, with_small_peak
+from keras_ternary_spike.export.network.nodes import LIF, Conv, Dense, Input, Network, Reshape, SumPool, TimeSum
+from keras_ternary_spike.export.program.operators import Operator, Tensor
+from keras_ternary_spike.export.program.program import Program
+from keras_ternary_spike.export.program.schedule import depth_first, peak_bytes, with_small_peak
+from keras_ternary_spike.export.quantize.to_program import quantize
+from keras_ternary_spike.export.runtimes.implementations import arena_bytes
+from keras_ternary_spike.export.tflite import flatbuffer
 
 ONE = np.float32(1)
 

@@ -6,8 +6,9 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
-from keras_ternary_spike.export import export_tflite, flatbuffer
-from keras_ternary_spike.export.sharing import SharingBuilder, shared
+from keras_ternary_spike.export import export_tflite
+from keras_ternary_spike.export.tflite import flatbuffer
+from keras_ternary_spike.export.tflite.sharing import SharingBuilder, shared
 
 CHANNELS = 24
 

@@ -5,9 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from keras_ternary_spike.export.grid import Grid
-from keras_ternary_spike.export.signs import is_ternary, shared_multipliers
-from keras_ternary_spike.export.weights import quantize_weights
+from keras_ternary_spike.export.program.grid import Grid
+from keras_ternary_spike.export.quantize.weights import is_ternary, quantize_weights, shared_multipliers
 
 SPIKES, CURRENTS = Grid(1.0, low=-1, high=1), Grid(2.0**-8)  # 256 steps a unit, so that ratios are what is written
 

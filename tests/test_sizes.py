@@ -5,9 +5,10 @@ import gzip
 import numpy as np
 import pytest
 
-from keras_ternary_spike.export.flatbuffer import write
-from keras_ternary_spike.export.program import Operator, Program, Tensor
-from keras_ternary_spike.export.sizes import flash
+from keras_ternary_spike.export.costs.sizes import flash
+from keras_ternary_spike.export.program.operators import Operator, Tensor
+from keras_ternary_spike.export.program.program import Program
+from keras_ternary_spike.export.tflite.flatbuffer import write
 
 SHAPE = (32, 3, 3, 32)
 WEIGHTS = 32 * 3 * 3 * 32

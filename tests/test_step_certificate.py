@@ -8,11 +8,13 @@ import pytest
 from keras import layers
 
 from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
-from keras_ternary_spike.export import StepRunner, certify, export_tflite, runtimes
-from keras_ternary_spike.export.flatbuffer import read
-from keras_ternary_spike.export.proof import prove
-from keras_ternary_spike.export.step_verification import calls_of
-from keras_ternary_spike.export.unrolling import name_at, states, unroll
+from keras_ternary_spike.export import StepRunner, certify, export_tflite
+from keras_ternary_spike.export.certificate.proof import prove
+from keras_ternary_spike.export.program.names import name_at
+from keras_ternary_spike.export.program.step_form import states, unroll
+from keras_ternary_spike.export.runtimes import implementations as runtimes
+from keras_ternary_spike.export.tflite.flatbuffer import read
+from keras_ternary_spike.export.verification.verify_steps import calls_of
 
 SHAPE, TIMESTEPS = (5, 5, 2), 3
 

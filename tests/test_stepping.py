@@ -8,7 +8,8 @@ import pytest
 from keras import layers
 
 from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
-from keras_ternary_spike.export import StepRunner, export_tflite, flatbuffer, load, verify
+from keras_ternary_spike.export import StepRunner, export_tflite, load, verify
+from keras_ternary_spike.export.tflite import flatbuffer
 
 
 def still_model(timesteps, neuron, decay):

@@ -9,9 +9,10 @@ import pytest
 from keras import layers
 
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
-from keras_ternary_spike.export import check, export_tflite, strides, verify
-from keras_ternary_spike.export.flatbuffer import read
-from keras_ternary_spike.export.strides import split_strides, sum_stages
+from keras_ternary_spike.export import check, export_tflite, verify
+from keras_ternary_spike.export.quantize.emit import strides
+from keras_ternary_spike.export.quantize.emit.strides import split_strides, sum_stages
+from keras_ternary_spike.export.tflite.flatbuffer import read
 
 ACCELERATORS = ("ethos-u55-128", "ethos-u65-256", "ethos-u85-256")
 HE = "he_normal"

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from keras_ternary_spike import ATan, FastSigmoid, Rectangular, Sigmoid, Triangular
-from keras_ternary_spike import surrogate as surrogates
-from keras_ternary_spike.firing import Dynamics
+from keras_ternary_spike.neuron import surrogate as surrogates
+from keras_ternary_spike.neuron.dynamics import Dynamics
 
 SHAPES = [Rectangular, Triangular, ATan, Sigmoid, FastSigmoid]
 

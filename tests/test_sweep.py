@@ -11,19 +11,17 @@ import numpy as np
 import pytest
 
 from digits_sweep import CONFIG, PNG_SIGNATURE, own_network, write_config, write_digits
-from keras_ternary_spike.export import (
-    files,
-    load,
-    runtimes,
-    sweep,
-    sweep_config,
-    sweep_data,
-    sweep_folder,
-    sweep_measure,
-    sweep_picture,
-)
+from keras_ternary_spike.export import load
+from keras_ternary_spike.export import user_files as files
 from keras_ternary_spike.export.__main__ import main
-from keras_ternary_spike.export.sweep_points import Point
+from keras_ternary_spike.export.runtimes import implementations as runtimes
+from keras_ternary_spike.export.sweep import config as sweep_config
+from keras_ternary_spike.export.sweep import data as sweep_data
+from keras_ternary_spike.export.sweep import folder as sweep_folder
+from keras_ternary_spike.export.sweep import measure as sweep_measure
+from keras_ternary_spike.export.sweep import picture as sweep_picture
+from keras_ternary_spike.export.sweep import run as sweep
+from keras_ternary_spike.export.sweep.points import Point
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from keras_ternary_spike.export.builder import Builder
-from keras_ternary_spike.export.grid import Grid
-from keras_ternary_spike.export.sweep_additions import nonzero_additions
-from keras_ternary_spike.export.work import work
+from keras_ternary_spike.export.costs.nonzero_additions import nonzero_additions
+from keras_ternary_spike.export.costs.operation_counts import work
+from keras_ternary_spike.export.program.builder import Builder
+from keras_ternary_spike.export.program.grid import Grid
 
 
 def applied_by_hand(kind, spike, kernel):

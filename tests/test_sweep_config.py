@@ -5,9 +5,11 @@ import sys
 import pytest
 
 from digits_sweep import CONFIG, own_network, write_config
-from keras_ternary_spike.export import sweep, sweep_config, sweep_data
 from keras_ternary_spike.export.__main__ import main
-from keras_ternary_spike.export.sweep_points import Point, grid
+from keras_ternary_spike.export.sweep import config as sweep_config
+from keras_ternary_spike.export.sweep import data as sweep_data
+from keras_ternary_spike.export.sweep import run as sweep
+from keras_ternary_spike.export.sweep.points import Point, grid
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from digits_sweep import CONFIG, TEST, TRAIN, write_config
-from keras_ternary_spike.export import sweep_config, sweep_data
+from keras_ternary_spike.export.sweep import config as sweep_config
+from keras_ternary_spike.export.sweep import data as sweep_data
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from dataclasses import asdict
 import pytest
 
 from digits_sweep import CONFIG, write_config
-from keras_ternary_spike.export import sweep_config, sweep_folder
-from keras_ternary_spike.export.sweep_points import Point
+from keras_ternary_spike.export.sweep import config as sweep_config
+from keras_ternary_spike.export.sweep import folder as sweep_folder
+from keras_ternary_spike.export.sweep.points import Point
 
 
 def test_a_damaged_result_is_named_with_the_way_out(tmp_path):

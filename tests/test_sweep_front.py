@@ -4,8 +4,9 @@ import csv
 import io
 
 from digits_sweep import PNG_SIGNATURE
-from keras_ternary_spike.export import sweep_front, sweep_picture
-from keras_ternary_spike.export.sweep_points import grid
+from keras_ternary_spike.export.sweep import picture as sweep_picture
+from keras_ternary_spike.export.sweep import table as sweep_front
+from keras_ternary_spike.export.sweep.points import grid
 
 
 def test_the_front_holds_whatever_nothing_else_beats():

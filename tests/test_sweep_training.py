@@ -6,8 +6,10 @@ import pytest
 
 from digits_sweep import CONFIG, own_network, write_config
 from keras_ternary_spike.compression.kernels import find_kernels
-from keras_ternary_spike.export import sweep_config, sweep_data, sweep_training
-from keras_ternary_spike.export.sweep_points import Point, Pruning, pruning_of
+from keras_ternary_spike.export.sweep import config as sweep_config
+from keras_ternary_spike.export.sweep import data as sweep_data
+from keras_ternary_spike.export.sweep import training as sweep_training
+from keras_ternary_spike.export.sweep.points import Point, Pruning, pruning_of
 
 
 def test_pruning_is_said_as_a_share_a_pattern_or_channels():

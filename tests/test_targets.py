@@ -10,23 +10,19 @@ import numpy as np
 import pytest
 
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
-from keras_ternary_spike.export import (
-    check,
-    export_tflite,
-    flatbuffer,
-    load,
-    runtimes,
-    targets,
-    trial,
-    vela,
-    verify,
-)
-from keras_ternary_spike.export.flatbuffer import read, write
-from keras_ternary_spike.export.operators import KINDS
-from keras_ternary_spike.export.program import Operator, Program, Tensor
-from keras_ternary_spike.export.target_tables import TABLES
-from keras_ternary_spike.export.targets import TARGETS, require
-from keras_ternary_spike.export.trial import members
+from keras_ternary_spike.export import check, export_tflite, load, verify
+from keras_ternary_spike.export.program.operators import KINDS, Operator, Tensor
+from keras_ternary_spike.export.program.program import Program
+from keras_ternary_spike.export.runtimes import implementations as runtimes
+from keras_ternary_spike.export.runtimes import own_process as trial
+from keras_ternary_spike.export.runtimes.own_process import members
+from keras_ternary_spike.export.targets import check as targets
+from keras_ternary_spike.export.targets import tflm_resolver as tflm_resolver_module
+from keras_ternary_spike.export.targets import vela
+from keras_ternary_spike.export.targets.check import TARGETS, require
+from keras_ternary_spike.export.targets.published_lists import TABLES
+from keras_ternary_spike.export.tflite import flatbuffer
+from keras_ternary_spike.export.tflite.flatbuffer import read, write
 
 ONE_OF_EACH = ("litert", "tflm", "ethos-u55-128", "edgetpu", "qualcomm")
 
@@ -178,8 +174,8 @@ def test_the_edge_tpu_refuses_an_activation_fused_into_a_pool():
 
 def test_every_kind_has_its_resolver_call():
     kinds = ("ADD", "SUB", "MUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MAX_POOL_2D", "RESHAPE")
-    assert {*kinds, "PAD", "SLICE", "CONCATENATION"} <= targets.RESOLVER_CALLS.keys()
-    assert KINDS.keys() <= targets.RESOLVER_CALLS.keys()
+    assert {*kinds, "PAD", "SLICE", "CONCATENATION"} <= tflm_resolver_module.RESOLVER_CALLS.keys()
+    assert KINDS.keys() <= tflm_resolver_module.RESOLVER_CALLS.keys()
 
 
 def test_a_report_is_ready_for_json(tflite_bytes):

@@ -17,12 +17,12 @@ from keras_ternary_spike import (
     TimestepAffine,
 )
 from keras_ternary_spike.export import export_tflite, fold, verify
-from keras_ternary_spike.export.assemble import assemble
-from keras_ternary_spike.export.describe import describe
-from keras_ternary_spike.export.folding import fold_network
-from keras_ternary_spike.export.network import Conv
-from keras_ternary_spike.export.network import TimestepAffine as TimestepAffineNode
-from keras_ternary_spike.export.timestep_kernels import kernel_at
+from keras_ternary_spike.export.describe.assemble import assemble
+from keras_ternary_spike.export.describe.model import describe
+from keras_ternary_spike.export.folding.passes import fold_network
+from keras_ternary_spike.export.network.linear_algebra import kernel_at
+from keras_ternary_spike.export.network.nodes import Conv
+from keras_ternary_spike.export.network.nodes import TimestepAffine as TimestepAffineNode
 
 T = 3
 IMAGE = (8, 7, 2)

@@ -8,12 +8,17 @@ import pytest
 from keras import layers
 
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage, models
-from keras_ternary_spike.export import certify, check, costs, export_tflite, flatbuffer, runtimes
-from keras_ternary_spike.export.certificate_text import twin_rows, twin_text
-from keras_ternary_spike.export.costs import Ratio, beside_twin, memory, time_ratio
-from keras_ternary_spike.export.describe import describe
-from keras_ternary_spike.export.folding import fold_network
-from keras_ternary_spike.export.twin import GRID, relu_twin
+from keras_ternary_spike.export import certify, check, export_tflite
+from keras_ternary_spike.export.certificate.text import twin_rows, twin_text
+from keras_ternary_spike.export.costs.beside_relu import beside_twin
+from keras_ternary_spike.export.costs.relu_network import GRID, relu_twin
+from keras_ternary_spike.export.costs.sizes import memory
+from keras_ternary_spike.export.describe.model import describe
+from keras_ternary_spike.export.folding.passes import fold_network
+from keras_ternary_spike.export.runtimes import implementations as runtimes
+from keras_ternary_spike.export.runtimes import timing as timing_module
+from keras_ternary_spike.export.runtimes.timing import Ratio, time_ratio
+from keras_ternary_spike.export.tflite import flatbuffer
 
 SHAPE = (8, 8, 2)
 
@@ -134,8 +139,8 @@ def test_times_are_taken_in_turns(monkeypatch):
         timed.append(call)
         return repeats * {"slow": 0.003, "fast": 0.001}[call]
 
-    monkeypatch.setattr(costs, "idle_call", lambda tflite_bytes: tflite_bytes.decode())
-    monkeypatch.setattr(costs, "_seconds", seconds)
+    monkeypatch.setattr(timing_module, "idle_call", lambda tflite_bytes: tflite_bytes.decode())
+    monkeypatch.setattr(timing_module, "_seconds", seconds)
     ratio = time_ratio(b"slow", b"fast")
     assert ratio.median == pytest.approx(3) and ratio.low == pytest.approx(3) and ratio.rounds == 100
     assert timed[-200:] == ["slow", "fast"] * 100

@@ -6,7 +6,8 @@ import pytest
 from keras import layers
 
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
-from keras_ternary_spike.export import export_tflite, flatbuffer, fold, load, verify
+from keras_ternary_spike.export import export_tflite, fold, load, verify
+from keras_ternary_spike.export.tflite import flatbuffer
 
 IMAGE = (6, 6, 2)
 

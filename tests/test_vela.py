@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_ternary_spike.export import vela
-from keras_ternary_spike.export.flatbuffer import write
-from keras_ternary_spike.export.program import Operator, Program, Tensor
+from keras_ternary_spike.export.program.operators import Operator, Tensor
+from keras_ternary_spike.export.program.program import Program
+from keras_ternary_spike.export.targets import vela
+from keras_ternary_spike.export.tflite.flatbuffer import write
 
 SCALE = np.float32(1)
 LOG = """Warning: No memory mode specified. Using a default of Shared_Sram.

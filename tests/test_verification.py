@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
-from keras_ternary_spike.export import export_tflite, load, runtimes, verification, verify
-from keras_ternary_spike.export.flatbuffer import read, write
-from keras_ternary_spike.export.runtimes import Runtime
+from keras_ternary_spike.export import export_tflite, load, verify
+from keras_ternary_spike.export.runtimes import implementations as runtimes
+from keras_ternary_spike.export.runtimes.implementations import Runtime
+from keras_ternary_spike.export.tflite.flatbuffer import read, write
+from keras_ternary_spike.export.verification import verify as verification
 
 
 @pytest.fixture(scope="module")

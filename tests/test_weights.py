@@ -3,8 +3,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from keras_ternary_spike.export.grid import Grid
-from keras_ternary_spike.export.weights import HALF_STEPS, choose_multiplier, granularity, quantize_weights
+from keras_ternary_spike.export.program.grid import Grid
+from keras_ternary_spike.export.quantize.weights import HALF_STEPS, choose_multiplier, granularity, quantize_weights
 
 SPIKE, STEP = Grid(1.0, low=-1, high=1), Grid(1 / 256)
 

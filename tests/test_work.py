@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from keras_ternary_spike.export.builder import Builder
-from keras_ternary_spike.export.grid import Grid
-from keras_ternary_spike.export.work import LayerWork, measure, work
+from keras_ternary_spike.export.costs.operation_counts import LayerWork, measure, work
+from keras_ternary_spike.export.program.builder import Builder
+from keras_ternary_spike.export.program.grid import Grid
 
 REAL, SPIKE = Grid(1 / 255, -128), Grid(1.0, low=-1, high=1)
 

@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers
 
 from ..exact import ExactDepthwiseConv2D
-from ..health import descendants
+from ..training.health import descendants
 
 TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
 DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D, ExactDepthwiseConv2D)

@@ -7,7 +7,6 @@ would be Keras 2.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import importlib.util
 import os
 from collections.abc import Iterator

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..surrogate import PACKAGE
+from ..registration import PACKAGE
 from .rounding import INT8_MAX, INT8_MIN
 
 LEVELS = INT8_MAX - INT8_MIN + 1

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..surrogate import PACKAGE
+from ..registration import PACKAGE
 from .linear import ExactLinear
 
 LAST = "channels_last"

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from .. import gradient
-from ..surrogate import PACKAGE
+from ..backend import gradient
+from ..registration import PACKAGE
 from .rounding import INT8_MAX, Requantization, Rounding
 
 MAX_EXACT = 2**24  # float32 represents every integer up to this

@@ -10,8 +10,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from .. import gradient
-from ..surrogate import PACKAGE
+from ..backend import gradient
+from ..registration import PACKAGE
 from .rounding import INT8_MAX, INT8_MIN
 
 FUSION_DEPTH = 4  # a compiler computes the chain of timesteps anew for each of its consumers

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from .. import gradient
+from ..backend import gradient
 
 INT8_MIN, INT8_MAX = -128, 127
 

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..surrogate import PACKAGE
-from ..timesteps import TimeAverage
+from ..layers.time_axis import TimeAverage
+from ..registration import PACKAGE
 from .rounding import INT8_MAX, INT8_MIN, Rounding
 
 

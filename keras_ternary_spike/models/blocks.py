@@ -8,8 +8,8 @@ from typing import Any
 import keras
 from keras import layers
 
-from ..batch_normalization import BatchNormalization
-from ..timesteps import DirectEncoding, PerTimestep, TimeAverage
+from ..layers.batch_normalization import BatchNormalization
+from ..layers.time_axis import DirectEncoding, PerTimestep, TimeAverage
 
 Fire = Callable[[str, Any], Any]  # (name of the layer, current) -> spikes
 

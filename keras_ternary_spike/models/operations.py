@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from ..timesteps import PerTimestep
+from ..layers.time_axis import PerTimestep
 
 COUNTED = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)
 

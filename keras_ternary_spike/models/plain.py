@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from ..layer import TernaryLIF
+from ..layers.lif import TernaryLIF
 from .blocks import TIMESTEPS, apply, classifier, conv, encoded, firing, image_input, normalized, scaled
 
 VGG_CHANNELS = ((64, 128), (256, 256), (512, 512), (512, 512))  # average pooling behind each pair

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from ..layer import TernaryLIF
+from ..layers.lif import TernaryLIF
 from .blocks import TIMESTEPS, Fire, apply, classifier, conv, encoded, firing, image_input, normalized, scaled
 
 Block = Callable[[Any, int, int, str, Fire], Any]  # (input, channels, strides, name, fire) -> output

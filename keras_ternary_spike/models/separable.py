@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from ..layer import TernaryLIF
+from ..layers.lif import TernaryLIF
 from .blocks import TIMESTEPS, classifier, conv, depthwise, encoded, firing, image_input, normalized, scaled
 
 CHANNELS = 64

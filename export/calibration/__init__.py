@@ -1,0 +1,1 @@
+"""Kernels and biases rounded for samples."""

@@ -1,0 +1,1 @@
+"""The document for the people who build the device."""

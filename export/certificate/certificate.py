@@ -1,0 +1,160 @@
+"""The document for the people who build the device: proofs, comparisons, counts, sizes and estimates of one file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..costs.beside_relu import Twin, beside_twin
+from ..costs.operation_counts import Work, work
+from ..costs.sizes import Flash, Memory, flash, memory
+from ..program.names import STATE_IN
+from ..program.program import Program
+from ..program.samples import Samples, by_name
+from ..program.step_form import is_step, unroll
+from ..targets.check import check, check_target
+from ..targets.report import TargetReport
+from ..tflite import flatbuffer
+from ..verification.report import Report
+from ..verification.verify import verify
+from ..verification.verify_steps import verify_steps
+from .proof import Proof, prove
+from .spikes import LayerSpikes, observe
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What `certify` found. `to_html()` is the page, `to_dict()` the same for JSON.
+
+    report: of `verify`, value by value on the samples.
+    proofs: one per spiking layer, for every operand.
+    spikes: one per spiking layer, on the samples.
+    work: additions and multiplications of one sample.
+    memory: of the file.
+    target: of `check`; None where no target was asked for.
+    twin: the same network as a ReLU CNN beside it; None where there was no model to make it of.
+    sha256: of the file.
+    metadata: of the file.
+    flash: of the file before compression and of this one; None where that before was not given.
+    """
+
+    report: Report
+    proofs: tuple[Proof, ...]
+    spikes: tuple[LayerSpikes, ...]
+    work: Work
+    memory: Memory
+    target: TargetReport | None
+    twin: Twin | None
+    sha256: str
+    metadata: Mapping[str, object]
+    flash: tuple[Flash, Flash] | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether no value differs on the samples and every proof holds."""
+        return self.report.exact and all(proof.holds for proof in self.proofs)
+
+    def to_dict(self) -> dict[str, object]:
+        """Only dicts, lists, strings, numbers, booleans and None."""
+        document = {
+            "exact": self.exact,
+            "sha256": self.sha256,
+            "report": self.report.to_dict(),
+            "proofs": [{"holds": proof.holds, **asdict(proof)} for proof in self.proofs],
+            "spikes": [{"share": layer.share, **asdict(layer)} for layer in self.spikes],
+            "work": asdict(self.work),
+            "memory": asdict(self.memory),
+            "target": None if self.target is None else self.target.to_dict(),
+            "relu_twin": None if self.twin is None else asdict(self.twin),
+            "metadata": self.metadata,
+            "flash": None if self.flash is None else [asdict(one) for one in self.flash],
+        }
+        return json.loads(json.dumps(document, allow_nan=False))  # tuples become lists
+
+    def to_json(self) -> str:
+        """`to_dict()` as text."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+
+    def to_html(self) -> str:
+        """One page that needs nothing else: no script, no style sheet, no image from elsewhere."""
+        from .page import page
+
+        return page(self)
+
+
+def certify(
+    model: keras.Model | None,
+    tflite_bytes: bytes,
+    samples: Samples,
+    *,
+    target: str | None = None,
+    before: bytes | None = None,
+) -> Certificate:
+    """Verifies a file, proves its spiking layers on every operand, counts its work and asks the target.
+
+    Args:
+        model: The Keras model that was exported, or None to leave out the comparison with Keras.
+        tflite_bytes: The file, as `export_tflite` returns it. Of the step form all timesteps are run, each a call.
+        samples: As `verify` takes them, whatever the form of the file.
+        target: One of those of `check`, such as `"ethos-u55-128"`. Default: None, no target.
+        before: The file of the network before compression, to show both in flash. Default: None, not shown.
+
+    Raises:
+        ValueError: if the file is not one of `export_tflite`, the samples do not fit, or the target is unknown.
+        ImportError: naming the extra to install, if the target's tool is missing.
+
+    Example:
+        >>> Path("certificate.html").write_text(certify(model, tflite_bytes, images).to_html())
+    """
+    if target is not None:
+        check_target(target)
+    program = flatbuffer.read(tflite_bytes)
+    if is_step(program):
+        whole = unroll(program, sequence=is_sequence(program, samples))
+        report = verify_steps(model, program, tflite_bytes, samples, whole)
+        program = whole
+    else:
+        report = verify(model, tflite_bytes, samples)
+    proofs = prove(program)
+    spikes, activity = observe(model, program, proofs, samples)
+    found = None if target is None else check(tflite_bytes, target=target)
+    return Certificate(
+        report=report,
+        proofs=proofs,
+        spikes=spikes,
+        work=work(program, activity),
+        memory=memory(flatbuffer.read(tflite_bytes), tflite_bytes, report.arena_bytes),
+        target=found,
+        twin=twin_of(model, tflite_bytes, report.arena_bytes, found),
+        sha256=hashlib.sha256(tflite_bytes).hexdigest(),
+        metadata=program.metadata,
+        flash=None if before is None else (flash(before), flash(tflite_bytes)),
+    )
+
+
+def is_sequence(program: Program, samples: Samples) -> bool:
+    """Whether samples of a file of the step form have a frame for every timestep."""
+    frames = {name: program.tensors[index] for name, index in program.named_inputs.items()}
+    arrays = by_name(samples, [name for name in frames if not name.startswith(STATE_IN)])
+    return isinstance(arrays, Mapping) and any(
+        np.ndim(values) > len(frames[name].shape) for name, values in arrays.items() if name in frames
+    )
+
+
+def twin_of(
+    model: keras.Model | None, tflite_bytes: bytes, arena: int | None, target: TargetReport | None
+) -> Twin | None:
+    """The costs of a file beside those of its model with ReLU for neurons."""
+    if model is None:
+        return None
+    from ..describe.model import describe
+
+    return beside_twin(describe(model), tflite_bytes, arena=arena, target=target)

@@ -1,0 +1,154 @@
+"""The operators of one spiking layer as a program of their own, on rows of cases instead of images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..program.builder import Builder, emit_reshape, slices
+from ..program.grid import INT8_MAX, INT8_MIN, Grid, float32
+from ..program.names import role_path
+from ..program.operators import ELEMENTWISE, Operator
+from ..program.program import Program
+
+RECURRENT = ("positive", "membrane", "clipped", "spike", "fired", "keep", "drop", "leaked", "residue", "state")
+CONSTANT = ("within", "first", "sum")  # of a constant current: see `constant`
+ROLES = (*RECURRENT, *CONSTANT)
+CLIP = "RELU_N1_TO_1"
+ALL_INT8 = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.int8)
+
+
+def own_operators(program: Program, layer: str) -> tuple[Operator, ...]:
+    """The elementwise operators of one spiking layer, all timesteps, in order."""
+    return tuple(
+        operator
+        for operator in program.operators
+        if operator.kind in ELEMENTWISE and role_path(program, operator, layer)[0] in ROLES
+    )
+
+
+def current_tensors(program: Program, operators: Sequence[Operator]) -> tuple[int, ...]:
+    """The tensors that the operators read and none of them writes, constants left out."""
+    written = {operator.output for operator in operators}
+    read = dict.fromkeys(index for operator in operators for index in operator.inputs)
+    return tuple(index for index in read if index not in written and program.tensors[index].data is None)
+
+
+def are_sums(program: Program, operators: Sequence[Operator]) -> bool:
+    """Whether operators add two currents each: sums that fire."""
+    return all(len(current_tensors(program, (operator,))) == 2 for operator in operators)
+
+
+def isolate(
+    program: Program, operators: Sequence[Operator], layer: str, frames: int, channels: Sequence[int] | None = None
+) -> Program:
+    """The operators alone, their names without the layer's, its input the currents `(1, frames, cases)`.
+
+    channels: whose constants to take, where each channel has its own; the currents are `(1, frames, cases, channels)`.
+    frames: 1 where one current serves all timesteps, else their number: then each timestep has a current of its own,
+        even where two timesteps of the network share one. For sums that fire, 2: the summands. The first may have a
+        grid of its own, and be clipped, as convolutions make it: here an operator does.
+
+    Raises: ValueError if other currents lie on several grids, or a constant is not one number for a channel.
+    """
+    program = program if channels is None else of_channels(program, operators, channels)
+    currents = current_tensors(program, operators)
+    check_alone(program, operators, currents, layer, 1 if channels is None else len(channels))
+    builder, last, summing = Builder(), program.tensors[currents[-1]], are_sums(program, operators)
+    sizes = (cases(frames).shape[-1],) if channels is None else (cases(frames).shape[-1], len(channels))
+    grid = Grid(float(last.scale), last.zero_point)
+    tensor = builder.activation("currents", (frames, *sizes), grid)
+    rows = slices(builder, tensor, "currents", sizes, grid, frames)
+    shape = (*[1] * (len(last.shape) - 1 - len(sizes)), *sizes)
+    rows = [emit_reshape(builder, row, f"current/{t}", shape, grid) for t, row in enumerate(rows)]
+    if len(currents) > 1 and not summing:
+        rows[0] = _as_first(builder, rows[0], program, currents[0])
+    mapped: dict[int, int] = {}
+    for operator in operators:
+        if summing:
+            inputs = dict(zip(operator.inputs, rows, strict=True))
+        else:
+            timestep = 0 if frames == 1 else int(role_path(program, operator, layer)[1])
+            inputs = {index: rows[timestep] for index in currents} | mapped
+        mapped[operator.output] = _emit_again(builder, program, operator, inputs, layer, shape)
+    return builder.program("neuron", (tensor,), (mapped[operators[-1].output],))
+
+
+def _as_first(builder: Builder, row: int, program: Program, current: int) -> int:
+    """The integers of a row on the grid of the first current, clipped where that is."""
+    tensor, shape = program.tensors[current], builder.shape(row)
+    label = float32(float(tensor.scale) / float(builder.tensors[row].scale))
+    clips = any(operator.output == current and operator.activation == CLIP for operator in program.operators)
+    if label == 1 and not clips:
+        return row
+    operands, activation = (row, builder.scalar("current/label", 1, label, len(shape))), CLIP if clips else "NONE"
+    return builder.emit("MUL", operands, "current/first", shape, Grid(float(tensor.scale)), activation=activation)
+
+
+def of_channels(program: Program, operators: Sequence[Operator], channels: Sequence[int]) -> Program:
+    """The constants of the operators reduced to those of some channels (last axis)."""
+    read = {index for operator in operators for index in operator.inputs}
+    tensors = tuple(
+        replace(tensor, data=tensor.data[..., channels], shape=(*tensor.shape[:-1], len(channels)))
+        if index in read
+        and tensor.data is not None
+        and tensor.data.shape[-1] > max(channels)
+        and tensor.data.shape[-1] > 1
+        else tensor
+        for index, tensor in enumerate(program.tensors)
+    )
+    return replace(program, tensors=tensors)
+
+
+def cases(frames: int) -> np.ndarray:
+    """Currents to try, int8 `(samples, frames, cases)`: all 256, or, at every two neighbouring timesteps, all pairs.
+
+    The timesteps before a pair have current 0, and so no state; those behind it too.
+    """
+    if frames == 1:
+        return ALL_INT8[None, None]
+    pairs = np.stack(np.meshgrid(ALL_INT8, ALL_INT8, indexing="ij")).reshape(2, -1)
+    result = np.zeros((frames - 1, frames, pairs.shape[1]), np.int8)
+    for t in range(frames - 1):
+        result[t, t : t + 2] = pairs
+    return result
+
+
+def check_alone(
+    program: Program, operators: Sequence[Operator], currents: Sequence[int], layer: str, channels: int
+) -> None:
+    """Raises ValueError if the layer cannot stand for itself on one row, or on one for each of some channels."""
+    alike = currents if are_sums(program, operators) else currents[1:] or currents
+    grids = {(float(program.tensors[i].scale), program.tensors[i].zero_point) for i in alike}
+    constants = [program.tensors[i] for operator in operators for i in operator.inputs]
+    if len(grids) != 1 or any(one.data is not None and one.data.size not in (1, channels) for one in constants):
+        raise ValueError(
+            "The currents of a spiking layer must lie on one grid, and its constants be single numbers. Received: "
+            f"{len(grids)} grids at {layer!r}. Export the model again."
+        )
+
+
+def _emit_again(
+    builder: Builder, program: Program, operator: Operator, mapped: Mapping[int, int], layer: str, shape: tuple
+) -> int:
+    inputs = tuple(
+        mapped[i] if program.tensors[i].data is None else _constant(builder, program, i, layer, len(shape) + 1)
+        for i in operator.inputs
+    )
+    output = program.tensors[operator.output]
+    grid, name = Grid(float(output.scale), output.zero_point), output.name.removeprefix(f"{layer}/")
+    return builder.emit(operator.kind, inputs, name, shape, grid, activation=operator.activation)
+
+
+def _constant(builder: Builder, program: Program, index: int, layer: str, rank: int) -> int:
+    tensor = program.tensors[index]
+    name = tensor.name.removeprefix(f"{layer}/")
+    # A Dense layer's constants have no axis for the cases.
+    data = (
+        tensor.data
+        if tensor.data.size == 1
+        else tensor.data.reshape(*[1] * (rank - tensor.data.ndim), *tensor.data.shape)
+    )
+    return builder.constant(name, data, tensor.scale, zero_point=tensor.zero_point)

@@ -1,0 +1,108 @@
+"""The spikes of a file beside the spikes of the Keras model, layer by layer, on samples."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..costs.operation_counts import measure
+from ..program.program import Program
+from ..program.samples import Samples, check_samples, count_samples, quantize_input
+from ..verification.verify import chunked, differing
+from .proof import Proof
+
+if TYPE_CHECKING:
+    import keras
+
+
+FLIPPED = re.compile(r"Some channels of '(?P<layer>.+)' spike with the opposite sign")
+
+
+@dataclass(frozen=True)
+class LayerSpikes:
+    """One spiking layer on the samples.
+
+    firing_rate: mean |spike| over samples, timesteps and neurons of the file; None where its tensors are not known.
+    same: spikes that are the Keras model's; compared: of how many. 0 where there was no model, or its layer has
+        another size or name.
+    flipped: some channels of the file spike with the opposite sign, so that only |spike| was compared.
+    """
+
+    layer: str
+    firing_rate: float | None
+    same: int
+    compared: int
+    flipped: bool
+
+    @property
+    def share(self) -> float | None:
+        """The share of equal spikes; None where none were compared."""
+        return self.same / self.compared if self.compared else None
+
+
+def observe(
+    model: keras.Model | None, program: Program, proofs: Sequence[Proof], samples: Samples
+) -> tuple[tuple[LayerSpikes, ...], dict[str, np.ndarray]]:
+    """Runs the file (as Program) and the Keras model on samples.
+
+    Returns: the spiking layers in the order of `proofs`; and the activity of the tensors, as `work` takes it.
+    """
+    samples = check_samples(program, samples)
+    spiking = KerasSpikes(model) if model is not None else None
+    same, compared, fired, values = Counter(), Counter(), Counter(), Counter()
+    activity: dict[str, np.ndarray] = {}
+    flipped = flipped_layers(program)
+    for chunk in chunked(samples, program):
+        trace = program.trace(quantize_input(program, chunk))
+        for name, share in measure(program, trace).items():
+            activity[name] = activity.get(name, 0) + share * (count_samples(chunk) / count_samples(samples))
+        expected = spiking.predict(chunk) if spiking else {}
+        for proof in (proof for proof in proofs if proof.spikes):
+            spikes = np.stack([trace[name] for name in proof.spikes], axis=1)
+            fired[proof.layer] += int(np.count_nonzero(spikes))
+            values[proof.layer] += spikes.size
+            theirs = expected.get(proof.layer)
+            if theirs is not None and theirs.size == spikes.size:
+                same[proof.layer] += spikes.size - _unequal(spikes, theirs, proof.layer in flipped)
+                compared[proof.layer] += spikes.size
+    rates = {layer: fired[layer] / count for layer, count in values.items()}
+    layers = [proof.layer for proof in proofs]
+    return tuple(LayerSpikes(n, rates.get(n), same[n], compared[n], n in flipped) for n in layers), activity
+
+
+def flipped_layers(program: Program) -> set[str]:
+    """The layers whose spikes a note of the file says to have the opposite sign in some channels."""
+    found = (FLIPPED.match(str(note)) for note in program.metadata.get("notes", ()))
+    return {match["layer"] for match in found if match}
+
+
+class KerasSpikes:
+    """The spikes of all spiking layers of a Keras model, nothing folded, by layer name."""
+
+    def __init__(self, model: keras.Model):
+        from ..describe.assemble import assemble
+        from ..describe.model import describe
+        from ..network.nodes import LIF
+
+        network = describe(model)
+        self._signs = {node.name: np.sign(node.amplitude) for node in network.nodes if isinstance(node, LIF)}
+        network = replace(network, outputs=tuple(self._signs), output_names=())
+        self._model = assemble(network) if self._signs else None
+
+    def predict(self, samples: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """`(samples, timesteps, *features)` in {-1, 0, 1}, by layer."""
+        if self._model is None:
+            return {}
+        outputs = self._model.predict(list(samples.values()), verbose=0)
+        outputs = outputs if isinstance(outputs, list) else [outputs]  # Keras unpacks a single one
+        return {name: np.sign(x) * sign for (name, sign), x in zip(self._signs.items(), outputs, strict=True)}
+
+
+def _unequal(spikes: np.ndarray, expected: np.ndarray, flipped: bool) -> int:
+    expected = expected.reshape(spikes.shape)
+    return differing(abs(spikes), abs(expected)) if flipped else differing(spikes, expected)

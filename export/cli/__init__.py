@@ -1,0 +1,1 @@
+"""The commands of `keras-ternary-spike`."""

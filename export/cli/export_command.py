@@ -1,0 +1,215 @@
+"""The command that exports: a .keras file in, a .tflite file and its proof out."""
+
+from __future__ import annotations
+
+import argparse
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..user_files import check_output, import_module, write_atomically
+
+if TYPE_CHECKING:
+    import keras
+
+    from ..program.samples import Samples
+
+
+def export(arguments: Sequence[str]) -> None:
+    """Exports a .keras file, checks and verifies it if asked to, and writes the .tflite file last."""
+    options = export_options(arguments)
+    check_output(options.output, options.model)
+    from ..targets.check import check_target
+
+    if options.target is not None:
+        check_target(options.target)  # before the seconds that TensorFlow and the model take
+    from .. import export_tflite
+
+    for module in options.modules:
+        import_module(module)
+    model = load_model(options.model)
+    ranges = {name: (number(low), number(high)) for name, low, high in options.ranges} or tuple(options.input_range)
+    samples = None if options.verify is None else load_samples(options.verify, several=len(model.inputs) > 1)
+    chosen_for = None if options.nearest else samples
+    tflite_bytes = export_tflite(
+        model, input_range=ranges, form=options.form, target=options.target, samples=chosen_for
+    )
+    files = {options.output: tflite_bytes}
+    if options.certificate is not None:
+        files |= certify_or_fail(model, tflite_bytes, samples, options)
+    elif samples is not None:
+        verify_or_fail(model, tflite_bytes, samples)
+    for path, data in files.items():
+        write_atomically(path, data)
+        print(f"{path}: {len(data):,} bytes")
+
+
+def export_options(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options of `export`, checked as far as they can be before any work is done."""
+    parser = export_parser()
+    options = parser.parse_args(arguments)
+    if options.certificate is None:
+        return options
+    if options.verify is None:
+        parser.error("--certificate needs samples to run the file on: add --samples SAMPLES.npz")
+    if options.certificate.suffix not in (".html", ".htm"):
+        parser.error(f"--certificate must be an .html file, its .json comes beside it. Received: {options.certificate}")
+    for path in certificate_paths(options.certificate):
+        check_output(path, options.model)
+        if path.resolve() == options.output.resolve():
+            parser.error(f"--certificate and --output must be different files. Received: {path} for both")
+    return options
+
+
+def certificate_paths(html: Path) -> tuple[Path, Path]:
+    """The page, and the same as JSON beside it."""
+    return html, html.with_suffix(".json")
+
+
+def export_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="keras-ternary-spike",
+        description="Export a trained spiking Keras model as an exact int8 TFLite file.",
+        epilog="Other commands: sweep; on .tflite files inspect, check, c-array: keras-ternary-spike COMMAND --help",
+    )
+    parser.add_argument("model", type=Path, help="the Keras model, a .keras file")
+    parser.add_argument(
+        "--import",
+        dest="modules",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import a module that registers your own Keras classes, before loading (may be repeated)",
+    )
+    add_file_options(parser.add_argument_group("the file"))
+    add_proof_options(parser.add_argument_group("samples and proof"))
+    return parser
+
+
+def add_file_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("-o", "--output", type=Path, required=True, help="the .tflite file to write")
+    group.add_argument(
+        "--input-range",
+        type=float,
+        nargs=2,
+        default=(0.0, 1.0),
+        metavar=("LOW", "HIGH"),
+        help="range of the samples in the units of the model's inputs (default: 0 1)",
+    )
+    group.add_argument(
+        "--input-range-of",
+        dest="ranges",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("NAME", "LOW", "HIGH"),
+        help="the same for one of several inputs, by name; then give it for each of them",
+    )
+    group.add_argument(
+        "--form",
+        choices=("unrolled", "step"),
+        default="unrolled",
+        help="all timesteps in one call, or one a call with the states as inputs and outputs (default: unrolled)",
+    )
+    group.add_argument(
+        "--target", metavar="TARGET", help="write only a file that runs wholly on this target, such as ethos-u55-128"
+    )
+
+
+def add_proof_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--verify",
+        "--samples",
+        type=Path,
+        metavar="SAMPLES.npz",
+        help="round the kernels for these samples, run the file on them on every runtime, print the report, and write "
+        "only an exact file (for several inputs: an array for each, by name)",
+    )
+    group.add_argument(
+        "--round-to-nearest",
+        dest="nearest",
+        action="store_true",
+        help="round every weight to the nearest integer, whatever the samples",
+    )
+    group.add_argument(
+        "--certificate",
+        type=Path,
+        metavar="CERT.html",
+        help="write the proof of the file as a page, and CERT.json beside it (needs --samples)",
+    )
+
+
+def load_model(path: Path) -> keras.Model:
+    """Loads a .keras file. Raises: ValueError or OSError, naming the file and the way out."""
+    import keras
+
+    with open(path, "rb"):
+        pass  # the system's own words for a file that cannot be opened
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is not a whole .keras file. Write it with model.save('model.keras').")
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (TypeError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        reason = str(error).split("\n")[0]
+        raise ValueError(
+            f"Cannot load {path}: {reason} If the model has classes of your own, register them with "
+            "keras.saving.register_keras_serializable and name their module with --import MODULE. "
+            "Otherwise the file is damaged: save it again."
+        ) from error
+
+
+def number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"--input-range-of takes a name and two numbers. Received: {text!r}") from None
+
+
+def load_samples(path: Path, *, several: bool) -> Samples:
+    """The array named "samples" of an .npz file, or its only one; for a model of several inputs all arrays by name."""
+    import numpy as np
+
+    with open(path, "rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise ValueError(f"{path} is not an .npz file. Write it with numpy.savez(path, samples=array).")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            names = list(arrays)
+            if several:
+                return {name: arrays[name] for name in names}
+            if "samples" not in names and len(names) != 1:
+                raise ValueError(f"one array must be named 'samples'. Received: {', '.join(names) or 'no array'}.")
+            return arrays["samples" if "samples" in names else names[0]]
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"Cannot read samples from {path}: {error}") from error
+
+
+def verify_or_fail(model: keras.Model, tflite_bytes: bytes, samples: Samples) -> None:
+    """Prints the report. Raises: ValueError if the runtimes disagree."""
+    from .. import verify
+
+    report = verify(model, tflite_bytes, samples)
+    print(report)
+    if not report.exact:
+        raise ValueError(DISAGREE)
+
+
+def certify_or_fail(
+    model: keras.Model, tflite_bytes: bytes, samples: Samples, options: argparse.Namespace
+) -> dict[Path, bytes]:
+    """Prints the report. Returns the certificate's files. Raises: ValueError unless the file is exact and proven."""
+    from .. import certify
+
+    certificate = certify(model, tflite_bytes, samples, target=options.target)
+    print(certificate.report)
+    if not certificate.report.exact:
+        raise ValueError(DISAGREE)
+    unproven = [proof.layer for proof in certificate.proofs if not proof.holds]
+    if unproven:
+        raise ValueError(f"Every spiking layer must be proven on all operands. Received: {', '.join(unproven)} not.")
+    page, data = certificate_paths(options.certificate)
+    return {page: certificate.to_html().encode(), data: certificate.to_json().encode()}
+
+
+DISAGREE = "The runtimes do not agree on this file, so it was not written. The report shows where."

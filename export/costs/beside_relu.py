@@ -1,0 +1,72 @@
+"""What a file costs, and the same for its ReLU twin: in size, arithmetic, memory and time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..folding.passes import fold_network
+from ..network.nodes import Network
+from ..runtimes import implementations as runtimes
+from ..runtimes.timing import Ratio, time_ratio
+from ..targets.check import check
+from ..targets.report import TargetReport
+from ..text import Fact
+from ..tflite import flatbuffer
+from .operation_counts import LayerWork, work
+from .relu_network import relu_twin
+from .sizes import Memory, memory
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One call of one file. work: its arithmetic, see `LayerWork`; target: the facts of `check`, {} without target."""
+
+    work: LayerWork
+    memory: Memory
+    target: Mapping[str, Fact]
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A spiking file beside its ReLU twin, an int8 CNN of the same layers written by the same emitter, run once.
+
+    Only costs are compared: the twin is not trained, so nothing is known of its accuracy.
+
+    spiking, relu: the cost of one call of each.
+    time: of the spiking file in times of the twin.
+    """
+
+    spiking: Cost
+    relu: Cost
+    time: Ratio
+
+
+def beside_twin(
+    network: Network, tflite_bytes: bytes, *, arena: int | None = None, target: TargetReport | None = None
+) -> Twin:
+    """Writes the ReLU twin of a network, and measures it and the spiking file alike.
+
+    Args:
+        network: As `describe` returns it.
+        tflite_bytes: The spiking file of that network, of any form.
+        arena: Of the spiking file, as `runtimes.arena_bytes` returns it; None where TFLite Micro is not installed.
+        target: What `check` says of the spiking file; the same target is asked about the twin.
+
+    Raises:
+        ValueError: if the network cannot be folded, or the target's tool refuses the twin as a whole.
+    """
+    other = flatbuffer.write(relu_twin(fold_network(network)))
+    found = None if target is None else check(other, target=target.target)
+    relu_arena = None if arena is None else runtimes.arena_bytes(other)
+    return Twin(
+        spiking=cost(tflite_bytes, arena, target),
+        relu=cost(other, relu_arena, found),
+        time=time_ratio(tflite_bytes, other),
+    )
+
+
+def cost(tflite_bytes: bytes, arena: int | None, target: TargetReport | None) -> Cost:
+    program = flatbuffer.read(tflite_bytes)
+    facts = {} if target is None else target.facts
+    return Cost(work(program).total, memory(program, tflite_bytes, arena), facts)

@@ -1,0 +1,161 @@
+"""The network next to which a spiking one has to stand: its layers once, with ReLU, as an ordinary int8 CNN.
+
+For comparing costs. The weights are those of the spiking network, so the values mean nothing: a ReLU network has to be
+trained as one. A dense int8 operator costs the same whatever it multiplies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from ..network.nodes import (
+    LIF,
+    Add,
+    Affine,
+    Concatenate,
+    Conv,
+    ConvTranspose,
+    Crop,
+    Dense,
+    DepthwiseConv,
+    Input,
+    Linear,
+    MaxPool,
+    Network,
+    Node,
+    Repeat,
+    Reshape,
+    SumPool,
+    TimeSum,
+    Upsample,
+    ZeroPad,
+)
+from ..program.builder import Builder
+from ..program.grid import Grid, input_grid
+from ..program.program import Program
+from ..program.schedule import with_small_peak
+from ..quantize.emit.context import Context, Signal
+from ..quantize.emit.linear import Target, emit_linear
+from ..quantize.emit.pooling import emit_max_pool
+from ..quantize.emit.reshaping import emit_concatenate, emit_crop, emit_reshape_node, emit_upsample, emit_zero_pad
+from ..quantize.emit.strides import Pair, sum_stages, window_counts
+
+GRID = Grid(1 / 16)  # of every value but the input: calibration chooses better ones, for the same time and size
+FUSING = (Conv, DepthwiseConv, Dense, Add)  # whose operators take an activation
+
+
+def relu_twin(network: Network) -> Program:
+    """The folded network with ReLU for every neuron, one timestep, average pooling for sums of spikes.
+
+    No factor is left on a shortcut, a ReLU that follows a layer with weights or a sum is fused into it: what an int8
+    CNN of these layers needs, and no more. Of a sequence, one frame goes in.
+    """
+    still = tuple(replace(node, temporal=False) for node in network.nodes)
+    network = replace(network, nodes=still, timesteps=1)
+    context = Context(network, Builder(), {}, {})
+    for node in network.nodes:
+        sources = [context.signals[name] for name in node.inputs]
+        context.signals[node.name] = EMITTERS[type(node)](context, node, *sources)
+    images = (node.name for node in network.nodes if isinstance(node, Input))
+    inputs, outputs = (
+        tuple(dict.fromkeys(context.signals[name].tensors[0] for name in names)) for names in (images, network.outputs)
+    )
+    return with_small_peak(context.builder.program(f"{network.name}_relu", inputs, outputs))
+
+
+def emit_image(context: Context, node: Input) -> Signal:
+    grid = input_grid(0.0, 1.0)
+    return Signal((context.builder.activation(node.name, node.shape, grid),), grid)
+
+
+def emit_weighted(context: Context, node: Linear, source: Signal) -> Signal:
+    target = Target(GRID, activation(context.network, node))
+    return _signal(emit_linear(context.builder, node, source.tensors[0], node.name, source=source.grid, target=target))
+
+
+def emit_sum(context: Context, node: Add, *sources: Signal) -> Signal:
+    total, *others = (source.tensors[0] for source in sources)
+    for position, other in enumerate(others, start=1):
+        fused = activation(context.network, node) if position == len(others) else "NONE"
+        name = f"{node.name}/{position}"
+        total = context.builder.emit("ADD", (total, other), name, node.shape, GRID, activation=fused)
+    return _signal(total)
+
+
+def emit_relu(context: Context, node: LIF, source: Signal) -> Signal:
+    """Nothing where the operator in front fuses it; else the ADD of 0 that carries one."""
+    if activation(context.network, producer(context.network, node)) == "RELU":
+        return source
+    builder, zero = context.builder, context.builder.scalar("zero", 0, 1.0, len(node.shape))
+    operands = (source.tensors[0], zero)
+    return _signal(builder.emit("ADD", operands, f"{node.name}/relu", node.shape, GRID, activation="RELU"))
+
+
+def emit_mean(context: Context, node: SumPool, source: Signal) -> Signal:
+    """Depthwise convolutions with ones, as the spiking file has them; the mean is rounded behind each."""
+    builder, channels, tensor = context.builder, node.shape[-1], source.tensors[0]
+    strides = (1, 1) if node.shape[:2] == (1, 1) else node.strides
+    stages = sum_stages(node.size, strides)
+    for index, (size, strides) in enumerate(stages, start=1):
+        name = node.name if index == len(stages) else f"{node.name}/stage{index}"
+        tensor = _emit_mean(builder, tensor, name, size, strides, channels)
+    return _signal(tensor)
+
+
+def _emit_mean(builder: Builder, tensor: int, name: str, size: Pair, strides: Pair, channels: int) -> int:
+    scale = 1 / (size[0] * size[1])
+    kernel = builder.constant(f"{name}/ones", np.ones((1, *size, channels), np.int8), scale, channel_axis=3)
+    bias = builder.constant(f"{name}/zeros", np.zeros(channels, np.int32), np.float32(scale) * GRID.scale)
+    options = {"stride_h": strides[0], "stride_w": strides[1], "dilation_h_factor": 1, "dilation_w_factor": 1}
+    options |= {"depth_multiplier": 1, "padding": "VALID"}
+    shape = (*window_counts(builder.shape(tensor)[:2], size, strides), channels)
+    return builder.emit("DEPTHWISE_CONV_2D", (tensor, kernel, bias), name, shape, GRID, options=options)
+
+
+def same(context: Context, node: Node, source: Signal) -> Signal:
+    """Repeating one timestep, summing over it, and factors: nothing to do."""
+    return source
+
+
+def activation(network: Network, node: Node) -> str:
+    """RELU where neurons alone read a node whose operator can fuse it."""
+    readers = list(network.consumers(node.name))
+    while any(isinstance(reader, Repeat) for reader in readers):
+        repeat = next(reader for reader in readers if isinstance(reader, Repeat))
+        readers = [reader for reader in readers if reader is not repeat] + list(network.consumers(repeat.name))
+    fuses = isinstance(node, FUSING) and node.name not in network.outputs
+    return "RELU" if fuses and readers and all(isinstance(reader, LIF) for reader in readers) else "NONE"
+
+
+def producer(network: Network, node: Node) -> Node:
+    """What a neuron reads, seen through the encoding."""
+    source = network[node.inputs[0]]
+    return producer(network, source) if isinstance(source, Repeat) else source
+
+
+def _signal(tensor: int) -> Signal:
+    return Signal((tensor,), GRID)
+
+
+EMITTERS: dict[type[Node], Callable[..., Signal]] = {
+    Input: emit_image,
+    Affine: same,
+    Repeat: same,
+    TimeSum: same,
+    LIF: emit_relu,
+    SumPool: emit_mean,
+    MaxPool: emit_max_pool,
+    Reshape: emit_reshape_node,
+    Concatenate: emit_concatenate,
+    Upsample: emit_upsample,
+    ZeroPad: emit_zero_pad,
+    Crop: emit_crop,
+    Add: emit_sum,
+    Conv: emit_weighted,
+    ConvTranspose: emit_weighted,
+    DepthwiseConv: emit_weighted,
+    Dense: emit_weighted,
+}

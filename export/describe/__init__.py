@@ -1,0 +1,1 @@
+"""keras.Model -> Network, and back."""

@@ -1,0 +1,137 @@
+"""A Keras model as a Network: every layer's numbers in float64, paddings spelt out, dropout and softmax gone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import keras
+
+from keras_ternary_spike.exact import ExactInput
+
+from ..network.nodes import Input, Network, Node
+from ..network.surgery import fresh_name, prune
+from .rules.merging import MERGES, merge
+from .rules.table import RULES
+from .signature import input_names, output_names, stable_name
+from .time_axis import _check_time, _temporal_inputs, _timesteps
+from .trace import Call, Trace, trace
+
+SOFTMAX_NOTE = "softmax left out: the file's outputs are logits"
+
+
+def describe(model: keras.Model) -> Network:
+    """The Network of a Sequential or functional model.
+
+    Weights and moving statistics become float64 arrays; "same" padding becomes pixels (TensorFlow's rule); dropout
+    and noise disappear; a softmax at the end is left out, with a note. Inputs and outputs come in Keras's order. (A
+    functional model has no cycles: Keras builds it layer behind layer.)
+
+    Raises:
+        ValueError: naming the layer, for anything the exporter does not support: a layer type or activation, a layer
+            never built, unknown sizes, different timesteps, NaN or infinity in a weight, an amplitude of 0.
+    """
+    calls = trace(model)
+    temporal = _temporal_inputs(calls)
+    network = Network(name=model.name, nodes=(), outputs=(), timesteps=_timesteps(calls, temporal))
+    values: list[str] = []
+    for index, call in enumerate(calls.calls):
+        if isinstance(call.layer, keras.layers.InputLayer):
+            node = _input(network, call, temporal=index in temporal)
+            network = _extended(network, (replace(node, range=_trained_range(calls, index)),))
+        else:
+            network = _with_call(network, calls, index, [network[values[source]] for source in call.sources])
+        values.append(network.outputs[0])
+    outputs, names = tuple(values[index] for index in calls.outputs), (input_names(model), output_names(model))
+    return prune(replace(network, outputs=outputs, input_names=names[0], output_names=names[1]))
+
+
+def _with_call(network: Network, calls: Trace, index: int, sources: list[Node]) -> Network:
+    """`network` with the nodes of one call behind it; its output is then the value of that call."""
+    call = calls.calls[index]
+    _check_layer(call, sources)
+    if type(call.layer) in MERGES:
+        nodes = merge(call.layer, fresh_name(network, call.layer.name), sources, per_timestep=call.per_timestep)
+        return _extended(network, nodes)
+    _check_time(call, sources[0])
+    notes = _check_activation(calls, index)
+    nodes = RULES[type(call.layer)](call.layer, fresh_name(network, call.layer.name), sources[0])
+    network = _extended(network, nodes or (sources[0],), notes)
+    if 0 in network[network.outputs[0]].shape or min(network[network.outputs[0]].shape) < 0:
+        raise ValueError(f"Layer {call.layer.name!r} leaves no pixel. Received: input of shape {sources[0].shape}.")
+    return network
+
+
+def _extended(network: Network, nodes: tuple[Node, ...], notes: tuple[str, ...] = ()) -> Network:
+    new = tuple(node for node in nodes if node not in network.nodes)
+    if len(new) > 1:
+        new = _named(network, new)
+        nodes = new
+    notes = tuple(dict.fromkeys((*network.notes, *notes)))
+    return replace(network, nodes=(*network.nodes, *new), outputs=(nodes[-1].name,), notes=notes)
+
+
+def _named(network: Network, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """`nodes` under names that no layer of the user's has yet."""
+    renamed: list[Node] = []
+    names: dict[str, str] = {}
+    for node in nodes:
+        names[node.name] = fresh_name(network, node.name)
+        inputs = tuple(names.get(name, name) for name in node.inputs)
+        renamed.append(replace(node, name=names[node.name], inputs=inputs))
+    return tuple(renamed)
+
+
+def _input(network: Network, call: Call, *, temporal: bool) -> Input:
+    layer = call.layer
+    shape = tuple(layer.batch_shape[2 if temporal else 1 :])
+    if None in shape:
+        raise ValueError(
+            f"Every size of the input must be known. Received: shape {tuple(layer.batch_shape)} of {layer.name!r}. "
+            f"Build the model on keras.Input with fixed sizes."
+        )
+    return Input(name=fresh_name(network, stable_name(layer.name)), shape=shape, temporal=temporal)
+
+
+def _trained_range(calls: Trace, index: int) -> tuple[float, float] | None:
+    """The range that a model trained on integers has for an input; None for any other model."""
+    readers = (calls.calls[reader].layer for reader in calls.readers(index))
+    return next((reader.input_range for reader in readers if isinstance(reader, ExactInput)), None)
+
+
+def _check_layer(call: Call, sources: list[Node]) -> None:
+    layer, kind = call.layer, type(call.layer)
+    if kind not in RULES and kind not in MERGES:
+        supported = ", ".join(sorted({rule.__name__ for rule in (*RULES, *MERGES)}))
+        raise ValueError(f"Cannot export layer {layer.name!r} ({kind.__name__}). Supported: {supported}, PerTimestep.")
+    if not layer.built:
+        raise ValueError(f"Layer {layer.name!r} was never built. Call the model on data, or give it keras.Input.")
+    if len(sources) != 1 and kind not in MERGES:
+        raise ValueError(
+            f"A layer must read one value, without mask or initial state. Received: {len(sources)} at {layer.name!r}."
+        )
+
+
+def _check_activation(calls: Trace, index: int) -> tuple[str, ...]:
+    """The note on a softmax at the end; none where there is no activation. Raises ValueError for any other."""
+    layer = calls.calls[index].layer
+    linear, softmax = keras.activations.linear, keras.activations.softmax
+    activation = softmax if isinstance(layer, keras.layers.Softmax) else getattr(layer, "activation", linear)
+    if activation is linear:
+        return ()
+    if activation is softmax and _is_last(calls, index):
+        return (SOFTMAX_NOTE,)
+    raise ValueError(
+        f"Between spikes there is no other activation; softmax may stand at the very end. Received: activation "
+        f"{getattr(activation, '__name__', activation)!r} in layer {layer.name!r}. Use TernaryLIF or BinaryLIF."
+    )
+
+
+def _is_last(calls: Trace, index: int) -> bool:
+    """Whether only linear Activations or nothing lies between the value of a call and the outputs."""
+    readers = calls.readers(index)
+    return all(_is_linear(calls.calls[reader].layer) and _is_last(calls, reader) for reader in readers)
+
+
+def _is_linear(layer: Any) -> bool:
+    return isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.linear

@@ -1,0 +1,1 @@
+"""One rule for every Keras layer: the layer and the node that it reads, to nodes."""

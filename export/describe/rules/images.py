@@ -1,0 +1,97 @@
+"""Rules for layers that pool, resize, pad or crop an image: the layer and the Node that it reads, to Nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from ...network.nodes import NO_PADDING, AveragePool, Crop, MaxPool, Node, Padding, Pool, Upsample, ZeroPad
+from .reshaping import reshape
+from .rule import Rule, check_image, like, pair, window
+
+
+def _max_pooling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    return (_pool(MaxPool, layer, name, source),)
+
+
+def _average_pooling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    pool = _pool(AveragePool, layer, name, source)
+    if pool.padding != NO_PADDING:
+        raise ValueError(
+            f"Padded average pooling divides by fewer pixels at the border, which no single factor undoes. Received: "
+            f'layer {layer.name!r} with padding="same" on {source.shape[:2]} pixels. Use padding="valid".'
+        )
+    return (pool,)
+
+
+def _pool(kind: type[Pool], layer: Any, name: str, source: Node) -> Pool:
+    size, strides = pair(layer.pool_size), pair(layer.strides)
+    padding, outputs = window(layer, source, size, strides)
+    return kind(
+        size=size, strides=strides, padding=padding, **{**like(name, source), "shape": (*outputs, source.shape[-1])}
+    )
+
+
+def _global_average_pooling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    return _global_pooling(AveragePool, layer, name, source)
+
+
+def _global_max_pooling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    return _global_pooling(MaxPool, layer, name, source)
+
+
+def _global_pooling(kind: type[Pool], layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    check_image(layer, source)
+    size, channels = source.shape[:2], source.shape[-1]
+    pool = kind(size=size, strides=size, **{**like(name, source), "shape": (1, 1, channels)})
+    return (pool,) if layer.keepdims else (pool, reshape(f"{name}_flatten", pool, (channels,)))
+
+
+def _zero_padding(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    check_image(layer, source)
+    padding = _sides(layer.padding)
+    size = tuple(source.shape[i] + sum(padding[i]) for i in (0, 1))
+    return (ZeroPad(padding=padding, **{**like(name, source), "shape": (*size, source.shape[-1])}),)
+
+
+def _cropping(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    check_image(layer, source)
+    cropping = _sides(layer.cropping)
+    size = tuple(source.shape[i] - sum(cropping[i]) for i in (0, 1))
+    return (Crop(cropping=cropping, **{**like(name, source), "shape": (*size, source.shape[-1])}),)
+
+
+def _upsampling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    check_image(layer, source)
+    if layer.interpolation != "nearest":
+        raise ValueError(
+            f'`interpolation` must be "nearest". Received: layer {layer.name!r} with '
+            f"interpolation={layer.interpolation!r}. Use it, or Conv2DTranspose."
+        )
+    factors = pair(layer.size)
+    size = tuple(source.shape[i] * factors[i] for i in (0, 1))
+    return (Upsample(factors=factors, **{**like(name, source), "shape": (*size, source.shape[-1])}),)
+
+
+def _sides(value: Any) -> Padding:
+    (top, bottom), (left, right) = value
+    return (int(top), int(bottom)), (int(left), int(right))
+
+
+IMAGES: Mapping[type, Rule] = {
+    keras.layers.MaxPooling2D: _max_pooling,
+    keras.layers.AveragePooling2D: _average_pooling,
+    keras.layers.GlobalMaxPooling2D: _global_max_pooling,
+    keras.layers.GlobalAveragePooling2D: _global_average_pooling,
+    keras.layers.UpSampling2D: _upsampling,
+    keras.layers.ZeroPadding2D: _zero_padding,
+    keras.layers.Cropping2D: _cropping,
+}
+LINES: Mapping[type, Rule] = {
+    keras.layers.MaxPooling1D: _max_pooling,
+    keras.layers.AveragePooling1D: _average_pooling,
+    keras.layers.GlobalMaxPooling1D: _global_max_pooling,
+    keras.layers.GlobalAveragePooling1D: _global_average_pooling,
+}

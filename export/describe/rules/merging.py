@@ -1,0 +1,84 @@
+"""One rule per Keras layer that reads several values: the layer and the Nodes that it reads, to Nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_ternary_spike.exact import ExactAdd
+
+from ...network.nodes import Add, Affine, Concatenate, Node, Repeat
+
+MergeRule = Callable[[Any, str, Sequence[Node], bool], tuple[Node, ...]]
+
+
+def merge(layer: Any, name: str, sources: Sequence[Node], *, per_timestep: bool) -> tuple[Node, ...]:
+    """The nodes of a merging layer, with a Repeat on every value without time axis that meets one with it."""
+    temporal = any(source.temporal for source in sources)
+    repeats = tuple(_repeated(name, source) for source in dict.fromkeys(sources) if temporal and not source.temporal)
+    replaced = {repeat.inputs[0]: repeat for repeat in repeats}
+    aligned = [replaced.get(source.name, source) for source in sources]
+    _check_ranks(layer, sources)
+    nodes = MERGES[type(layer)](layer, name, aligned, temporal and not per_timestep)
+    return (*repeats, *(nodes or (aligned[0],)))
+
+
+def _repeated(name: str, source: Node) -> Repeat:
+    return Repeat(name=f"{name}_{source.name}", inputs=(source.name,), shape=source.shape, temporal=True)
+
+
+def _check_ranks(layer: Any, sources: Sequence[Node]) -> None:
+    if len({len(source.shape) for source in sources}) > 1:
+        shapes = {source.name: source.shape for source in sources}
+        raise ValueError(f"{type(layer).__name__} needs equal ranks. Received: {shapes} at layer {layer.name!r}.")
+
+
+def _add(layer: Any, name: str, sources: Sequence[Node], time_axis: bool) -> tuple[Node, ...]:
+    """The sum; a value that is added several times, times its number."""
+    if len({source.shape for source in sources}) > 1:
+        shapes = {source.name: source.shape for source in sources}
+        raise ValueError(f"Add needs equal shapes. Received: {shapes} at layer {layer.name!r}. Broadcast before it.")
+    counts = {source: list(sources).count(source) for source in sources}
+    factors = {s: _factor(name, s, count) for s, count in counts.items() if count > 1}
+    addends = [factors.get(source, source) for source in counts]
+    if len(addends) == 1:
+        return tuple(replace(factor, name=name) for factor in factors.values())
+    inputs = tuple(addend.name for addend in addends)
+    total = Add(name=name, inputs=inputs, shape=sources[0].shape, temporal=sources[0].temporal)
+    return (*factors.values(), total)
+
+
+def _factor(name: str, source: Node, count: int) -> Affine:
+    return Affine(
+        name=f"{name}_{source.name}_times",
+        inputs=(source.name,),
+        shape=source.shape,
+        temporal=source.temporal,
+        scale=np.asarray(float(count)),
+        offset=np.zeros(()),
+    )
+
+
+def _concatenate(layer: Any, name: str, sources: Sequence[Node], time_axis: bool) -> tuple[Node, ...]:
+    rank = 1 + len(sources[0].shape) + time_axis
+    if layer.axis % rank != rank - 1:
+        raise ValueError(
+            f"Concatenate works along the channels, the last axis. Received: axis={layer.axis} in layer "
+            f"{layer.name!r}. Use axis=-1."
+        )
+    if len(sources) == 1:
+        return ()
+    channels = sum(source.shape[-1] for source in sources)
+    inputs, shape = tuple(source.name for source in sources), (*sources[0].shape[:-1], channels)
+    return (Concatenate(name=name, inputs=inputs, shape=shape, temporal=sources[0].temporal),)
+
+
+MERGES: Mapping[type, MergeRule] = {
+    keras.layers.Add: _add,
+    keras.layers.Concatenate: _concatenate,
+    ExactAdd: _add,
+}

@@ -1,0 +1,61 @@
+"""Windows over an image: their padding in pixels, and how many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from ...network.nodes import NO_PADDING, Node, Padding
+from ...padding import same_padding
+
+Rule = Callable[[Any, str, Node], tuple[Node, ...]]
+
+
+def array(layer: Any, weight: str) -> np.ndarray:
+    """A weight as float64. Raises ValueError where it is not finite."""
+    values = np.asarray(keras.ops.convert_to_numpy(getattr(layer, weight)), np.float64)
+    if not np.all(np.isfinite(values)):
+        raise ValueError(f"Weights must be finite. Received: NaN or infinity in {weight!r} of layer {layer.name!r}.")
+    return values
+
+
+def like(name: str, source: Node) -> dict[str, Any]:
+    """The fields of a node that reads `source` and has its shape."""
+    return {"name": name, "inputs": (source.name,), "shape": source.shape, "temporal": source.temporal}
+
+
+def window(
+    layer: Any, source: Node, window: tuple[int, int], strides: tuple[int, int]
+) -> tuple[Padding, tuple[int, int]]:
+    """Explicit padding, and the number of windows along height and width."""
+    check_image(layer, source)
+    sizes = source.shape[:2]
+    padding = NO_PADDING
+    if layer.padding == "same":
+        padding = tuple(same_padding(*values) for values in zip(sizes, window, strides, strict=True))
+    elif layer.padding == "causal":
+        padding = ((0, 0), (window[1] - 1, 0))
+    counts = tuple((sizes[i] + sum(padding[i]) - window[i]) // strides[i] + 1 for i in (0, 1))
+    return padding, counts
+
+
+def check_image(layer: Any, source: Node) -> None:
+    if layer.data_format != "channels_last":
+        raise ValueError(
+            f'`data_format` must be "channels_last". Received: layer {layer.name!r} with "channels_first".'
+        )
+    if len(source.shape) != 3:
+        raise ValueError(
+            f"{type(layer).__name__} needs (height, width, channels) at one timestep. Received: {source.shape} at "
+            f"layer {layer.name!r}."
+        )
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """(height, width); one number counts for both, a tuple of one for the width of a row."""
+    if isinstance(value, int):
+        return value, value
+    return (1, int(value[0])) if len(value) == 1 else (int(value[0]), int(value[1]))

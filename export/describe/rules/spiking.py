@@ -1,0 +1,109 @@
+"""Rules for the layers of this package: neurons, and layers that make or remove the time axis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_ternary_spike import BinaryLIF, BinaryLIFCell, DirectEncoding, TernaryLIF, TernaryLIFCell, TimeAverage
+
+from ...network.nodes import LIF, Node
+from ...network.nodes import Repeat as RepeatNode
+from ...network.nodes import TimeAverage as TimeAverageNode
+from .rule import Rule, array, like
+
+MIN_RESET_AMOUNT, MAX_RESET_AMOUNT = 0.1, 2.0  # thresholds
+
+
+def _direct_encoding(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    return (RepeatNode(**{**like(name, source), "temporal": True}),)
+
+
+def _time_average(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    return (TimeAverageNode(**{**like(name, source), "temporal": False}),)
+
+
+def _lif(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    """A TernaryLIF, a BinaryLIF, or a keras.layers.RNN of one of their cells."""
+    cell = layer.cell
+    if type(cell) not in (TernaryLIFCell, BinaryLIFCell):  # a subclass may compute anything
+        raise ValueError(
+            f"Of recurrent layers only RNN(TernaryLIFCell) and RNN(BinaryLIFCell) are supported. Received: layer "
+            f"{layer.name!r} with a {type(cell).__name__}."
+        )
+    _check_recurrence(layer)
+    numbers = {"decay": _decay(layer, source), "threshold": _threshold(layer, source)}
+    signed = isinstance(cell, TernaryLIFCell)
+    return (LIF(signed=signed, amplitude=_amplitude(layer, source), **_reset(layer), **numbers, **like(name, source)),)
+
+
+def _reset(layer: Any) -> dict[str, Any]:
+    """The fields of the node. What a spike takes off must leave the membrane within int8, and be a step at least."""
+    reset, amount = (layer.cell.get_config()[option] for option in ("reset", "reset_amount"))
+    if reset == "subtract" and not MIN_RESET_AMOUNT <= amount <= MAX_RESET_AMOUNT:
+        raise ValueError(
+            f"`reset_amount` must lie in [{MIN_RESET_AMOUNT}, {MAX_RESET_AMOUNT}] to be exported. Received: layer "
+            f"{layer.name!r} with reset_amount={amount}. Train the layer with one in that range."
+        )
+    return {"reset": reset, "reset_amount": amount if reset == "subtract" else 1.0}
+
+
+def _decay(layer: Any, source: Node) -> float | np.ndarray:
+    decay = _one_or_channels(layer, "decay", source)
+    if not np.all((decay >= 0) & (decay <= 1)):
+        raise ValueError(f"`decay` must lie in [0, 1]. Received: {decay} in layer {layer.name!r}.")
+    return decay
+
+
+def _threshold(layer: Any, source: Node) -> float | np.ndarray:
+    threshold = _one_or_channels(layer, "threshold", source)
+    if not np.all(threshold > 0):
+        raise ValueError(f"`threshold` must be positive. Received: {threshold} in layer {layer.name!r}.")
+    return threshold
+
+
+def _one_or_channels(layer: Any, name: str, source: Node) -> float | np.ndarray:
+    """A number of the cell, or one per channel; a number where all channels have the same."""
+    values = array(layer.cell, name)
+    if values.shape not in ((), source.shape[-1:]):
+        raise ValueError(
+            f"`{name}` must be one number, or one per channel. Received: shape {values.shape} in layer "
+            f"{layer.name!r} on {source.shape[-1]} channels."
+        )
+    return float(values.flat[0]) if np.all(values == values.flat[0]) else values
+
+
+def _amplitude(layer: Any, source: Node) -> np.ndarray:
+    """One number, or one per channel."""
+    amplitude = array(layer.cell, "amplitude")
+    if amplitude.shape not in ((), source.shape[-1:]):
+        raise ValueError(
+            f"Kernels that pixels share can take up one amplitude, or one per channel. Received: layer {layer.name!r} "
+            f'with one per element, {amplitude.shape}. Build it with amplitude_per="channel", or behind Flatten.'
+        )
+    if np.all(amplitude == 0):
+        raise ValueError(f"`amplitude` must not be 0: no spike would arrive anywhere. Received: layer {layer.name!r}.")
+    return amplitude
+
+
+def _check_recurrence(layer: Any) -> None:
+    wanted = {"return_sequences": True, "return_state": False, "go_backwards": False, "stateful": False}
+    for option, value in wanted.items():
+        if getattr(layer, option) != value:
+            way_out = "; follow it with TimeAverage()" if option == "return_sequences" else ""
+            raise ValueError(
+                f"`{option}` must be {value} to be exported. Received: layer {layer.name!r} with "
+                f"{option}={not value}. Build it with {option}={value}{way_out}."
+            )
+
+
+SPIKING: Mapping[type, Rule] = {
+    keras.layers.RNN: _lif,
+    DirectEncoding: _direct_encoding,
+    TernaryLIF: _lif,
+    BinaryLIF: _lif,
+    TimeAverage: _time_average,
+}

@@ -1,0 +1,47 @@
+"""The rule for every supported Keras layer type that reads one value.
+
+A line of pixels (steps, channels) is an image of one row: a Reshape in front, another behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...network.nodes import Node
+from .exact import EXACT
+from .images import IMAGES, LINES
+from .linear import CONVOLUTIONS, CONVOLUTIONS_OF_LINES, LINEAR
+from .normalization import NORMALIZATION
+from .reshaping import RESHAPING, reshape
+from .rule import Rule
+from .spiking import SPIKING
+
+
+def _in_a_row(rule: Rule) -> Rule:
+    """The rule for lines of pixels, from the one for images."""
+
+    def lines(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+        if len(source.shape) != 2:
+            raise ValueError(
+                f"{type(layer).__name__} needs (steps, channels) at one timestep. Received: {source.shape} at layer "
+                f"{layer.name!r}."
+            )
+        row = reshape(f"{name}_row", source, (1, *source.shape))
+        nodes = rule(layer, name, row)
+        last = nodes[-1]
+        return (row, *nodes, reshape(f"{name}_line", last, last.shape[1:])) if len(last.shape) == 3 else (row, *nodes)
+
+    return lines
+
+
+RULES: Mapping[type, Rule] = {
+    **NORMALIZATION,
+    **LINEAR,
+    **RESHAPING,
+    **SPIKING,
+    **CONVOLUTIONS,
+    **IMAGES,
+    **EXACT,
+    **{kind: _in_a_row(rule) for kind, rule in (CONVOLUTIONS_OF_LINES | LINES).items()},
+}

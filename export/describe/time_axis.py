@@ -1,0 +1,120 @@
+"""Which values of a Keras model have a time axis, and what layers may do with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_ternary_spike import (
+    BinaryLIF,
+    DirectEncoding,
+    TemporalEffectiveBatchNormalization,
+    TernaryLIF,
+    ThresholdDependentBatchNormalization,
+    TimeAverage,
+    TimestepAffine,
+)
+from keras_ternary_spike.exact import ExactInput, ExactLIF, ExactOutput, ExactShift, ExactShortcut
+
+from ..network.nodes import Node
+from .trace import Call, Trace
+
+MAX_TIMESTEPS = 16
+NEURONS = (TernaryLIF, BinaryLIF, keras.layers.RNN, ExactLIF)
+# These read whole sequences.
+SEQUENTIAL = (
+    *(*NEURONS, TimeAverage, TimestepAffine),
+    *(ThresholdDependentBatchNormalization, TemporalEffectiveBatchNormalization),
+)
+# These treat the time axis as one more batch axis, so they need no PerTimestep.
+POINTWISE = (
+    *(keras.layers.Rescaling, keras.layers.Normalization, keras.layers.BatchNormalization, keras.layers.Dense),
+    *(keras.layers.Dropout, keras.layers.GaussianDropout, keras.layers.GaussianNoise),
+    *(keras.layers.Activation, keras.layers.Softmax),
+    *(ExactInput, ExactShift, ExactShortcut, ExactOutput),
+)
+
+
+def _temporal_inputs(calls: Trace) -> set[int]:
+    """Indices of the inputs with a time axis: a reader needs one, and no DirectEncoding makes it."""
+    found: set[int] = set()
+    while more := _lacking_time(calls, found):
+        found |= more
+    return found
+
+
+def _lacking_time(calls: Trace, found: set[int]) -> set[int]:
+    """The inputs that must have a time axis too if those in `found` have one."""
+    temporal: list[bool] = []
+    origins: list[set[int]] = []  # the inputs that give a value its time axis, if it has one
+    lacking: set[int] = set()
+    for index, call in enumerate(calls.calls):
+        has_time = index in found or any(temporal[source] for source in call.sources)
+        needs_time = isinstance(call.layer, SEQUENTIAL) or call.per_timestep
+        for source in call.widest:
+            if not temporal[source] and (needs_time or has_time):
+                lacking |= origins[source]
+        ends_time = isinstance(call.layer, DirectEncoding | TimeAverage)
+        above = {index} if not call.sources else set().union(*(origins[source] for source in call.widest))
+        origins.append(set() if ends_time else above)
+        made = isinstance(call.layer, DirectEncoding) or needs_time or has_time
+        temporal.append(made and not isinstance(call.layer, TimeAverage))
+    return lacking - found
+
+
+def _timesteps(calls: Trace, temporal: set[int]) -> int:
+    """The length of the time axis, from the DirectEncoding layers and the temporal inputs; 1 without any."""
+    found: dict[str, Any] = {}
+    for index, call in enumerate(calls.calls):
+        if isinstance(call.layer, DirectEncoding):
+            found[call.layer.name] = call.layer.timesteps
+        elif index in temporal:
+            found[call.layer.name] = call.layer.batch_shape[1]
+    if len(set(found.values())) > 1:
+        raise ValueError(
+            f"All timesteps of a model must be equal, on both sides of a shortcut and at every output. Received: "
+            f"{found}. Use one number for all, or export the parts as models of their own."
+        )
+    for name, timesteps in found.items():
+        if timesteps is None:
+            raise ValueError(
+                f"The number of timesteps must be known. Received: None from {name!r}. Build the model on "
+                f"keras.Input((timesteps, *features))."
+            )
+        if not 1 <= timesteps <= MAX_TIMESTEPS:
+            raise ValueError(f"Timesteps must be 1 to {MAX_TIMESTEPS}. Received: {timesteps} from {name!r}.")
+    return next(iter(found.values()), 1)
+
+
+def _check_time(call: Call, source: Node) -> None:
+    """A layer sees one timestep at a time, or it is one that makes, uses or removes the time axis."""
+    layer = call.layer
+    if call.per_timestep and not source.temporal:
+        raise ValueError(f"PerTimestep needs a time axis. Received: layer {layer.name!r} on {source.name!r}, without.")
+    if isinstance(layer, SEQUENTIAL):
+        if not source.temporal or call.per_timestep:
+            raise ValueError(
+                f"{type(layer).__name__} needs a sequence (batch, timesteps, *features). Received: layer "
+                f"{layer.name!r} on {source.name!r}, without time axis. Put DirectEncoding in front."
+            )
+    elif isinstance(layer, DirectEncoding) and source.temporal:
+        raise ValueError(f"DirectEncoding needs a value without time axis. Received: layer {layer.name!r}.")
+    elif source.temporal and not call.per_timestep and not isinstance(layer, POINTWISE):
+        raise ValueError(
+            f"{type(layer).__name__} would mix timesteps. Received: layer {layer.name!r} on a sequence. Wrap it: "
+            f"PerTimestep({type(layer).__name__}(...))."
+        )
+    if isinstance(layer, keras.layers.BatchNormalization):
+        _check_axis(call, source)
+
+
+def _check_axis(call: Call, source: Node) -> None:
+    rank = 1 + len(source.shape) + (source.temporal and not call.per_timestep)
+    axes = np.atleast_1d(call.layer.axis)
+    if len(axes) != 1 or axes[0] % rank != rank - 1:
+        raise ValueError(
+            f"`axis` must be the last one, the channels. Received: axis={call.layer.axis} in layer "
+            f"{call.layer.name!r}. Use axis=-1."
+        )

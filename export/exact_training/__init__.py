@@ -1,0 +1,1 @@
+"""The file's integers as a Keras model, for fine-tuning."""

@@ -1,0 +1,69 @@
+"""What is decided once when a network is made of integers: its grids, multipliers and where neurons fire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import keras
+import numpy as np
+
+from ..network.nodes import LIF, Network, Node, TimestepAffine
+from ..program.grid import Grid
+from ..quantize.current_grids import effective_decay, keeps_rest
+from ..quantize.emit.context import Context
+from ..quantize.input_ranges import Ranges, ranges_of
+from ..quantize.integer_neuron import step
+from ..quantize.to_program import emitted
+
+DTYPE = "float32"  # of exact layers, whatever the user's policy: half precision does not count to 127 * 127
+# Layers in order, and the weights of each.
+Layers = list[tuple[keras.layers.Layer, list[np.ndarray]]]
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What `quantize` decides for a folded network.
+
+    folded: the network; its nodes become layers.
+    context: of its emission; `context.network` is the same network with its sums cut and its shortcuts named.
+    """
+
+    folded: Network
+    context: Context
+
+    def grid(self, name: str) -> Grid:
+        """Of the value of node `name`, in the real numbers of the folded network."""
+        grid = self.context.signals[name].grid
+        return grid if self.context.unit(name) == 1 else replace(grid, scale=step(self.half(name)))
+
+    def half(self, name: str) -> int | None:
+        """The threshold of the neurons that node `name` is a current of lies at half + 1/2 steps."""
+        return self.context.currents[name].half if name in self.context.currents else None
+
+
+def decide(folded: Network, input_range: Ranges) -> Decisions:
+    """Raises ValueError as `quantize` does, and for what cannot be trained on integers."""
+    for node in folded.nodes:
+        check_trainable(folded, node)
+    return Decisions(folded, emitted(folded, ranges_of(folded, input_range))[0])
+
+
+def check_trainable(network: Network, node: Node) -> None:
+    """Raises ValueError for a node whose integers no exact layer computes."""
+    if isinstance(node, TimestepAffine):
+        raise ValueError(
+            "Integer-exact training has one kernel for all timesteps. Received: layer "
+            f"{node.name!r} with a factor per timestep. Use ThresholdDependentBatchNormalization, or export the float "
+            "model."
+        )
+    if isinstance(node, LIF) and keeps_rest(network, node):
+        raise ValueError(
+            f'Integer-exact training needs reset="zero". Received: layer {node.name!r} with reset={node.reset!r}. '
+            'Train it with reset="zero", or export the float model.'
+        )
+    if isinstance(node, LIF) and not isinstance(effective_decay(network, node), Fraction):
+        raise ValueError(
+            f"Integer-exact training needs one decay for all channels. Received: layer {node.name!r} with one decay "
+            "per channel. Use a single decay, or export the float model."
+        )

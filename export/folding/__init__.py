@@ -1,0 +1,1 @@
+"""Network -> Network: bare spikes, one threshold, as few multiplications as there can be."""

@@ -1,0 +1,53 @@
+"""The kernels that folding adds: a factor of its own in front of a neuron, a sum or a concatenation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..network.linear_algebra import diagonal
+from ..network.nodes import LIF, Add, Affine, Concatenate, Input, Linear, Network, Node
+from ..network.queries import are_counts, has_linear_above, only_reader
+from ..network.surgery import fresh_name, place_before, reading, substitute
+from .affines import line_of
+
+
+def add_diagonals(network: Network) -> Network:
+    """A factor that no kernel takes becomes one of its own; so does the way from an Input to a neuron or a sum.
+
+    These are: an Affine in front of a neuron or a Concatenate, one in front of an Add unless it is on spikes, and
+    the identity in front of a neuron that no Linear feeds.
+    """
+    for node in network.nodes:
+        for name in dict.fromkeys(node.inputs):
+            if _needs_diagonal(network, network[name], node):
+                network = _with_diagonal(network, name, node.name)
+    return network
+
+
+def _needs_diagonal(network: Network, source: Node, reader: Node) -> bool:
+    if isinstance(reader, LIF) and not has_linear_above(network, reader):
+        return True
+    if isinstance(reader, Add) and isinstance(source, Input):
+        return True
+    if not isinstance(source, Affine) or _is_stuck(network, source):
+        return False
+    on_spikes = are_counts(network, source)
+    return isinstance(reader, LIF | Concatenate) or (isinstance(reader, Add) and not on_spikes)
+
+
+def _is_stuck(network: Network, affine: Affine) -> bool:
+    """Whether the only way up from `affine` leads to a Linear that cannot take it, past a MaxPool."""
+    node = network[affine.inputs[0]]
+    while not isinstance(node, Linear | LIF) and len(node.inputs) == 1 and only_reader(network, node.name):
+        node = network[node.inputs[0]]
+    return isinstance(node, Linear) and only_reader(network, node.name) is not None
+
+
+def _with_diagonal(network: Network, name: str, reader: str) -> Network:
+    source, line = network[name], (np.ones(()), np.zeros(()))
+    if isinstance(source, Affine) and only_reader(network, name) is not None:
+        network, line, source = substitute(network, name), line_of(source), network[source.inputs[0]]
+    linear = diagonal(fresh_name(network, f"{reader}_current"), source, line)
+    network = place_before(network, reader, linear)
+    rewired = (reading(node, source.name, linear.name) if node.name == reader else node for node in network.nodes)
+    return network.with_nodes(tuple(rewired))

@@ -1,0 +1,74 @@
+"""First half of folding: every factor hidden in a node becomes an Affine next to it.
+
+amplitude * spike                        LIF of amplitude 1, then Affine(amplitude)
+spike of a neuron that fires at v        Affine(1 / (2 v)), then LIF of threshold 1/2
+mean over n pixels or timesteps          sum, then Affine(1 / n)
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..network.nodes import LIF, AveragePool, Linear, MaxPool, Network, Node, SumPool, TimeAverage, TimeSum
+from ..network.queries import nodes_of
+from ..network.surgery import affine_after, affine_before, substitute
+
+THRESHOLD = 0.5
+
+
+def expose_thresholds(network: Network) -> Network:
+    """Every LIF fires at 1/2: its current is divided by 2 * threshold (state and reset are linear in it)."""
+    for lif in nodes_of(network, LIF):
+        if np.any(lif.threshold != THRESHOLD):
+            network = substitute(network, lif.name, replace(lif, threshold=THRESHOLD))
+            network = affine_before(network, network[lif.name], "threshold", THRESHOLD / lif.threshold, 0.0)
+    return network
+
+
+def expose_amplitudes(network: Network) -> Network:
+    """Every LIF emits bare spikes. Where a MaxPool needs it, the sign goes in front: -spike(x) = spike(-x)."""
+    for lif in nodes_of(network, LIF):
+        amplitude = np.asarray(lif.amplitude, np.float64)
+        network = substitute(network, lif.name, replace(lif, amplitude=1.0))
+        if np.any(amplitude < 0) and _meets_max_pool(network, lif):
+            network, amplitude = _sign_in_front(network, lif), np.abs(amplitude)
+        if np.any(amplitude != 1):
+            network = affine_after(network, network[lif.name], "amplitude", amplitude, 0.0)
+    return network
+
+
+def expose_averages(network: Network) -> Network:
+    """Sums instead of means, over windows and over timesteps; the divisor becomes an Affine."""
+    for pool in nodes_of(network, AveragePool):
+        network = _as_sum(network, pool, _retyped(pool, SumPool), pool.size[0] * pool.size[1])
+    for mean in nodes_of(network, TimeAverage):
+        network = _as_sum(network, mean, _retyped(mean, TimeSum), network.timesteps)
+    return network
+
+
+def _sign_in_front(network: Network, lif: LIF) -> Network:
+    if not lif.signed:
+        raise ValueError(
+            f"A negative amplitude cannot pass a MaxPooling2D behind a binary neuron. Received: layer {lif.name!r} "
+            f"with amplitude={np.min(lif.amplitude):g}. Use TernaryLIF, or average pooling."
+        )
+    which = "Some" if np.any(lif.amplitude > 0) else "All"
+    note = f"{which} channels of {lif.name!r} spike with the opposite sign: their amplitude is negative."
+    network = affine_before(network, network[lif.name], "sign", np.where(lif.amplitude < 0, -1.0, 1.0), 0.0)
+    return replace(network, notes=(*network.notes, note))
+
+
+def _as_sum(network: Network, mean: Node, total: Node, addends: int) -> Network:
+    return affine_after(substitute(network, mean.name, total), total, "divisor", 1 / addends, 0.0)
+
+
+def _retyped(node: Node, kind: type[Node]) -> Node:
+    return kind(**vars(node))
+
+
+def _meets_max_pool(network: Network, node: Node) -> bool:
+    """Whether the spikes of `node` reach a MaxPool before a Linear or another neuron."""
+    readers = (reader for reader in network.consumers(node.name) if not isinstance(reader, Linear | LIF))
+    return any(isinstance(reader, MaxPool) or _meets_max_pool(network, reader) for reader in readers)

@@ -1,0 +1,105 @@
+"""Kernels that differ from timestep to timestep: a TimestepAffine and the Linear in front of it.
+
+factors[t] * (K x[t] + b) + offsets[t] = (factors[t] K) x[t] + (factors[t] b + offsets[t])
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..network.nodes import (
+    LIF,
+    Add,
+    Affine,
+    Concatenate,
+    Linear,
+    MaxPool,
+    Network,
+    Node,
+    Repeat,
+    Reshape,
+    SumPool,
+    TimestepAffine,
+)
+from ..network.queries import nodes_of, only_reader
+from ..network.surgery import exchange, fresh_name, settle, substitute
+
+BETWEEN = (Add, Concatenate, MaxPool, Reshape)  # what may lie between a kernel per timestep and its neurons
+
+
+def pool_kernels_in_front(network: Network) -> Network:
+    """The sum of a window first, then the factors of the timesteps: sum(f x + o) = f sum(x) + n o."""
+    return settle(network, SumPool, _pool_in_front)
+
+
+def kernels_in_front(network: Network) -> Network:
+    """Every TimestepAffine directly behind a Linear of its own, with a note on what that costs."""
+    for node in nodes_of(network, TimestepAffine):
+        network = _kernel_in_front(network, network[node.name])
+    return network
+
+
+def check_timestep_kernels(network: Network) -> None:
+    """Raises ValueError for a TimestepAffine that no kernel takes up, or that does not lead to neurons."""
+    for node in nodes_of(network, TimestepAffine):
+        source = network[node.inputs[0]]
+        if not isinstance(source, Linear):
+            raise ValueError(
+                "Factors per timestep need a kernel in front to fold into. Received: layer "
+                f"{node.name!r} behind {source.name!r}. Put TemporalEffectiveBatchNormalization directly behind a "
+                "convolution or Dense layer."
+            )
+        if not _feeds_neurons(network, node):
+            raise ValueError(
+                f"Factors per timestep need a neuron behind them. Received: layer {node.name!r}, whose value reaches "
+                "something else. Follow it with TernaryLIF or BinaryLIF."
+            )
+
+
+def _pool_in_front(network: Network, pool: SumPool) -> Network | None:
+    affine = network[pool.inputs[0]]
+    if not isinstance(affine, TimestepAffine) or only_reader(network, affine.name) is not pool:
+        return None
+    affine = replace(affine, offsets=affine.offsets * (pool.size[0] * pool.size[1]), shape=pool.shape)
+    return exchange(network, affine, pool)
+
+
+def _kernel_in_front(network: Network, affine: TimestepAffine) -> Network:
+    source = network[affine.inputs[0]]
+    if isinstance(source, Repeat):
+        network = _repeat_in_front(network, source, affine)
+        source = network[network[affine.name].inputs[0]]
+    if not isinstance(source, Linear):
+        return network
+    if only_reader(network, source.name) is None:
+        source = replace(source, name=fresh_name(network, f"{source.name}_{affine.name}"))
+        network = substitute(network, affine.name, source, replace(affine, inputs=(source.name,)))
+    note = f"{source.name!r} has a kernel of {source.kernel.size:,} weights for each of {network.timesteps} timesteps."
+    return replace(network, notes=(*network.notes, note))
+
+
+def _repeat_in_front(network: Network, repeat: Repeat, affine: TimestepAffine) -> Network:
+    """Linear -> Repeat -> affine as Repeat -> Linear -> affine, if nothing else reads the two."""
+    static = network[repeat.inputs[0]]
+    alone = only_reader(network, repeat.name) is affine and only_reader(network, static.name) is repeat
+    if not isinstance(static, Linear) or not alone:
+        return network
+    shape = network[static.inputs[0]].shape
+    return exchange(network, replace(static, temporal=True), replace(repeat, shape=shape))
+
+
+def leads_to_timestep_kernels(network: Network, node: Node) -> bool:
+    """Whether a TimestepAffine reads the value of `node`, perhaps through Affines."""
+    readers = network.consumers(node.name)
+    return any(
+        isinstance(reader, TimestepAffine)
+        or (isinstance(reader, Affine) and leads_to_timestep_kernels(network, reader))
+        for reader in readers
+    )
+
+
+def _feeds_neurons(network: Network, node: Node) -> bool:
+    readers = network.consumers(node.name)
+    if not readers or node.name in network.outputs:
+        return False
+    return all(isinstance(r, LIF) or (isinstance(r, BETWEEN) and _feeds_neurons(network, r)) for r in readers)

@@ -1,0 +1,1 @@
+"""The float description of a spiking network."""

@@ -1,0 +1,113 @@
+"""Algebra of Linear nodes: what a factor, an offset, a sum over time or over a window makes of kernel and bias."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from .nodes import NO_PADDING, Conv, ConvTranspose, Dense, DepthwiseConv, Linear, Node, SumPool, TimestepAffine
+
+Line = tuple[np.ndarray, np.ndarray]  # scale and offset, each of shape () or (channels,)
+
+
+def then_affine(linear: Linear, line: Line) -> Linear:
+    """scale * linear(x) + offset as one Linear, per output channel."""
+    scale, offset = line
+    bias = scale * linear.bias + offset
+    if isinstance(linear, DepthwiseConv):
+        scale = np.broadcast_to(scale, bias.shape).reshape(linear.kernel.shape[2:])
+    return replace(linear, kernel=linear.kernel * scale, bias=bias)
+
+
+def after_affine(linear: Linear, line: Line) -> Linear | None:
+    """linear(scale * x + offset) as one Linear, per input channel; None where missing pixels miss the offset."""
+    scale, offset = line
+    if np.any(offset) and (isinstance(linear, ConvTranspose) or getattr(linear, "padding", NO_PADDING) != NO_PADDING):
+        return None
+    channels = linear.kernel.shape[-2]
+    scale, offset = (np.broadcast_to(value, (channels,))[:, None] for value in line)
+    gain = (linear.kernel * offset).reshape(-1, channels, linear.kernel.shape[-1]).sum(0)
+    gain = gain.reshape(-1) if isinstance(linear, DepthwiseConv) else gain.sum(0)
+    return replace(linear, kernel=linear.kernel * scale, bias=linear.bias + gain)
+
+
+def of_sum(linear: Linear, addends: int) -> Linear:
+    """The Linear that makes sum(linear(x)) out of sum(x): its bias counts once per addend."""
+    return replace(linear, bias=linear.bias * addends)
+
+
+def is_pointwise(linear: Linear) -> bool:
+    """Whether every output pixel reads exactly the input pixel in its place."""
+    if isinstance(linear, Dense):
+        return True
+    if isinstance(linear, ConvTranspose):
+        return False
+    return linear.kernel.shape[:2] == (1, 1) and linear.strides == (1, 1) and linear.padding == NO_PADDING
+
+
+def then_sum_pool(conv: Conv | DepthwiseConv, pool: SumPool) -> Conv | DepthwiseConv:
+    """pool(conv(x)) as one convolution of stride `conv.strides * pool.strides` without dilation.
+
+    Tap (p, k), pixel p of the window and k of the kernel, reads input pixel p * stride + k * dilation of the patch.
+    """
+    strides, dilation, taps = conv.strides, conv.dilation, conv.kernel.shape[:2]
+    extent = [(pool.size[i] - 1) * strides[i] + (taps[i] - 1) * dilation[i] + 1 for i in (0, 1)]
+    kernel = np.zeros((*extent, *conv.kernel.shape[2:]))
+    for row, column in np.ndindex(*pool.size):
+        top, left = row * strides[0], column * strides[1]
+        bottom, right = (start + (taps[i] - 1) * dilation[i] + 1 for i, start in enumerate((top, left)))
+        kernel[top : bottom : dilation[0], left : right : dilation[1]] += conv.kernel
+    return replace(
+        conv,
+        kernel=kernel,
+        bias=conv.bias * pool.size[0] * pool.size[1],
+        strides=(strides[0] * pool.strides[0], strides[1] * pool.strides[1]),
+        dilation=(1, 1),
+        shape=pool.shape,
+    )
+
+
+def ones(pool: SumPool) -> DepthwiseConv:
+    """A sum over windows as a Linear."""
+    channels = pool.shape[-1]
+    return DepthwiseConv(
+        name=pool.name,
+        inputs=pool.inputs,
+        shape=pool.shape,
+        temporal=pool.temporal,
+        kernel=np.ones((*pool.size, channels, 1)),
+        bias=np.zeros(channels),
+        strides=pool.strides,
+        padding=pool.padding,
+    )
+
+
+def diagonal(name: str, source, line: Line) -> DepthwiseConv | Dense:
+    """scale * x + offset as a Linear: a 1x1 depthwise convolution on images, a diagonal matrix elsewhere.
+
+    source: the Node it reads.
+    """
+    channels = source.shape[-1]
+    scale, offset = (np.broadcast_to(value, (channels,)).copy() for value in line)
+    common = {"name": name, "inputs": (source.name,), "shape": source.shape, "temporal": source.temporal}
+    if len(source.shape) == 3:
+        return DepthwiseConv(kernel=scale.reshape(1, 1, channels, 1), bias=offset, **common)
+    return Dense(kernel=np.diag(scale), bias=offset, **common)
+
+
+def factors(node: Node) -> np.ndarray | None:
+    """What a Linear as `diagonal` makes it multiplies each channel by; None for any other Node."""
+    if isinstance(node, DepthwiseConv) and node.kernel.shape == (1, 1, node.shape[-1], 1):
+        return node.kernel.ravel()
+    if isinstance(node, Dense) and node.kernel.shape[0] == node.kernel.shape[1]:
+        diagonal = np.diagonal(node.kernel)
+        return diagonal if np.array_equal(node.kernel, np.diag(diagonal)) else None
+    return None
+
+
+def kernel_at(linear: Linear, affine: TimestepAffine, timestep: int) -> Linear:
+    """The Linear of one timestep, under the name of the first timestep that has the same."""
+    lines = [(factor, *offset) for factor, offset in zip(affine.factors, affine.offsets, strict=True)]
+    line = affine.factors[timestep], affine.offsets[timestep]
+    return replace(then_affine(linear, line), name=f"{linear.name}/{lines.index(lines[timestep])}")

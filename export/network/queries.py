@@ -1,0 +1,96 @@
+"""Which values are whole numbers, and how large: spikes, and sums and rearrangements of spikes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from .linear_algebra import factors
+from .nodes import (
+    LIF,
+    Add,
+    Affine,
+    Concatenate,
+    Crop,
+    Linear,
+    MaxPool,
+    Network,
+    Node,
+    Repeat,
+    Reshape,
+    SumPool,
+    TimeSum,
+    Upsample,
+    ZeroPad,
+)
+
+KEEPS_COUNTS = (MaxPool, SumPool, Reshape, Repeat, TimeSum, Upsample, ZeroPad, Crop, Add, Concatenate)
+
+
+def are_counts(network: Network, node: Node, *, factors: bool = True) -> bool:
+    """Whether the value of `node` is made of spikes alone, without a kernel between.
+
+    factors: whether Affines without offset may lie between, so that the numbers are whole only up to factors.
+    """
+    if isinstance(node, LIF):
+        return True
+    factor = factors and isinstance(node, Affine) and not np.any(node.offset)
+    if not (factor or isinstance(node, KEEPS_COUNTS)):
+        return False
+    return all(are_counts(network, network[name], factors=factors) for name in node.inputs)
+
+
+def count_bound(network: Network, node: Node) -> int | None:
+    """Largest |value| of a node that holds spikes or sums of spikes; None for any other node."""
+    if isinstance(node, LIF):
+        return 1
+    if not isinstance(node, KEEPS_COUNTS):
+        return None
+    below = [count_bound(network, network[name]) for name in node.inputs]
+    if None in below:
+        return None
+    if isinstance(node, Add):
+        return sum(below)
+    if isinstance(node, TimeSum):
+        return max(below) * network.timesteps
+    return max(below) * node.size[0] * node.size[1] if isinstance(node, SumPool) else max(below)
+
+
+def values_above(network: Network, node: Node) -> Iterator[Node]:
+    """What lies above `node`, up to and with the next Linear, neuron or Input on each way."""
+    for name in node.inputs:
+        yield (source := network[name])
+        if not isinstance(source, Linear | LIF):
+            yield from values_above(network, source)
+
+
+def has_linear_above(network: Network, node: Node) -> bool:
+    return any(isinstance(source, Linear) for source in values_above(network, node))
+
+
+def fires(network: Network, node: Node) -> bool:
+    """Whether `node` is a neuron, or a factor for each channel in front of one."""
+    if isinstance(node, LIF):
+        return True
+    readers = network.consumers(node.name) if isinstance(node, Repeat) or factors(node) is not None else ()
+    return any(fires(network, reader) for reader in readers)
+
+
+def nodes_of(network: Network, kind: type[Node]) -> tuple[Node, ...]:
+    """The nodes of one type, in order."""
+    return tuple(node for node in network.nodes if isinstance(node, kind))
+
+
+def only_reader(network: Network, name: str) -> Node | None:
+    """The one node that reads node `name`; None if several do, none does, or its value leaves the network."""
+    readers = network.consumers(name)
+    return readers[0] if len(readers) == 1 and name not in network.outputs else None
+
+
+def repeated(network: Network, name: str) -> Node:
+    """Node `name`, or the one whose value it repeats over time."""
+    node = network[name]
+    while isinstance(node, Repeat):
+        node = network[node.inputs[0]]
+    return node

@@ -1,0 +1,136 @@
+"""The integer program: int8 tensors and builtin TFLite operators, with a NumPy reference that runs them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .arithmetic import KERNELS
+from .operators import Operator, Tensor
+
+Integers = np.ndarray | Mapping[str, np.ndarray]  # one array, or several by name
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """An exact integer program: what the .tflite file holds, operator for operator.
+
+    metadata: JSON-ready facts for the reader of the file (layers, timesteps, notes).
+    names: what users call the inputs and outputs, by the index of the tensor; one without goes by the tensor's name.
+    """
+
+    name: str
+    tensors: tuple[Tensor, ...]
+    operators: tuple[Operator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    names: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def named_inputs(self) -> dict[str, int]:
+        """Index of the tensor of every input, by the name that users give it."""
+        return self._named(self.inputs)
+
+    @property
+    def named_outputs(self) -> dict[str, int]:
+        """As `named_inputs`, of the outputs."""
+        return self._named(self.outputs)
+
+    def run(self, inputs: Integers) -> Integers:
+        """Integers in, integers out, as every runtime computes them.
+
+        inputs: int8, `(samples, *shape of the input tensor without its batch axis)`; for several inputs such an array
+            for each, by name.
+        Returns: int8, `(samples, *shape of the output tensor without its batch axis)`; for several outputs such an
+            array for each, by name.
+        Raises: ValueError if a name, a dtype or a shape differs.
+        """
+        named = {name: self.tensors[index].name for name, index in self.named_outputs.items()}
+        values = self.trace(inputs, keep=set(named.values()))
+        return unwrapped({name: values[tensor] for name, tensor in named.items()})
+
+    def trace(self, inputs: Integers, *, keep: Collection[str] | None = None) -> dict[str, np.ndarray]:
+        """As `run`, but every activation that an operator writes, by tensor name (or only those named in `keep`)."""
+        feeds = self.feeds(inputs)
+        samples = len(feeds[self.inputs[0]])
+        chunks = [
+            self._trace_chunk({index: array[chunk] for index, array in feeds.items()}, keep)
+            for chunk in chunked(samples, self.tensors)
+        ]
+        return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+
+    def feeds(self, inputs: Integers) -> dict[int, np.ndarray]:
+        """The array of every input by the index of its tensor. Raises: ValueError as `run`."""
+        named = self.named_inputs
+        if isinstance(inputs, np.ndarray) and len(named) == 1:
+            inputs = dict.fromkeys(named, inputs)
+        check_names("inputs", inputs, named)
+        for name, index in named.items():
+            check_inputs(self.tensors[index], inputs[name])
+        check_lengths("inputs", inputs)
+        return {index: inputs[name] for name, index in named.items()}
+
+    def _named(self, indices: tuple[int, ...]) -> dict[str, int]:
+        return {self.names.get(index, self.tensors[index].name): index for index in indices}
+
+    def _trace_chunk(self, feeds: dict[int, np.ndarray], keep: Collection[str] | None) -> dict[str, np.ndarray]:
+        values = feeds | {i: tensor.data for i, tensor in enumerate(self.tensors) if tensor.data is not None}
+        last_use = {index: step for step, op in enumerate(self.operators) for index in op.inputs}
+        kept = {}
+        for step, op in enumerate(self.operators):
+            tensors = [self.tensors[i] for i in op.inputs]
+            output = self.tensors[op.output]
+            values[op.output] = KERNELS[op.kind](op, tensors, output, [values[i] for i in op.inputs])
+            if keep is None or output.name in keep:
+                kept[output.name] = values[op.output]
+            for index in op.inputs:
+                if last_use[index] == step:
+                    values.pop(index, None)
+        return kept
+
+
+def unwrapped(values: Mapping[str, np.ndarray]) -> Integers:
+    """The only array as it is; several by name."""
+    return next(iter(values.values())) if len(values) == 1 else dict(values)
+
+
+def check_names(argument: str, values: object, names: Collection[str]) -> None:
+    """Raises ValueError unless `values` is a mapping that has exactly `names` as keys."""
+    wanted = f"`{argument}` must hold an array for each of {list(names)}, by name."
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{wanted} Received: one {type(values).__name__}")
+    missing, unknown = [name for name in names if name not in values], [name for name in values if name not in names]
+    if missing or unknown:
+        raise ValueError(f"{wanted} Received: {list(values)}. Missing: {missing}, unknown: {unknown}")
+
+
+def check_lengths(argument: str, values: Mapping[str, np.ndarray]) -> None:
+    """Raises ValueError unless all arrays hold equally many samples."""
+    lengths = {name: len(array) for name, array in values.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"`{argument}` must hold equally many samples for every input. Received: {lengths}")
+
+
+def check_inputs(tensor: Tensor, inputs: np.ndarray) -> None:
+    """Raises ValueError unless `inputs` are int8 samples of the shape of `tensor`."""
+    if inputs.dtype != np.int8 or inputs.shape[1:] != tuple(tensor.shape[1:]):
+        expected = ("samples", *tensor.shape[1:])
+        raise ValueError(f"`inputs` must be int8 of shape {expected}. Received: {inputs.dtype} of shape {inputs.shape}")
+
+
+def chunked(samples: int, tensors: tuple[Tensor, ...], budget: int = 2**24) -> list[slice]:
+    """Slices of samples such that the largest activation of a chunk has at most `budget` elements."""
+    largest = max(math.prod(tensor.shape) for tensor in tensors if tensor.data is None)
+    size = max(1, budget // largest)
+    return [slice(start, start + size) for start in range(0, max(samples, 1), size)]
+
+
+def kernel_rows(program: Program, operator: Operator) -> np.ndarray:
+    """Kernel of an operator as `(weights, output channels)`, int64."""
+    axis = 3 if operator.kind == "DEPTHWISE_CONV_2D" else 0
+    kernel = np.moveaxis(program.tensors[operator.inputs[1]].data.astype(np.int64), axis, -1)
+    return kernel.reshape(-1, kernel.shape[-1])

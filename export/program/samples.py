@@ -1,0 +1,107 @@
+"""Users' samples as integers of a program, and its integers as real numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from .grid import INT8_MAX, INT8_MIN
+from .names import STATE_IN
+from .operators import Tensor
+from .program import Integers, Program, check_lengths, check_names
+
+Samples = np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray]
+
+
+def check_samples(program: Program, samples: Samples) -> dict[str, np.ndarray]:
+    """`samples` as arrays of finite numbers, `(samples, *input shape)`, by the name of the input; ValueError otherwise.
+
+    samples: an array; for several inputs a mapping by name, or a list in order. States are no samples.
+    """
+    tensors = sample_tensors(program)
+    samples = by_name(samples, tuple(tensors))
+    check_names("samples", samples, tensors)
+    called = {name: "`samples`" if len(tensors) == 1 else f"`samples[{name!r}]`" for name in tensors}
+    arrays = {name: _check_array(called[name], tensor, samples[name]) for name, tensor in tensors.items()}
+    check_lengths("samples", arrays)
+    return arrays
+
+
+def sample_tensors(program: Program) -> dict[str, Tensor]:
+    """The inputs that are no states, by name."""
+    return {n: program.tensors[i] for n, i in program.named_inputs.items() if not n.startswith(STATE_IN)}
+
+
+def by_name(samples: Samples, names: Sequence[str]) -> object:
+    """A list of one array for each input, or the array of the only one, as a mapping; anything else as it is."""
+    if isinstance(samples, Mapping):
+        return samples
+    if isinstance(samples, list | tuple) and len(samples) == len(names) > 1:
+        return dict(zip(names, samples, strict=True))
+    return {names[0]: samples} if len(names) == 1 else samples
+
+
+def part(samples: Mapping[str, np.ndarray], which: slice) -> dict[str, np.ndarray]:
+    """Some of the samples."""
+    return {name: array[which] for name, array in samples.items()}
+
+
+def count_samples(samples: Mapping[str, np.ndarray]) -> int:
+    """How many samples arrays of equal length hold."""
+    return len(next(iter(samples.values())))
+
+
+def quantize_input(program: Program, samples: Integers) -> Integers:
+    """Floats in the units of the Keras model's input to int8: rounded half to even, saturated. By name or alone."""
+    return _each(program, program.named_inputs, samples, lambda tensor, values: _saturated(_steps(tensor, values)))
+
+
+def count_saturating(program: Program, samples: Integers) -> int:
+    """How many values `quantize_input` has to saturate."""
+
+    def count(tensor: Tensor, values: np.ndarray) -> int:
+        steps = _steps(tensor, values)
+        return int(np.count_nonzero(steps != np.clip(steps, INT8_MIN, INT8_MAX)))
+
+    counts = _each(program, program.named_inputs, samples, count)
+    return sum(counts.values()) if isinstance(counts, Mapping) else counts
+
+
+def dequantize_output(program: Program, integers: Integers) -> Integers:
+    """int8 of the outputs to float32: scale * (integer - zero_point). By name or alone."""
+
+    def reals(tensor: Tensor, values: np.ndarray) -> np.ndarray:
+        return np.float32(tensor.scale) * (values.astype(np.float32) - np.float32(tensor.zero_point))
+
+    return _each(program, program.named_outputs, integers, reals)
+
+
+def _each(program: Program, named: Mapping[str, int], values: Integers, apply: Callable) -> object:
+    """apply(tensor, array) on every array of a mapping, or on the array of the first name."""
+    if isinstance(values, Mapping):
+        return {name: apply(program.tensors[named[name]], array) for name, array in values.items()}
+    return apply(program.tensors[next(iter(named.values()))], values)
+
+
+def _check_array(called: str, tensor: Tensor, samples: np.ndarray) -> np.ndarray:
+    samples, expected = np.asarray(samples), tensor.shape[1:]
+    if samples.shape[1:] != expected or samples.ndim != len(expected) + 1:
+        raise ValueError(
+            f"{called} must have shape {('samples', *expected)}. Received: {samples.shape}. "
+            "A single sample needs a batch axis: samples[None]"
+        )
+    if samples.dtype.kind not in "biuf":
+        raise ValueError(f"{called} must be real numbers. Received: dtype {samples.dtype}")
+    wrong = samples.size - np.count_nonzero(np.isfinite(samples))
+    if wrong:
+        raise ValueError(f"{called} must be finite. Received: {wrong} of {samples.size} values NaN or infinite")
+    return samples
+
+
+def _saturated(steps: np.ndarray) -> np.ndarray:
+    return np.clip(steps, INT8_MIN, INT8_MAX).astype(np.int8)
+
+
+def _steps(tensor: Tensor, samples: np.ndarray) -> np.ndarray:
+    return np.rint(np.asarray(samples, np.float64) / np.float64(tensor.scale)) + tensor.zero_point

@@ -1,0 +1,122 @@
+"""A program of the step form as one of all its timesteps: what a certificate proves, counts and observes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from .builder import Builder, slices
+from .grid import Grid
+from .names import STATE_IN, STATE_OUT, name_at
+from .operators import Tensor
+from .program import Program
+
+
+def without_states(program: Program) -> Program:
+    """`program`; ValueError if it needs more than samples, as files of the step form do."""
+    states = [name for name in program.named_inputs if name.startswith(STATE_IN)]
+    if states:
+        raise ValueError(
+            f"The file must have no states. Received: {states}. Run files of the step form with StepRunner"
+        )
+    return program
+
+
+def paired_states(program: Program) -> dict[str, str]:
+    """Names of the state inputs and of the outputs that hold their next values.
+
+    Raises: ValueError if the file is not of the step form, or a pair does not fit.
+    """
+    if program.metadata.get("form") != "step":
+        raise ValueError('StepRunner needs a file of the step form. Export it with: export_tflite(model, form="step")')
+    before = state_tensors(program, program.named_inputs, STATE_IN)
+    after = state_tensors(program, program.named_outputs, STATE_OUT)
+    pairs = {name: name.replace(STATE_IN, STATE_OUT, 1) for name in before}
+    if set(pairs.values()) != set(after):
+        raise ValueError(f"Every state input needs an output of its name. Received: {list(before)} and {list(after)}")
+    for name, other in pairs.items():
+        one, two = before[name], after[other]
+        if (one.shape, one.scale, one.zero_point) != (two.shape, two.scale, two.zero_point):
+            raise ValueError(
+                f"A state must have one shape and scale before and after. Received: {name!r} {one.shape} in steps of "
+                f"{one.scale} and {other!r} {two.shape} in steps of {two.scale}"
+            )
+    return pairs
+
+
+def state_tensors(program: Program, named: Mapping[str, int], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names start with `prefix`."""
+    return {name: program.tensors[index] for name, index in named.items() if name.startswith(prefix)}
+
+
+def is_step(program: Program) -> bool:
+    """Whether a program computes one timestep a call."""
+    return program.metadata.get("form") == "step"
+
+
+def unroll(program: Program, *, sequence: bool) -> Program:
+    """The operators of one step, once for every timestep of the model, with states of 0 before the first.
+
+    Nothing is merged: what is the same at every timestep is computed as often as the file is called.
+
+    sequence: whether every timestep has a frame of its own; otherwise the same image goes in at all of them.
+    """
+    builder, timesteps = Builder(), program.metadata["timesteps"]
+    builder.tensors = list(program.tensors)
+    before = {index: _zero(builder, program.tensors[index]) for index in states(program)}
+    images = [index for index in program.inputs if index not in before]
+    whole = {index: _sequence(builder, program, index, timesteps) for index in images} if sequence else {}
+    frames = {index: whole[index][1] if sequence else (index,) * timesteps for index in images}
+    mapped: dict[int, int] = {}
+    for t in range(timesteps):
+        mapped = _repeat(builder, program, {index: frames[index][t] for index in images} | before, t)
+        before = {index: mapped[after] for index, after in states(program).items()}
+    inputs = {index: whole[index][0] if sequence else index for index in images}
+    outputs = {index: mapped[index] for index in program.outputs if index not in states(program).values()}
+    called = {index: name for name, index in (program.named_inputs | program.named_outputs).items()}
+    return replace(
+        program,
+        tensors=tuple(builder.tensors),
+        operators=tuple(builder.operators),
+        inputs=tuple(inputs.values()),
+        outputs=tuple(outputs.values()),
+        names={after: called[before] for before, after in (inputs | outputs).items()},
+    )
+
+
+def states(program: Program) -> dict[int, int]:
+    """The state inputs of a program and the outputs with their next values, by index; none of an unrolled one."""
+    outputs = {program.tensors[index].name: index for index in program.outputs}
+    names = {index: program.tensors[index].name for index in program.inputs}
+    return {
+        index: outputs[STATE_OUT + name.removeprefix(STATE_IN)]
+        for index, name in names.items()
+        if name.startswith(STATE_IN)
+    }
+
+
+def _repeat(builder: Builder, program: Program, feeds: Mapping[int, int], t: int) -> dict[int, int]:
+    """Appends all operators once more. feeds: what stands for the inputs. Returns what stands for every activation."""
+    mapped = dict(feeds)
+    for operator in program.operators:
+        output = program.tensors[operator.output]
+        builder.tensors.append(replace(output, name=name_at(output.name, t)))
+        mapped[operator.output] = len(builder.tensors) - 1
+        inputs = tuple(mapped.get(index, index) for index in operator.inputs)
+        builder.operators.append(replace(operator, inputs=inputs, output=mapped[operator.output]))
+    return mapped
+
+
+def _zero(builder: Builder, state: Tensor) -> int:
+    zero = np.full([1] * len(state.shape), state.zero_point, np.int8)
+    return builder.constant(f"{state.name}/zero", zero, state.scale, zero_point=state.zero_point)
+
+
+def _sequence(builder: Builder, program: Program, index: int, timesteps: int) -> tuple[int, tuple[int, ...]]:
+    """A new input of all frames, and the frames cut out of it."""
+    frame = program.tensors[index]
+    grid, shape = Grid(float(frame.scale), frame.zero_point), frame.shape[1:]
+    tensor = builder.activation(frame.name, (timesteps, *shape), grid)
+    return tensor, slices(builder, tensor, frame.name, shape, grid, timesteps)

@@ -1,0 +1,1 @@
+"""Network -> Program: grids, integers and operators."""

@@ -1,0 +1,157 @@
+"""The grids of currents: every value that adds up to one neuron's current lies on one grid."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+
+from ..network.nodes import LIF, Add, Affine, Linear, Network, Node, TimestepAffine
+from ..network.queries import KEEPS_COUNTS, count_bound, fires
+from ..program.grid import INT8_MAX, LARGEST_ADD_RATIO, SMALLEST_ADD_RATIO, Grid
+from .integer_neuron import Decay, distinct, drop_steps, largest_half, snap, spike_unit, step
+from .membrane_bounds import bounded_half
+
+HEADROOM = 3.0  # units of 2 * threshold that a sum of several unbounded currents may reach before it saturates
+HEADROOM_HALF = int((INT8_MAX / HEADROOM - 1) / 2)
+
+
+@dataclass(frozen=True)
+class CurrentGrid:
+    """half: the threshold lies at half + 1/2 steps. proven: whether saturation is known to change no spike.
+
+    unit: what 2 * threshold is worth in the file's real numbers.
+    """
+
+    half: int
+    proven: bool
+    unit: float = 1.0
+
+    @property
+    def grid(self) -> Grid:
+        return Grid(step(self.half, self.unit))
+
+
+def plan_currents(network: Network) -> dict[str, CurrentGrid]:
+    """The grid of every value that reaches a neuron as a current, by node name."""
+    plan = {}
+    for group in current_groups(network):
+        readers = [node for node in network.nodes if isinstance(node, LIF) and node.inputs[0] in group]
+        if readers:
+            grid = _fixed(group_grid(network, [network[name] for name in group], readers), readers[0])
+            grid = replace(grid, unit=_unit(network, group, grid.half))
+            plan.update(dict.fromkeys(group, grid))
+        elif any(fires(network, node) for name in group for node in network.consumers(name)):
+            plan.update(dict.fromkeys(group, CurrentGrid(HEADROOM_HALF, proven=False)))
+    return plan
+
+
+def _fixed(grid: CurrentGrid, reader: LIF) -> CurrentGrid:
+    """`grid`, or that on which the reader was trained."""
+    return grid if reader.half is None else CurrentGrid(reader.half, grid.proven and reader.half <= grid.half)
+
+
+def _unit(network: Network, group: tuple[str, ...], half: int) -> float:
+    """`spike_unit` where a spike of all neurons that read the group is to be worth as many steps; else 1."""
+    outside = [node for name in group for node in network.consumers(name) if node.name not in group]
+    neurons = [node for node in outside if not isinstance(node, Linear)]
+    steps, *others = {_spike_steps(network, node, half) for node in neurons}
+    if steps is None or others or any(name in network.outputs for name in group):
+        return 1.0
+    return spike_unit(half, steps)
+
+
+def _spike_steps(network: Network, node: Node, half: int) -> Fraction | None:
+    """How many steps of the membrane have to be worth a spike so that its reset is SUB of the spike; None: none are.
+
+    Never 1: a grid whose steps are worth a spike is one of spikes.
+    """
+    if not isinstance(node, LIF) or not node.signed or node.reset == "none":
+        return None
+    decay = effective_decay(network, node)
+    if node.reset == "zero" and not isinstance(decay, Fraction):
+        return None
+    taken = Fraction(half + 1) if node.reset == "zero" else drop_steps(decay, half, node.reset_amount)
+    steps = taken * decay if isinstance(decay, Fraction) else taken
+    return steps if SMALLEST_ADD_RATIO <= steps <= LARGEST_ADD_RATIO and steps != 1 else None
+
+
+def current_groups(network: Network) -> list[tuple[str, ...]]:
+    """Nodes that are not counts, grouped so that whatever is added, pooled or concatenated is in one group."""
+    group = {node.name: (node.name,) for node in network.nodes if count_bound(network, node) is None}
+    for node in network.nodes:
+        if node.name in group and isinstance(node, KEEPS_COUNTS):
+            joined = tuple(dict.fromkeys(name for part in (*node.inputs, node.name) for name in group.get(part, ())))
+            group.update(dict.fromkeys(joined, joined))
+    return list(dict.fromkeys(group.values()))
+
+
+def group_grid(network: Network, nodes: list[Node], readers: list[LIF]) -> CurrentGrid:
+    """The finest grid on which saturation changes no spike of the readers; a stated range where none is proven.
+
+    Proven: one unbounded current, with or without shortcuts of spikes beside it, read by neurons that a spike clears;
+    and whatever interval analysis bounds (`reach`). Not proven: sums of several, and what a spike does not clear.
+    """
+    soft = [reader for reader in readers if keeps_rest(network, reader)]
+    hard = [reader for reader in readers if reader not in soft]
+    grids = [_soft_grid(network, nodes, reader) for reader in soft]
+    if hard:
+        grids.append(_hard_grid(network, nodes, hard))
+    return CurrentGrid(min(grid.half for grid in grids), proven=all(grid.proven for grid in grids))
+
+
+def _hard_grid(network: Network, nodes: list[Node], readers: list[LIF]) -> CurrentGrid:
+    decay = max(max(distinct(effective_decay(network, reader))) for reader in readers)
+    adds = [node for node in nodes if isinstance(node, Add)]
+    unbounded = [node for node in nodes if isinstance(node, Linear | TimestepAffine)]
+    signed = all(reader.signed for reader in readers)
+    if len(adds) > 1 or (adds and len(unbounded) > 1):
+        return CurrentGrid(HEADROOM_HALF, proven=False)
+    shortcuts = [shortcut_reach(network, node) for node in nodes if isinstance(node, Affine)]
+    half = largest_half(decay, lambda half: reserve(half, shortcuts))
+    if half is None:
+        raise ValueError(
+            f"Cannot export layer '{adds[0].name}': its shortcuts bring {sum(a * n for a, n in shortcuts):.3g} times "
+            "twice the threshold, too much for int8. Use smaller amplitudes or a larger threshold."
+        )
+    return CurrentGrid(half, proven=signed)
+
+
+def _soft_grid(network: Network, nodes: list[Node], reader: LIF) -> CurrentGrid:
+    """Of a neuron whose membrane a spike does not clear: that of `reach`, if it is no coarser than the stated range."""
+    shortcuts = [shortcut_reach(network, node) for node in nodes if isinstance(node, Affine)]
+    decay = effective_decay(network, reader)
+    half = bounded_half(network, nodes, reader, decay, lambda half: reserve(half, shortcuts), least=HEADROOM_HALF)
+    return CurrentGrid(half or HEADROOM_HALF, proven=half is not None)
+
+
+def keeps_rest(network: Network, node: LIF) -> bool:
+    """Whether a spike leaves something of the membrane for the next timestep."""
+    return node.reset != "zero" and effective_decay(network, node) != 0
+
+
+def effective_decay(network: Network, node: LIF) -> Decay:
+    """The decay in integers, a tuple where channels differ; 0 where a single timestep carries no state."""
+    return snap(node.decay, even=node.reset == "subtract") if network.timesteps > 1 else Fraction(0)
+
+
+def shortcut_reach(network: Network, node: Affine) -> tuple[float, int]:
+    """The current of one spike, in units of 2 * threshold, and the largest sum of spikes."""
+    bound = count_bound(network, network[node.inputs[0]])
+    if bound is None:
+        raise ValueError(
+            f"Cannot export layer '{node.name}': a factor between currents must lie behind spikes or beside a layer "
+            "with weights. Add a Conv2D or Dense layer before it."
+        )
+    return float(np.abs(node.scale).max()), bound
+
+
+def reserve(half: int, shortcuts: list[tuple[float, int]]) -> int:
+    """Steps that the shortcuts may bring, each rounded to a whole number of steps a spike."""
+    return sum(round_half_up(scale * (2 * half + 1)) * bound for scale, bound in shortcuts)
+
+
+def round_half_up(value: float) -> int:
+    return math.floor(value + 0.5)

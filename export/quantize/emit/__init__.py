@@ -1,0 +1,1 @@
+"""One emitter for every kind of node: its operators in the program."""

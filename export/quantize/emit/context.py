@@ -1,0 +1,89 @@
+"""What the emitters of single layers share: the value of a node in the program, and what they may look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
+
+from ...network.nodes import LIF, ConvTranspose, Network, Node, Repeat
+from ...program.builder import Builder
+from ...program.grid import Grid
+from ...program.names import STATE_IN, STATE_OUT
+from ..current_grids import CurrentGrid, effective_decay
+from ..integer_neuron import Neuron, drop_steps
+
+Form = Literal["unrolled", "step"]
+
+
+@dataclass(frozen=True)
+class Signal:
+    """The value of a node in the program: one tensor, or one per timestep, all on one grid."""
+
+    tensors: tuple[int, ...]
+    grid: Grid
+
+
+@dataclass(frozen=True)
+class Context:
+    """What emitting a node may look at, and what it leaves there.
+
+    input_ranges: (low, high) of the samples, by the node name of the Input.
+    currents: the grids of values that reach neurons, by node name.
+    form: "unrolled", or "step": one timestep a call.
+    inputs, states: the program's inputs so far; its state inputs and the tensors that hold their next values.
+    logit_grids: the grids of values that leave the network, by node name.
+    """
+
+    network: Network
+    builder: Builder
+    input_ranges: Mapping[str, tuple[float, float]]
+    currents: Mapping[str, CurrentGrid]
+    form: Form = "unrolled"
+    signals: dict[str, Signal] = field(default_factory=dict)
+    inputs: list[int] = field(default_factory=list)
+    states: dict[int, int] = field(default_factory=dict)
+    logit_grids: dict[str, Grid] = field(default_factory=dict)
+
+    @property
+    def timesteps(self) -> int:
+        """How many timesteps the program computes."""
+        return 1 if self.form == "step" else self.network.timesteps
+
+    def unit(self, name: str) -> float:
+        """What 1 of node `name` is worth in the file's real numbers."""
+        return self.currents[name].unit if name in self.currents else 1.0
+
+    def state(self, name: str, shape: tuple[int, ...], grid: Grid, emit: Callable[[int], int]) -> int:
+        """Emits `emit(state)`, with the state an input of the program and the result its next value. Returns that."""
+        before = self.builder.activation(f"{STATE_IN}{name}", shape, grid)
+        self.states[before] = after = emit(before)
+        self.builder.rename(after, f"{STATE_OUT}{name}")
+        return after
+
+
+def fused_neuron(context: Context, node: Node) -> LIF | None:
+    """The neuron that `node` alone drives, if it carries no state: the operator of `node` itself fires."""
+    readers = context.network.consumers(node.name)
+    if len(readers) != 1 or isinstance(node, ConvTranspose):  # TRANSPOSE_CONV fuses no activation
+        return None
+    reader = readers[0]
+    if isinstance(reader, Repeat):
+        return fused_neuron(context, reader)
+    if isinstance(reader, LIF) and reader.signed and effective_decay(context.network, reader) == 0:
+        return reader
+    return None
+
+
+def integer_neuron(context: Context, node: LIF) -> Neuron:
+    decay, current = effective_decay(context.network, node), context.currents[node.inputs[0]]
+    drop = drop_steps(decay, current.half, node.reset_amount) if node.reset == "subtract" else Fraction(0)
+    return Neuron(node.name, decay, current.half, node.signed, node.reset, drop, current.unit)
+
+
+def per_timestep(signal: Signal, name: str, emit: Callable[[int, str], int]) -> tuple[int, ...]:
+    """Applies `emit(tensor, name)` at every timestep, or once where all timesteps are the same."""
+    if len(set(signal.tensors)) == 1:
+        return (emit(signal.tensors[0], name),) * len(signal.tensors)
+    return tuple(emit(tensor, f"{name}/{t}") for t, tensor in enumerate(signal.tensors))

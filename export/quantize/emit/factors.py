@@ -1,0 +1,82 @@
+"""Factors and offsets: behind an input, at an output, and of shortcuts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...network.nodes import Affine, Input
+from ...program.builder import Builder
+from ...program.grid import INT8_MAX, INT8_MIN, Grid, float32, shifted_input_grid
+from ..integer_neuron import step
+from .context import Context, Signal, per_timestep
+
+
+def emit_affine(context: Context, node: Affine, source: Signal) -> Signal:
+    """After the input: the same integers under another zero point. At the output: under another scale.
+
+    Between spikes and a neuron (an identity shortcut): each spike is worth a whole number of steps of its current.
+    """
+    builder, scale, offset = context.builder, node.scale, node.offset
+    if node.name in context.currents:
+        return emit_shortcut(context, node, source)
+    if np.ptp(scale) or np.ptp(offset):
+        raise ValueError(
+            f"Cannot export layer '{node.name}': a factor per channel needs a layer with weights beside it. "
+            "Add a Dense or Conv2D layer before or after it."
+        )
+    scale, offset = float(np.ravel(scale)[0]), float(np.ravel(offset)[0])
+    if source.grid.counts and offset == 0:
+        return emit_relabel(builder, node, source, scale)
+    if scale == 1 and isinstance(context.network[node.inputs[0]], Input):
+        return emit_shift(context, node, source, offset)
+    raise ValueError(
+        f"Cannot export layer '{node.name}': it is neither at the input nor a plain factor at the output. "
+        "Fold it into a neighbouring Dense or Conv2D layer."
+    )
+
+
+def emit_shift(context: Context, node: Affine, source: Signal, offset: float) -> Signal:
+    _, grid = shifted_input_grid(*context.input_ranges[node.inputs[0]], offset)
+    if grid == source.grid:
+        return source
+    steps = source.grid.zero_point - grid.zero_point
+    data = np.clip(steps, INT8_MIN, INT8_MAX)
+    name, rank = f"{node.name}/offset", len(node.shape)
+    constant = context.builder.constant(
+        name, np.full([1] * (rank + 1), data, np.int8), grid.scale, zero_point=int(data - steps)
+    )
+
+    def emit(tensor: int, name: str) -> int:
+        return context.builder.emit("ADD", (tensor, constant), name, node.shape, grid)
+
+    return Signal(per_timestep(source, f"{node.name}/shifted", emit), grid)
+
+
+def emit_shortcut(context: Context, node: Affine, source: Signal) -> Signal:
+    """MUL by the integer number of steps that one spike brings, per channel or for all."""
+    if not source.grid.counts or np.any(node.offset):
+        raise ValueError(
+            f"Cannot export layer '{node.name}': a shortcut must bring spikes, scaled, without an offset. "
+            "Put the offset into the layer beside it."
+        )
+    current = context.currents[node.name]
+    grid, steps = current.grid, np.floor(np.atleast_1d(node.scale) / step(current.half) + 0.5)
+    shape = [1] * len(node.shape) + [len(steps)]
+    constant = context.builder.constant(f"{node.name}/steps", steps.astype(np.int8).reshape(shape), grid.scale)
+
+    def emit(tensor: int, name: str) -> int:
+        return context.builder.emit("MUL", (tensor, constant), name, node.shape, grid)
+
+    return Signal(per_timestep(source, f"{node.name}/current", emit), grid)
+
+
+def emit_relabel(builder: Builder, node: Affine, source: Signal, scale: float) -> Signal:
+    """MUL by the constant 1 (or -1) of another scale: the integers pass unchanged."""
+    grid = Grid(float32(abs(scale)), low=source.grid.low, high=source.grid.high)
+    sign = np.full([1] * (len(node.shape) + 1), np.sign(scale), np.int8)
+    constant = builder.constant(f"{node.name}/factor", sign, grid.scale)
+
+    def emit(tensor: int, name: str) -> int:
+        return builder.emit("MUL", (tensor, constant), name, node.shape, grid)
+
+    return Signal(per_timestep(source, f"{node.name}/scaled", emit), grid)

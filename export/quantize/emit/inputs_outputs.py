@@ -1,0 +1,57 @@
+"""Where the program meets the world: inputs, outputs, and the factors and offsets beside them."""
+
+from __future__ import annotations
+
+from ...network.nodes import Affine, Input, Network
+from ...program.builder import emit_copy, emit_reshape, slices
+from ...program.grid import input_grid, shifted_input_grid
+from .context import Context, Signal
+
+
+def emit_input(context: Context, node: Input) -> Signal:
+    low, high = context.input_ranges[node.name]
+    grid = input_grid(low, high)
+    if shift := input_shift(context.network, node):
+        grid, _ = shifted_input_grid(low, high, shift)
+    sequence = node.temporal and context.form == "unrolled"
+    shape = (context.timesteps, *node.shape) if sequence else node.shape
+    tensor = context.builder.activation(node.name, shape, grid)
+    context.inputs.append(tensor)
+    if not sequence:
+        return Signal((tensor,), grid)
+    return Signal(slices(context.builder, tensor, node.name, node.shape, grid, context.timesteps), grid)
+
+
+def input_shift(network: Network, node: Input) -> float:
+    """The offset that an Affine behind the input adds to all channels alike, or 0."""
+    readers = network.consumers(node.name)
+    if len(readers) == 1 and isinstance(readers[0], Affine):
+        return float(readers[0].offset.flat[0] / readers[0].scale.flat[0])
+    return 0.0
+
+
+def emit_outputs(context: Context) -> tuple[int, ...]:
+    """The tensors that leave the program: each one only once, and none that is an input or a state."""
+    taken, outputs = [*context.inputs, *context.states.values()], []
+    for name in context.network.outputs:
+        tensor = emit_output(context, name)
+        if tensor in taken:
+            tensor = emit_copy(context.builder, tensor, f"{name}/output/{len(outputs)}")
+        outputs.append(tensor)
+        taken.append(tensor)
+    return tuple(outputs)
+
+
+def emit_output(context: Context, name: str) -> int:
+    """The tensor that holds the value of node `name`; timesteps are stacked on axis 1."""
+    node, signal, builder = context.network[name], context.signals[name], context.builder
+    if not node.temporal or context.form == "step":
+        return signal.tensors[0]
+    frames = tuple(
+        emit_reshape(builder, tensor, f"{name}/frame/{t}", (1, *node.shape), signal.grid)
+        for t, tensor in enumerate(signal.tensors)
+    )
+    if len(frames) == 1:
+        return frames[0]
+    shape = (len(frames), *node.shape)
+    return builder.emit("CONCATENATION", frames, f"{name}/sequence", shape, signal.grid, options={"axis": 1})

@@ -1,0 +1,196 @@
+"""Convolutions and matrix products as builtin operators with integer weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from ...network.nodes import NO_PADDING, Conv, ConvTranspose, Dense, DepthwiseConv, Linear
+from ...padding import same_padding
+from ...program.builder import Builder, emit_pad, emit_slice
+from ...program.grid import Grid, with_zero
+from ...program.names import FIRST
+from ..weights import Weights, quantize_weights
+from .strides import emit_skip, is_far, split_strides, window_counts
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a linear operator emits: values on `grid`, clipped by a fused activation.
+
+    like: the grid of the layer's other timesteps, if `grid` is that of the first with another scale: the integers of
+        kernel and bias are those for `like`.
+    """
+
+    grid: Grid
+    activation: str = "NONE"
+    like: Grid | None = None
+
+
+def emit_linear(builder: Builder, node: Linear, tensor: int, name: str, *, source: Grid, target: Target) -> int:
+    """Emits one linear operator from `tensor` (on `source`) to a new tensor for `target`."""
+    if isinstance(node, Dense):
+        if len(node.shape) != 1:
+            return emit_linear(builder, pointwise(node), tensor, name, source=source, target=target)
+        return _emit_dense(builder, node, tensor, name, source, target)
+    if isinstance(node, DepthwiseConv):
+        if node.kernel.shape[3] != 1 and node.kernel.shape[2] != 1:
+            return emit_linear(builder, block_diagonal(node), tensor, name, source=source, target=target)
+        return _emit_depthwise(builder, node, tensor, name, source, target)
+    if isinstance(node, ConvTranspose):
+        return _emit_transpose(builder, node, tensor, name, source, target)
+    return _emit_conv(builder, node, tensor, name, source, target)
+
+
+def integer_weights(node: Linear, source: Grid, target: Grid) -> Weights:
+    """Kernel and bias as integers, output channels last: a depthwise kernel is `(kh, kw, in * multiplier)`."""
+    kernel = node.kernel
+    if isinstance(node, DepthwiseConv):
+        kernel = kernel.reshape(*kernel.shape[:2], -1)
+    per_channel = not (isinstance(node, Dense) and len(node.shape) == 1)
+    grids = {"source": source, "target": target}
+    return quantize_weights(
+        node.name, kernel, node.bias, **grids, per_channel=per_channel, multipliers=node.multipliers
+    )
+
+
+def _weights(node: Linear, source: Grid, target: Target) -> Weights:
+    if target.like is None:
+        return integer_weights(node, source, target.grid)
+    return integer_weights(node, source, target.like).between(source, target.grid)
+
+
+def pointwise(node: Dense) -> Conv:
+    """A Dense over the channels of an image is a 1 x 1 convolution."""
+    if len(node.shape) != 3:
+        raise ValueError(
+            f"Cannot export layer '{node.name}': Dense takes vectors or (height, width, channels) images. "
+            f"Received: output shape {node.shape}. Add a Flatten before it."
+        )
+    return Conv(
+        name=node.name,
+        inputs=node.inputs,
+        shape=node.shape,
+        temporal=node.temporal,
+        kernel=node.kernel[None, None],
+        bias=node.bias,
+        multipliers=node.multipliers,
+    )
+
+
+def block_diagonal(node: DepthwiseConv) -> Conv:
+    """A full convolution for depth multipliers above 1, which Ethos-U's depthwise convolution does not take."""
+    height, width, channels, depth = node.kernel.shape
+    kernel = np.zeros((height, width, channels, channels, depth))
+    diagonal = np.arange(channels)
+    kernel[:, :, diagonal, diagonal] = node.kernel
+    return Conv(
+        name=node.name,
+        inputs=node.inputs,
+        shape=node.shape,
+        temporal=node.temporal,
+        bias=node.bias,
+        multipliers=node.multipliers,
+        kernel=kernel.reshape(height, width, channels, channels * depth),
+        strides=node.strides,
+        dilation=node.dilation,
+        padding=node.padding,
+    )
+
+
+def _emit_dense(builder: Builder, node: Dense, tensor: int, name: str, source: Grid, target: Target) -> int:
+    weights = _weights(node, source, target)
+    operands = _operands(builder, node.name, tensor, weights.kernel.T, weights, source, target, channel_axis=0)
+    return builder.emit("FULLY_CONNECTED", operands, name, node.shape, target.grid, activation=target.activation)
+
+
+def _emit_conv(builder: Builder, node: Conv, tensor: int, name: str, source: Grid, target: Target) -> int:
+    weights = _weights(node, source, target)
+    tensor, options = _window_options(builder, node, tensor, source)
+    operands = _operands(builder, node.name, tensor, weights.kernel.transpose(3, 0, 1, 2), weights, source, target, 0)
+    return builder.emit(
+        "CONV_2D", operands, name, node.shape, target.grid, activation=target.activation, options=options
+    )
+
+
+def _emit_depthwise(builder: Builder, node: DepthwiseConv, tensor: int, name: str, source: Grid, target: Target) -> int:
+    weights = _weights(node, source, target)
+    tensor, options = _window_options(builder, node, tensor, source)
+    operands = _operands(builder, node.name, tensor, weights.kernel[None], weights, source, target, channel_axis=3)
+    near, left = split_strides(node.strides)
+    options |= {"depth_multiplier": node.kernel.shape[3], "stride_h": near[0], "stride_w": near[1]}
+    emit = partial(builder.emit, "DEPTHWISE_CONV_2D", operands, activation=target.activation, options=options)
+    if left == (1, 1):
+        return emit(name=name, shape=node.shape, grid=target.grid)
+    extent = [(taps - 1) * spread + 1 for taps, spread in zip(node.kernel.shape, node.dilation, strict=False)]
+    shape = (*window_counts(builder.shape(tensor)[:2], extent, near), node.shape[-1])
+    full = emit(name=f"{name}/full", shape=shape, grid=target.grid)
+    return emit_skip(builder, full, name, left, node.shape, target.grid)
+
+
+def _emit_transpose(builder: Builder, node: ConvTranspose, tensor: int, name: str, source: Grid, target: Target) -> int:
+    """TRANSPOSE_CONV of the full output, or cropped as TensorFlow's "same" does; any other cropping is a SLICE."""
+    weights = _weights(node, source, target)
+    kernel = weights.kernel.transpose(3, 0, 1, 2)
+    _, kernel, bias = _operands(builder, node.name, tensor, kernel, weights, source, target, 0)
+    crops = [sum(axis) for axis in node.cropping]
+    centred = all(axis == (total // 2, total - total // 2) for axis, total in zip(node.cropping, crops, strict=True))
+    same = centred and crops == [max(k - s, 0) for k, s in zip(node.kernel.shape, node.strides, strict=False)]
+    crops = crops if same else [0, 0]
+    sizes = zip(builder.shape(tensor)[:2], node.strides, node.kernel.shape[:2], crops, strict=True)
+    rows, columns = ((size - 1) * stride + taps - crop for size, stride, taps, crop in sizes)
+    shape = (rows, columns, node.shape[-1])
+    label = builder.constant(f"{node.name}/shape", np.array([1, *shape], np.int32))
+    options = {"stride_h": node.strides[0], "stride_w": node.strides[1], "padding": "SAME" if same else "VALID"}
+    operands = (label, kernel, tensor, bias)
+    if shape == node.shape:
+        return builder.emit("TRANSPOSE_CONV", operands, name, shape, target.grid, options=options)
+    full = builder.emit("TRANSPOSE_CONV", operands, f"{name}/full", shape, target.grid, options=options)
+    return emit_slice(builder, full, name, node.name, node.cropping, node.shape, target.grid)
+
+
+def _operands(
+    builder: Builder,
+    layer: str,
+    tensor: int,
+    kernel: np.ndarray,
+    weights: Weights,
+    source: Grid,
+    target: Target,
+    channel_axis: int,
+) -> tuple[int, int, int]:
+    """Input, kernel and bias. One scale where all channels share it: the smallest file."""
+    scale = weights.scale if np.ptp(weights.scale) else weights.scale[0]
+    mark = FIRST if target.like else ""
+    kernel = builder.constant(f"{layer}/kernel{mark}", np.ascontiguousarray(kernel), scale, channel_axis=channel_axis)
+    bias = builder.constant(f"{layer}/bias{mark}", weights.bias, scale * np.float32(source.scale))
+    return tensor, kernel, bias
+
+
+def _window_options(builder: Builder, node: Conv | DepthwiseConv, tensor: int, source: Grid) -> tuple[int, dict]:
+    """The (possibly explicitly padded) input and the options of its windows."""
+    padding = "VALID"
+    if node.padding != NO_PADDING and node.padding == _same(builder, node, tensor) and not is_far(node.strides):
+        padding = "SAME"
+    elif node.padding != NO_PADDING:
+        name = f"{builder.tensors[tensor].name}/padded"
+        tensor = emit_pad(builder, tensor, name, node.name, node.padding, with_zero(source))
+    if isinstance(node, Conv) and is_far(node.strides) and builder.kind(tensor) == "PAD":
+        # Vela merges a PAD into the convolution behind it, and then refuses the stride: a copy keeps them apart.
+        grid = with_zero(source)
+        tensor = emit_skip(builder, tensor, f"{builder.tensors[tensor].name}/copy", (1, 1), builder.shape(tensor), grid)
+    return tensor, {
+        "stride_h": node.strides[0],
+        "stride_w": node.strides[1],
+        "dilation_h_factor": node.dilation[0],
+        "dilation_w_factor": node.dilation[1],
+        "padding": padding,
+    }
+
+
+def _same(builder: Builder, node: Conv | DepthwiseConv, tensor: int) -> tuple[tuple[int, int], ...]:
+    sizes = builder.shape(tensor)[:2]
+    axes = zip(sizes, node.kernel.shape[:2], node.strides, node.dilation, strict=True)
+    return tuple(same_padding(*axis) for axis in axes)

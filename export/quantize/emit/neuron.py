@@ -1,0 +1,78 @@
+"""A leaky integrate-and-fire layer in builtin int8 operators, unrolled over time.
+
+membrane = ADD(state, current)                 @ step
+spike    = MUL(membrane, 4) + RELU_N1_TO_1     @ 1.0           requantization is the firing function (`firing`)
+state    = what the reset leaves of the membrane, decayed      (`resets`)
+
+Where 2 * threshold is worth 1 on the currents' grid: spike = ADD(membrane, 0) + RELU_N1_TO_1, and at the last timestep
+spike = ADD(state, current) + RELU_N1_TO_1.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from ...network.nodes import LIF
+from ...program.builder import Builder
+from ...program.grid import BINARY_SPIKE, SMALLEST_ADD_RATIO, SPIKE, Grid
+from ..integer_neuron import Neuron
+from .constant_current import emit_constant_neuron
+from .context import Context, Signal, integer_neuron
+from .firing import _fire
+from .resets import emit_state, leaked_grid, state_grid
+
+
+def emit_neuron(builder: Builder, neuron: Neuron, currents: tuple[int, ...]) -> tuple[int, ...]:
+    """Emits the layer; currents: one int8 tensor on its grid per timestep. Returns one spike tensor per timestep."""
+    if neuron.decay == 0:
+        return tuple(_fire(builder, neuron, current, t) for t, current in enumerate(currents))
+    if len(set(currents)) == 1 and isinstance(neuron.decay, Fraction) and neuron.reset != "subtract":
+        return emit_constant_neuron(builder, neuron, currents[0], len(currents))
+    spikes, state, last = [], None, len(currents) - 1
+    fused = not neuron.subtracts_spikes and state_grid(neuron).scale >= SMALLEST_ADD_RATIO
+    for t, current in enumerate(currents):
+        if t == last and state is not None and fused:
+            spikes.append(_fire(builder, neuron, state, t, current))
+            break
+        membrane = current if state is None else _integrate(builder, neuron, state, current, t)
+        spikes.append(_fire(builder, neuron, membrane, t))
+        if t != last:
+            state = emit_state(builder, neuron, membrane, spikes[-1], t)
+    return tuple(spikes)
+
+
+def emit_step(builder: Builder, neuron: Neuron, current: int, state: int) -> tuple[int, int]:
+    """Emits one timestep, from the state before it. Returns the spikes and the state after it."""
+    membrane = _integrate(builder, neuron, state, current, 0)
+    spike = _fire(builder, neuron, membrane, 0)
+    return spike, emit_state(builder, neuron, membrane, spike, 0)
+
+
+def _integrate(builder: Builder, neuron: Neuron, state: int, current: int, t: int) -> int:
+    clips = neuron.subtracts_spikes and neuron.reset == "zero" and neuron.decay == 1
+    grid, activation = (leaked_grid(neuron), "RELU_N1_TO_1") if clips else (Grid(neuron.step), "NONE")
+    name, shape = f"{neuron.name}/membrane/{t}", builder.shape(current)
+    return builder.emit("ADD", (state, current), name, shape, grid, activation=activation)
+
+
+def emit_lif(context: Context, node: LIF, source: Signal) -> Signal:
+    spike = SPIKE if node.signed else BINARY_SPIKE
+    if source.grid == SPIKE:  # the linear operator in front has fired
+        return source
+    neuron = integer_neuron(context, node)
+    if context.form == "step" and neuron.decay != 0:
+        return Signal((emit_streaming(context, node, source.tensors[0], neuron),), spike)
+    return Signal(emit_neuron(context.builder, neuron, source.tensors), spike)
+
+
+def emit_streaming(context: Context, node: LIF, current: int, neuron: Neuron) -> int:
+    """One timestep of a neuron whose state is an input and an output of the program. Returns the spikes."""
+    spikes = []
+
+    def emit(before: int) -> int:
+        spike, after = emit_step(context.builder, neuron, current, before)
+        spikes.append(spike)
+        return after
+
+    context.state(node.name, node.shape, state_grid(neuron), emit)
+    return spikes[0]

@@ -1,0 +1,133 @@
+"""What a neuron carries on from one timestep to the next, in builtin int8 operators.
+
+reset="zero", where `half` + 1 steps of decay * membrane are worth a spike (`spike_unit`)
+    leaked = MUL(membrane, decay) + RELU_N1_TO_1   @ decay * step  integers unchanged, clipped at a spike's worth
+    state  = SUB(leaked, spike)                    @ decay * step  integers unchanged, 0 after a spike
+    no MUL where the membrane is clipped and on that grid already (`leaked_grid`): for decay 1 it is, and the first
+    current may be
+reset="zero" of other neurons
+    fired = MUL(spike, spike)                  @ 1.0           left out for binary spikes, their own squares
+    keep  = SUB(decay, fired) + RELU           @ decay         0 after a spike, else 1
+    state = MUL(membrane, keep)                @ decay * step  integers unchanged: the leak is a scale label
+reset="none"
+    state = MUL(membrane, 1)                   @ decay * step  the same; for decay 1 the membrane itself
+reset="subtract"
+    leaked = MUL(membrane, 1)                  @ decay * step  for decay 1 the membrane itself, as may be the first
+    state  = SUB(leaked, spike)                @ step          decay * (membrane - drop), rounded once
+    where decay * drop steps are not worth a spike, in the place of the spike
+    drop   = MUL(spike, half)                  @ decay * step * drop / half
+
+With one decay per channel, a constant of even integers of scale 1 / (2 q), the leak is a product, rounded to a step:
+
+reset="zero"        state = MUL(membrane, SUB(decays, fired) + RELU)   @ step
+reset="none"        state = MUL(membrane, decays)                      @ step
+reset="subtract"    state = MUL(SUB(membrane, spike or drop), decays)  @ step
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+from ...program.builder import Builder
+from ...program.grid import BINARY_SPIKE, INT8_MAX, INT8_MIN, Grid, float32
+from ..integer_neuron import Neuron, channel_constant
+
+
+def state_grid(neuron: Neuron) -> Grid:
+    """The grid of a state: the membrane's own, or its integers, each worth decay times as much."""
+    if neuron.subtracts_spikes and neuron.reset == "zero":
+        return Grid(float32(1 / (neuron.half + 1)), low=-neuron.half, high=neuron.half)
+    label = Fraction(1) if rounds_leak(neuron) else neuron.decay
+    scale = float32(float32(float(label)) * neuron.step)
+    if neuron.reset != "zero":
+        return Grid(scale)
+    return Grid(scale, low=-neuron.half if neuron.signed else INT8_MIN, high=min(neuron.half, INT8_MAX))
+
+
+def leaked_grid(neuron: Neuron) -> Grid | None:
+    """The grid of `leaked`, on which reset="zero" clips to [-1, 1]; None where there is no `leaked`."""
+    if not neuron.subtracts_spikes or isinstance(neuron.decay, tuple):
+        return None
+    if neuron.reset == "zero":
+        return replace(state_grid(neuron), low=-neuron.half - 1, high=neuron.half + 1)
+    return Grid(float32(float32(float(neuron.decay)) * neuron.step))
+
+
+def rounds_leak(neuron: Neuron) -> bool:
+    """Whether the state is rounded to a step when it is decayed, not only when the current is added."""
+    return isinstance(neuron.decay, tuple) or neuron.reset == "subtract"
+
+
+def emit_state(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int) -> int:
+    """The state behind timestep t, from its membrane and spikes."""
+    return EMITTERS[neuron.reset](builder, neuron, membrane, spike, t)
+
+
+def _to_zero(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int) -> int:
+    emit = _less_spike if neuron.subtracts_spikes else _times_keep
+    return emit(builder, neuron, membrane, spike, t)
+
+
+def _less_spike(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int) -> int:
+    name, shape, grid, leaked = neuron.name, builder.shape(membrane), state_grid(neuron), membrane
+    if not builder.is_clipped(membrane, grid.scale):
+        operands = (membrane, _decay_constant(builder, neuron, len(shape)))
+        leaked = builder.emit("MUL", operands, f"{name}/leaked/{t}", shape, grid, activation="RELU_N1_TO_1")
+    return builder.emit("SUB", (leaked, spike), f"{name}/state/{t}", shape, grid)
+
+
+def _times_keep(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int) -> int:
+    shape, fired = builder.shape(membrane), spike
+    if neuron.signed:
+        fired = builder.emit("MUL", (spike, spike), f"{neuron.name}/fired/{t}", shape, BINARY_SPIKE)
+    kept = _decay_constant(builder, neuron, len(shape))
+    grid = Grid(float(builder.tensors[kept].scale), low=0, high=int(builder.tensors[kept].data.max()))
+    keep = builder.emit("SUB", (kept, fired), f"{neuron.name}/keep/{t}", shape, grid, activation="RELU")
+    return builder.emit("MUL", (membrane, keep), f"{neuron.name}/state/{t}", shape, state_grid(neuron))
+
+
+def _unchanged(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int) -> int:
+    return _leaked(builder, neuron, membrane, f"{neuron.name}/state/{t}", state_grid(neuron))
+
+
+def _less_threshold(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int) -> int:
+    name, shape, grid = neuron.name, builder.shape(membrane), Grid(neuron.step)
+    if isinstance(neuron.decay, tuple):
+        drop = spike if neuron.subtracts_spikes else _drop(builder, neuron, spike, t, Fraction(1))
+        residue = builder.emit("SUB", (membrane, drop), f"{name}/residue/{t}", shape, grid)
+        return _leaked(builder, neuron, residue, f"{name}/state/{t}", grid)
+    drop = spike if neuron.subtracts_spikes else _drop(builder, neuron, spike, t, neuron.decay)
+    label, leaked = Grid(float32(float32(float(neuron.decay)) * neuron.step)), membrane
+    if float(builder.tensors[membrane].scale) != label.scale:
+        leaked = _leaked(builder, neuron, membrane, f"{name}/leaked/{t}", label)
+    return builder.emit("SUB", (leaked, drop), f"{name}/state/{t}", shape, grid)
+
+
+def _drop(builder: Builder, neuron: Neuron, spike: int, t: int, decay: Fraction) -> int:
+    """`half` for every spike, on a grid that makes it decay * drop steps of the membrane's."""
+    shape = builder.shape(spike)
+    scale = float32(float(decay * neuron.drop / neuron.half) * neuron.step)
+    low = -neuron.half if neuron.signed else 0
+    constant = builder.scalar(f"{neuron.name}/threshold", neuron.half, scale, len(shape))
+    grid = Grid(scale, low=low, high=neuron.half)
+    return builder.emit("MUL", (spike, constant), f"{neuron.name}/drop/{t}", shape, grid)
+
+
+def _leaked(builder: Builder, neuron: Neuron, membrane: int, name: str, grid: Grid) -> int:
+    """decay * membrane on `grid`."""
+    if neuron.decay == 1:
+        return membrane
+    shape = builder.shape(membrane)
+    return builder.emit("MUL", (membrane, _decay_constant(builder, neuron, len(shape))), name, shape, grid)
+
+
+def _decay_constant(builder: Builder, neuron: Neuron, rank: int) -> int:
+    """The integer 1 of scale decay, or one integer per channel (last axis)."""
+    if isinstance(neuron.decay, Fraction):
+        return builder.scalar(f"{neuron.name}/decay", 1, float32(float(neuron.decay)), rank)
+    integers, scale = channel_constant(neuron.decay)
+    return builder.constant(f"{neuron.name}/decay/{rank}d", integers.reshape([1] * rank + [-1]), float32(scale))
+
+
+EMITTERS = {"zero": _to_zero, "subtract": _less_threshold, "none": _unchanged}

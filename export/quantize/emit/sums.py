@@ -1,0 +1,84 @@
+"""Sums of integers: of branches, and over timesteps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from ...network.nodes import LIF, Add, TimeSum
+from ...program.builder import Builder
+from ...program.grid import INT8_MAX, SPIKE, Grid
+from .context import Context, Signal, fused_neuron
+
+Pairs = Sequence[tuple[int, int]]
+
+
+def emit_add(context: Context, node: Add, *sources: Signal) -> Signal:
+    """A chain of ADD with one scale for all: sums of spikes, or of currents on one grid.
+
+    The last one fires where the neuron behind it carries no state.
+    """
+    grid, neuron = sum_grid(node, [source.grid for source in sources]), fused_neuron(context, node)
+    total = sources[0]
+    for position, source in enumerate(sources[1:], start=1):
+        pairs = list(zip(total.tensors, source.tensors, strict=True))
+        if neuron and source is sources[-1] and all(first != second for first, second in pairs):
+            return Signal(emit_fired_sums(context.builder, neuron, pairs), SPIKE)
+        name = f"{node.name}/sum/{position}" if len(sources) > 2 else f"{node.name}/sum"
+        total = Signal(emit_sums(context.builder, node, name, pairs, grid), grid)
+    return total
+
+
+def emit_sums(builder: Builder, node: Add, name: str, pairs: Pairs, grid: Grid) -> tuple[int, ...]:
+    constant = len(set(pairs)) == 1
+    return tuple(
+        builder.emit("ADD", pair, name if constant else f"{name}/{t}", node.shape, grid) for t, pair in enumerate(pairs)
+    )
+
+
+def emit_fired_sums(builder: Builder, neuron: LIF, pairs: Pairs) -> tuple[int, ...]:
+    """Rounds sums of two currents to spikes, as ADD(sum, 0) would."""
+    return tuple(
+        builder.emit("ADD", pair, f"{neuron.name}/spike/{t}", neuron.shape, SPIKE, activation="RELU_N1_TO_1")
+        for t, pair in enumerate(pairs)
+    )
+
+
+def sum_grid(node: Add, grids: list[Grid]) -> Grid:
+    if len({(grid.scale, grid.zero_point) for grid in grids}) > 1:
+        raise ValueError(
+            f"Cannot export layer '{node.name}': it adds values that no neuron brings onto one grid. "
+            "Let a spiking layer read the sum, or add spikes to spikes."
+        )
+    low, high = sum(grid.low for grid in grids), sum(grid.high for grid in grids)
+    if not grids[0].counts:
+        return Grid(grids[0].scale)
+    if max(-low, high) > INT8_MAX:
+        raise ValueError(
+            f"Cannot export layer '{node.name}': its sum of spikes may reach {max(-low, high)}, beyond int8's "
+            f"{INT8_MAX}. Put a spiking layer in between."
+        )
+    return Grid(1.0, low=low, high=high)
+
+
+def emit_time_sum(context: Context, node: TimeSum, source: Signal) -> Signal:
+    """A chain of ADD with all scales 1: integer sums. In the step form, one ADD to the sum so far."""
+    timesteps = context.network.timesteps
+    grid = Grid(1.0, low=timesteps * source.grid.low, high=timesteps * source.grid.high)
+    check_time_sum(node, source.grid, grid)
+    emit = partial(context.builder.emit, "ADD", shape=node.shape, grid=grid)
+    total, *others = source.tensors
+    if context.form == "step":
+        total = context.state(node.name, node.shape, grid, lambda before: emit((before, total), f"{node.name}/sum"))
+    for t, tensor in enumerate(others, start=1):
+        total = emit((total, tensor), f"{node.name}/sum/{t}")
+    return Signal((total,), grid)
+
+
+def check_time_sum(node: TimeSum, source: Grid, total: Grid) -> None:
+    if not source.counts or total.bound > INT8_MAX:
+        raise ValueError(
+            f"Cannot export layer '{node.name}': a sum over timesteps must be of spikes or of sums of spikes up to "
+            f"{INT8_MAX}. Received: values up to {total.bound} in steps of {source.scale:.4g}. "
+            "Place TimeAverage directly after a spiking layer."
+        )

@@ -1,0 +1,89 @@
+"""Convolutions and Dense layers of a network: the grid of each, and which of them fires."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...network.linear_algebra import kernel_at
+from ...network.nodes import LIF, ConvTranspose, Linear, Node, Reshape, TimestepAffine
+from ...program.grid import SPIKE, Grid
+from . import output_grids as logits
+from .context import Context, Signal, fused_neuron, integer_neuron, per_timestep
+from .linear import Target, emit_linear
+from .resets import leaked_grid
+
+
+def emit_weighted(context: Context, node: Linear, source: Signal) -> Signal:
+    if any(isinstance(reader, TimestepAffine) for reader in context.network.consumers(node.name)):
+        return source  # its kernels of the timesteps are emitted there
+    node = in_units(context, node, node.name)
+    neuron = fused_neuron(context, node)
+    name = f"{neuron.name}/spike" if neuron else f"{node.name}/current"
+    if neuron and len(set(source.tensors)) == 1:
+        name += "/0"
+    target = Target(SPIKE, "RELU_N1_TO_1") if neuron else Target(linear_grid(context, node, source))
+
+    def emit(tensor: int, name: str, target: Target = target) -> int:
+        return emit_linear(context.builder, node, tensor, name, source=source.grid, target=target)
+
+    own = targets(context, node.name, node, source, target)
+    if own[0] is target:
+        return Signal(per_timestep(source, name, emit), target.grid)
+    frames = enumerate(zip(source.tensors, own, strict=True))
+    return Signal(tuple(emit(tensor, f"{name}/{t}", target) for t, (tensor, target) in frames), target.grid)
+
+
+def targets(context: Context, name: str, linear: Linear, source: Signal, target: Target) -> tuple[Target, ...]:
+    """`target` for every timestep, but for the first as a neuron that alone reads the value leaks it.
+
+    name: of the value that `linear` computes.
+    """
+    readers, rest = context.network.consumers(name), (target,) * (len(source.tensors) - 1)
+    still = len(set(source.tensors)) == 1  # a constant current, or one timestep a call
+    if still or len(readers) != 1 or not isinstance(readers[0], LIF):
+        return (target, *rest)
+    grid, clips = leaked_grid(integer_neuron(context, readers[0])), readers[0].reset == "zero"
+    if grid is None or (clips and isinstance(linear, ConvTranspose)):  # TRANSPOSE_CONV fuses no activation
+        return (target, *rest)
+    return (Target(grid, "RELU_N1_TO_1" if clips else "NONE", like=target.grid), *rest)
+
+
+def emit_timestep_kernels(context: Context, node: TimestepAffine, source: Signal) -> Signal:
+    """The Linear in front, once per timestep with a kernel of its own."""
+    if context.form == "step":
+        raise ValueError(
+            f"The step form has one kernel for all timesteps. Received: layer {node.name!r} with a factor per "
+            'timestep. Export with form="unrolled", or use ThresholdDependentBatchNormalization.'
+        )
+    linear, target, tensors = context.network[node.inputs[0]], Target(context.currents[node.name].grid), []
+    own = targets(context, node.name, linear, source, target)
+    for t, (tensor, target) in enumerate(zip(source.tensors, own, strict=True)):
+        kernel, name = in_units(context, kernel_at(linear, node, t), node.name), f"{node.name}/current/{t}"
+        tensors.append(emit_linear(context.builder, kernel, tensor, name, source=source.grid, target=target))
+    return Signal(tuple(tensors), own[-1].grid)
+
+
+def in_units(context: Context, node: Linear, output: str) -> Linear:
+    """`node` between the file's real numbers. output: the node whose value it computes."""
+    unit = context.unit(output)
+    return replace(node, kernel=node.kernel * (unit / context.unit(node.inputs[0])), bias=node.bias * unit)
+
+
+def linear_grid(context: Context, node: Linear, source: Signal) -> Grid:
+    """The grid of the neurons that read the value; of the logits; or one that holds whatever can occur."""
+    if node.name in context.currents:
+        return context.currents[node.name].grid
+    if node.scale is not None:
+        return Grid(node.scale)
+    if reaches_output(context, node):
+        if node.name not in context.logit_grids:
+            samples = logits.probe(context.builder, tuple(context.inputs), source.tensors)
+            context.logit_grids[node.name] = logits.logit_grid(node, samples, source.grid)
+        return context.logit_grids[node.name]
+    return logits.worst_case_grid(node, source.grid)
+
+
+def reaches_output(context: Context, node: Node) -> bool:
+    """Whether the value of `node` leaves the network as it is."""
+    readers = context.network.consumers(node.name)
+    return not readers or all(isinstance(r, Reshape) and reaches_output(context, r) for r in readers)

@@ -1,0 +1,64 @@
+"""What a program shows its users: the names of its inputs and outputs, and the ranges of the inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from ..network.nodes import Input, Network
+from ..program.program import Program
+
+Range = tuple[float, float]  # (low, high)
+Ranges = Range | Mapping[str, Range]  # for all inputs, or for each by name
+UNIT_RANGE: Range = (0.0, 1.0)
+
+
+def with_names(program: Program, network: Network) -> Program:
+    """The inputs and outputs under the names that users give them; states keep those of their tensors."""
+    inputs = zip(program.inputs, network.named_inputs, strict=False)  # states come last
+    outputs = zip(program.outputs, network.output_names or network.outputs, strict=False)
+    return replace(program, names={**dict(inputs), **dict(outputs)})
+
+
+def ranges_of(network: Network, input_range: Ranges) -> dict[str, Range]:
+    """The range of every Input by node name; that with which a network was trained on integers, where it was.
+
+    Raises: ValueError if a range is not finite and ascending, the names are not those of the inputs, or the network was
+        trained with another range.
+    """
+    named = network.named_inputs
+    ranges = input_range if isinstance(input_range, Mapping) else dict.fromkeys(named, input_range)
+    if set(ranges) != set(named):
+        raise ValueError(
+            f"`input_range` must be (low, high) for all inputs, or such a range for each of {list(named)}. Received "
+            f"ranges for: {list(ranges)}"
+        )
+    return {node.name: fixed_range(node, checked_range(ranges[name])) for name, node in named.items()}
+
+
+def fixed_range(node: Input, input_range: Range) -> Range:
+    """`input_range`, or the one that the input was trained with on integers; ValueError where they contradict."""
+    if node.range is None:
+        return input_range
+    if tuple(input_range) not in (node.range, UNIT_RANGE):
+        raise ValueError(
+            f"A model trained on integers has its input range in it. Received: input_range={tuple(input_range)} for "
+            f"{node.name!r}, trained with {node.range}. Leave `input_range` out."
+        )
+    return node.range
+
+
+def checked_range(input_range: Range) -> Range:
+    """`input_range` if it is one; ValueError otherwise."""
+    low, high = input_range
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise ValueError(f"`input_range` must be (low, high) with low < high, both finite. Received: {input_range}")
+    return low, high
+
+
+def stated_ranges(network: Network, ranges: Mapping[str, Range]) -> list[float] | dict[str, list[float]]:
+    """Ready for JSON: [low, high] of the only input, or of several by name. ranges: as `ranges_of` returns them."""
+    stated = {name: [float(end) for end in ranges[node.name]] for name, node in network.named_inputs.items()}
+    return next(iter(stated.values())) if len(stated) == 1 else stated

@@ -1,0 +1,86 @@
+"""Interval analysis: how far a membrane can get that a spike does not clear, from the kernels in front of it.
+
+Currents of spikes are bounded by their kernels. From the largest current, in whole steps, follows the largest membrane:
+
+    membrane[1] = current;   membrane[t+1] = round(decay * left(membrane[t])) + current
+    left(m) = m                             reset="none", and below 0 of a binary neuron
+    left(m) = max(half, m - drop)           reset="subtract", drop of at most twice the threshold
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+
+from ..network.nodes import LIF, Add, Dense, DepthwiseConv, Linear, Network, Node, TimestepAffine
+from ..network.queries import count_bound
+from ..program.grid import INT8_MAX, Grid
+from .integer_neuron import Decay, distinct, drop_steps, step
+from .weights import quantize_weights
+
+
+def bounded_half(
+    network: Network, nodes: list[Node], reader: LIF, decay: Decay, reserve: Callable[[int], int], *, least: int
+) -> int | None:
+    """The finest grid, of `least` or more, on which the membrane of `reader` never saturates; None if there is none.
+
+    Args:
+        nodes: all whose values are on the grid of the current; they are added at most once.
+        decay: of `reader`, in integers.
+        reserve: half -> steps that shortcuts may bring.
+    """
+    linears = [node for node in nodes if isinstance(node, Linear)]
+    if any(isinstance(node, TimestepAffine) for node in nodes):
+        return None
+    if sum(isinstance(node, Add) for node in nodes) > 1 or not all(_reads_counts(network, node) for node in linears):
+        return None
+    current = sum(_real_reach(network, node) for node in linears) * (2 * least + 1) + reserve(least)
+    if current > INT8_MAX:  # the cheap test: kernels need not be rounded
+        return None
+    for half in range(math.floor((INT8_MAX / max(current, 1) * (2 * least + 1) - 1) / 2) + 1, least - 1, -1):
+        steps = sum(_integer_reach(network, node, half) for node in linears) + reserve(half)
+        if largest_membrane(reader, decay, half, steps, network.timesteps) <= INT8_MAX:
+            return half
+    return None
+
+
+def largest_membrane(reader: LIF, decay: Decay, half: int, current: int, timesteps: int) -> int:
+    """Steps that no |membrane| exceeds, if no |current| exceeds `current`."""
+    clears = reader.reset == "subtract" and reader.signed
+    strongest, drop, membrane = max(distinct(decay)), drop_steps(decay, half, reader.reset_amount), current
+    for _ in range(timesteps - 1):
+        left = max(half, membrane - drop) if clears else membrane
+        membrane = min(math.floor(strongest * left + Fraction(1, 2)) + current, 2 * INT8_MAX)
+    return membrane
+
+
+def _reads_counts(network: Network, node: Linear) -> bool:
+    return count_bound(network, network[node.inputs[0]]) is not None
+
+
+def _real_reach(network: Network, node: Linear) -> float:
+    """Largest |value|, in units of 2 * threshold."""
+    kernel = _by_channel(node)
+    bound = count_bound(network, network[node.inputs[0]])
+    return float((np.abs(kernel).sum(axis=0) * bound + np.abs(node.bias)).max())
+
+
+def _integer_reach(network: Network, node: Linear, half: int) -> int:
+    """Largest |value| in steps, from the kernel as it is rounded."""
+    bound = count_bound(network, network[node.inputs[0]])
+    target, per_channel = Grid(step(half)), not (isinstance(node, Dense) and len(node.shape) == 1)
+    source = Grid(1.0, low=-bound, high=bound)
+    kernel = _by_channel(node)
+    rounded = quantize_weights(node.name, kernel, node.bias, source=source, target=target, per_channel=per_channel)
+    accumulators = np.abs(rounded.kernel.astype(np.int64)).sum(axis=0) * bound + np.abs(rounded.bias.astype(np.int64))
+    return math.ceil((accumulators * rounded.scale.astype(np.float64) / target.scale).max() + 0.5)
+
+
+def _by_channel(node: Linear) -> np.ndarray:
+    """The kernel as `(weights of an output, outputs)`."""
+    if isinstance(node, DepthwiseConv):
+        return node.kernel.reshape(node.kernel.shape[0] * node.kernel.shape[1], -1)
+    return node.kernel.reshape(-1, node.kernel.shape[-1])

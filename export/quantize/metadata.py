@@ -1,0 +1,114 @@
+"""Where a program comes from: what folding removed from the neurons, and a fingerprint of the Keras weights."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+import numpy as np
+
+from ..network.linear_algebra import factors
+from ..network.nodes import LIF, Network
+from ..network.queries import repeated
+from ..program.grid import INT8_MAX
+from ..program.program import Program
+from .current_grids import keeps_rest
+from .emit.context import Context, integer_neuron
+from .input_ranges import stated_ranges
+from .integer_neuron import Neuron, step
+
+
+def with_origin(program: Program, network: Network, model: keras.Model) -> Program:
+    """`program` with metadata of its model.
+
+    Adds to each of metadata["neurons"] the threshold and the amplitude that were folded away (the smallest and the
+    largest where channels differ), and "weights_sha256" over all weights of the model in order.
+
+    Args:
+        network: as `describe` returns it, before folding.
+    """
+    neurons = [{**neuron, **_folded(network[neuron["name"]])} for neuron in program.metadata["neurons"]]
+    metadata = {**program.metadata, "neurons": neurons, "weights_sha256": weights_sha256(model)}
+    return replace(program, metadata=metadata)
+
+
+def weights_sha256(model: keras.Model) -> str:
+    """SHA-256 in hexadecimal of the shapes and float32 values of `model.get_weights()`."""
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(repr(weight.shape).encode())
+        digest.update(np.ascontiguousarray(weight, "<f4").tobytes())
+    return digest.hexdigest()
+
+
+def _folded(neuron: LIF) -> dict[str, object]:
+    return {"threshold": _extent(neuron.threshold), "amplitude": _extent(neuron.amplitude)}
+
+
+def _extent(values: float | np.ndarray) -> float | list[float]:
+    low, high = float(np.min(values)), float(np.max(values))
+    return low if low == high else [low, high]
+
+
+def metadata(context: Context) -> dict[str, object]:
+    """Facts for the reader of the file."""
+    network = context.network
+    neurons = [
+        {
+            "name": node.name,
+            "levels": [-1, 0, 1] if node.signed else [0, 1],
+            "trained_decay": np.asarray(node.decay, np.float64).tolist(),
+            **stated_neuron(integer_neuron(context, node)),
+        }
+        for node in network.nodes
+        if isinstance(node, LIF)
+    ]
+    return {
+        "network": network.name,
+        "timesteps": network.timesteps,
+        "form": context.form,
+        "input_range": stated_ranges(network, context.input_ranges),
+        "neurons": neurons,
+        "notes": [*network.notes, *saturation_notes(context)],
+    }
+
+
+def saturation_notes(context: Context) -> list[str]:
+    """One sentence for every neuron whose saturating currents are not proven to change no spike."""
+    neurons = (node for node in context.network.nodes if isinstance(node, LIF))
+    return [note for node in neurons for note in _notes(context, node)]
+
+
+def _notes(context: Context, node: LIF) -> Iterator[str]:
+    network, name = context.network, node.inputs[0]
+    if not context.currents[name].proven:
+        subject = f"currents{' and states' * keeps_rest(network, node)} of {node.name!r}"
+        yield f"{subject} saturate at {_limit(context, name, np.ones(1))} times twice the threshold"
+    source = repeated(network, name)
+    scale = factors(source)
+    sums = None if scale is None else source.inputs[0]
+    if sums in context.currents and not context.currents[sums].proven:
+        yield f"sums that {node.name!r} reads saturate at {_limit(context, sums, scale)} times twice the threshold"
+
+
+def _limit(context: Context, name: str, scale: np.ndarray) -> str:
+    """The largest value of node `name`, times the factors of the channels."""
+    values = INT8_MAX * step(context.currents[name].half) * np.abs(scale)
+    low, high = f"{values.min():.2f}", f"{values.max():.2f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def stated_neuron(neuron: Neuron) -> dict[str, object]:
+    """The neuron for the file's metadata. reset_steps: what reset="subtract" takes off."""
+    decay, reset_steps = neuron.decay, {"reset_steps": str(neuron.drop)} if neuron.reset == "subtract" else {}
+    return {
+        "decay": str(decay) if isinstance(decay, Fraction) else [str(one) for one in decay],
+        "steps_per_unit": 2 * neuron.half + 1,
+        "reset": neuron.reset,
+        **reset_steps,
+    }

@@ -1,0 +1,117 @@
+"""From a folded network to an exact integer program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import get_args
+
+from ..network.nodes import (
+    LIF,
+    Add,
+    Affine,
+    Concatenate,
+    Conv,
+    ConvTranspose,
+    Crop,
+    Dense,
+    DepthwiseConv,
+    Input,
+    MaxPool,
+    Network,
+    Node,
+    Repeat,
+    Reshape,
+    SumPool,
+    TimestepAffine,
+    TimeSum,
+    Upsample,
+    ZeroPad,
+)
+from ..program.builder import Builder
+from ..program.program import Program
+from ..program.schedule import with_small_peak
+from .current_grids import plan_currents
+from .emit.context import Context, Form, Signal
+from .emit.factors import emit_affine
+from .emit.inputs_outputs import emit_input, emit_outputs
+from .emit.neuron import emit_lif
+from .emit.pooling import emit_max_pool, emit_sum_pool
+from .emit.reshaping import emit_concatenate, emit_crop, emit_repeat, emit_reshape_node, emit_upsample, emit_zero_pad
+from .emit.sums import emit_add, emit_time_sum
+from .emit.weighted import emit_timestep_kernels, emit_weighted
+from .input_ranges import UNIT_RANGE, Range, Ranges, ranges_of, with_names
+from .metadata import metadata
+from .prepare import name_shortcuts, split_sums
+
+
+def quantize(network: Network, *, input_range: Ranges = UNIT_RANGE, form: Form = "unrolled") -> Program:
+    """Turns a folded network into integers.
+
+    Args:
+        network: As `fold_network` returns it: thresholds 1/2, amplitudes 1, sums instead of averages.
+        input_range: (low, high) of the samples, in the units of the network's inputs; for all, or for each by name.
+        form: "unrolled" computes all timesteps in one call. "step" computes one, with the neurons' states and the sums
+            over time as further inputs `state_in/<layer>` and outputs `state_out/<layer>`; all 0 before the first.
+
+    Raises:
+        ValueError: if `input_range` is not finite and ascending or does not name the inputs, `form` is not known, or a
+            layer does not fit into integers.
+    """
+    ranges = ranges_of(network, input_range)
+    if form not in get_args(Form):
+        raise ValueError(f"`form` must be one of {get_args(Form)}. Received: form={form!r}")
+    context, program = emitted(network, ranges)
+    if form == "unrolled":
+        return program
+    grids = {"currents": context.currents, "logit_grids": context.logit_grids}
+    return emit_network(Context(context.network, Builder(), ranges, form=form, **grids))
+
+
+def emitted(network: Network, ranges: Mapping[str, Range]) -> tuple[Context, Program]:
+    """The unrolled program of a folded network, and all that was decided for it. ranges: by node name of the Input."""
+    network = prepared(network)
+    context = Context(network, Builder(), ranges, plan_currents(network))
+    return context, emit_network(context)
+
+
+def prepared(network: Network) -> Network:
+    """With sums cut that int8 does not hold, and a node for every shortcut."""
+    return name_shortcuts(split_sums(network))
+
+
+def current_units(network: Network) -> dict[str, float]:
+    """What 1 of a folded network is worth in its program's real numbers, for the nodes where that is not 1."""
+    return {name: grid.unit for name, grid in plan_currents(prepared(network)).items() if grid.unit != 1}
+
+
+def emit_network(context: Context) -> Program:
+    """Emits node after node."""
+    for node in context.network.nodes:
+        sources = [context.signals[name] for name in node.inputs]
+        context.signals[node.name] = EMITTERS[type(node)](context, node, *sources)
+    outputs = emit_outputs(context)
+    inputs, outputs = (*context.inputs, *context.states), (*outputs, *context.states.values())
+    program = context.builder.program(context.network.name, inputs, outputs, metadata(context))
+    return with_small_peak(with_names(program, context.network))
+
+
+EMITTERS: dict[type[Node], Callable[..., Signal]] = {
+    Input: emit_input,
+    Affine: emit_affine,
+    TimestepAffine: emit_timestep_kernels,
+    LIF: emit_lif,
+    MaxPool: emit_max_pool,
+    SumPool: emit_sum_pool,
+    Reshape: emit_reshape_node,
+    Repeat: emit_repeat,
+    TimeSum: emit_time_sum,
+    Add: emit_add,
+    Concatenate: emit_concatenate,
+    Upsample: emit_upsample,
+    ZeroPad: emit_zero_pad,
+    Crop: emit_crop,
+    Conv: emit_weighted,
+    ConvTranspose: emit_weighted,
+    DepthwiseConv: emit_weighted,
+    Dense: emit_weighted,
+}

@@ -1,0 +1,1 @@
+"""Files run: on LiteRT and TFLite Micro, by users and by tests."""

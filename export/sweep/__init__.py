@@ -1,0 +1,1 @@
+"""A grid of networks from one configuration: trained, exported, measured."""

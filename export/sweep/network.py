@@ -1,0 +1,74 @@
+"""The networks of a sweep: one of `keras_ternary_spike.models`, or a function of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+import keras
+
+import keras_ternary_spike.models
+
+from ..user_files import import_module
+from .config import Config
+from .data import Data
+from .points import Point
+
+
+def check_network(config: Config, data: Data) -> None:
+    """Builds the first network, and asks for what the grid needs installed, before any training.
+
+    Raises:
+        ValueError: the network cannot be built, or not for this data.
+        ImportError: naming the extra to install, where points are to be compressed.
+    """
+    build_network(config.points[0], config, data)
+    if any(point.compressed for point in config.points):
+        from keras_ternary_spike.compression.toolkit import load_tfmot
+
+        load_tfmot("python.core.sparsity.keras.pruning_schedule")
+
+
+def build_network(point: Point, config: Config, data: Data) -> keras.Model:
+    """Images `(batch, *shape)` in, logits `(batch, classes)` out, untrained, seeded."""
+    settings = config.settings["network"]
+    build, shape = builder(settings["name"]), data.train_images.shape[1:]
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(config.settings["training"]["seed"])
+    values = {"timesteps": point.timesteps, "decay": point.decay, "width": point.width}
+    try:
+        model = build(shape, data.classes, **{**settings["options"], **values})
+    except TypeError as error:
+        raise ValueError(
+            f"The network {settings['name']!r} must take (input_shape, classes, timesteps=, decay=, width=) and "
+            f"`network.options`. Received: {error}"
+        ) from error
+    outputs = getattr(model, "output_shape", None)
+    if outputs != (None, data.classes):
+        raise ValueError(
+            f"The network {settings['name']!r} must return a Keras model with logits `(batch, classes)`, here "
+            f"{(None, data.classes)}. Received: {outputs if outputs else model!r}"
+        )
+    return model
+
+
+def builder(name: str) -> Callable[..., Any]:
+    """A name from `keras_ternary_spike.models`, or "module:function". Raises: ValueError naming both."""
+    known = [key for key, value in vars(keras_ternary_spike.models).items() if _builds(value)]
+    if name in known:
+        return getattr(keras_ternary_spike.models, name)
+    module, separator, function = name.partition(":")
+    if not (separator and module and function):
+        raise ValueError(
+            f'`network.name` must be one of {", ".join(known)}, or "module:function" of your own. Received: {name!r}'
+        )
+    found = getattr(import_module(module), function, None)
+    if not callable(found):
+        raise ValueError(f"`network.name` must be a function of its module. Received: {name!r}")
+    return found
+
+
+def _builds(value: object) -> bool:
+    """Whether a member of `keras_ternary_spike.models` is a network."""
+    return isinstance(value, FunctionType) and "timesteps" in (value.__kwdefaults__ or {})

@@ -1,0 +1,110 @@
+"""Published operator lists of targets that cannot be run here. Every row has its source.
+
+A kind that is not in a table is unknown, not refused: the lists change, and nobody ran the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ..tflite.contents import Entry
+
+# ARTPEC-7's accelerator is an Edge TPU, its models pass the Edge TPU compiler.
+AXIS = "https://developer.axis.com/computer-vision/on-device/system-on-chip/artpec-7/supported-ops/"
+# A copy of the table in Coral's "TensorFlow models on the Edge TPU".
+CORAL = "https://github.com/dgist-datalab/Datalab_Intern/blob/master/Edge_TPU/convert_model_for_Edge_TPU.md"
+QNN = "https://github.com/google-ai-edge/LiteRT/blob/main/litert/vendors/qualcomm/compiler/Qualcomm_QNN_Compiler.md"
+
+EDGETPU_NAME, QUALCOMM_NAME = "Edge TPU", "Qualcomm AI Engine Direct"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One operator of a published list.
+
+    source: address of the list.
+    limits: what the list says of it, in our words; "" where it says nothing.
+    fuses: whether the list allows a fused activation.
+    """
+
+    source: str
+    limits: str = ""
+    fuses: bool = True
+
+
+EDGETPU: Mapping[str, Row] = {
+    "ADD": Row(AXIS),
+    "CONCATENATION": Row(AXIS, "no fused activation; a constant input must be the second of two, all zeros", False),
+    "CONV_2D": Row(AXIS, "equal dilation in x and y"),
+    "DEPTHWISE_CONV_2D": Row(AXIS, "equal dilation in x and y"),
+    "FULLY_CONNECTED": Row(AXIS, "weights in the default format, one-dimensional output"),
+    "MAX_POOL_2D": Row(AXIS, "no fused activation", False),
+    "MUL": Row(AXIS),
+    "PAD": Row(AXIS, "no padding of the batch axis"),
+    "RESHAPE": Row(AXIS, "may stay on the CPU for large tensors"),
+    "RESIZE_NEAREST_NEIGHBOR": Row(CORAL, "may stay on the CPU, depending on the sizes"),
+    "SLICE": Row(CORAL),
+    "STRIDED_SLICE": Row(CORAL, "all strides 1"),
+    "SUB": Row(CORAL),
+    # Not written by `export_tflite`.
+    **dict.fromkeys(("LOGISTIC", "MAXIMUM", "MINIMUM", "RELU", "RELU6", "RELU_N1_TO_1", "TANH"), Row(CORAL)),
+    **dict.fromkeys(("L2_NORMALIZATION", "SPACE_TO_DEPTH", "SPLIT"), Row(CORAL)),
+    "AVERAGE_POOL_2D": Row(CORAL, "no fused activation", False),
+    "MEAN": Row(CORAL, "over x and y only"),
+    "RESIZE_BILINEAR": Row(CORAL, "may stay on the CPU, depending on the sizes"),
+    "SOFTMAX": Row(CORAL, "one axis of at most 16,000 elements"),
+    "SQUEEZE": Row(CORAL, "leading axes of length 1"),
+}
+QUALCOMM_KINDS = """
+    ABS ARG_MAX ARG_MIN BATCH_MATMUL BROADCAST_TO CAST CEIL COS CUMSUM DEPTH_TO_SPACE DEQUANTIZE
+    DYNAMIC_UPDATE_SLICE ELU EMBEDDING_LOOKUP EQUAL EXP FLOOR FLOOR_DIV GATHER GATHER_ND GELU GREATER GREATER_EQUAL
+    HARD_SWISH L2_NORMALIZATION LEAKY_RELU LESS LESS_EQUAL LOG LOGICAL_AND LOGICAL_NOT LOGICAL_OR LOGISTIC MAXIMUM
+    MEAN MINIMUM MIRROR_PAD NEG NOT_EQUAL PACK PADV2 POW PRELU QUANTIZE REDUCE_ALL REDUCE_ANY REDUCE_MAX REDUCE_MIN
+    RELU RELU6 RELU_0_TO_1 RELU_N1_TO_1 RESIZE_BILINEAR REVERSE_V2 ROUND RSQRT SELECT SELECT_V2 SIGN SIN SOFTMAX
+    SPACE_TO_DEPTH SPLIT SQRT SQUARE SQUARED_DIFFERENCE SUM TANH TILE TOPK_V2 UNPACK
+"""  # not written by `export_tflite`; none with a fused activation
+QUALCOMM: Mapping[str, Row] = {
+    **dict.fromkeys(QUALCOMM_KINDS.split(), Row(QNN, fuses=False)),
+    **dict.fromkeys(("AVERAGE_POOL_2D", "CONV_3D", "DIV", "L2_POOL_2D"), Row(QNN)),
+    "ADD": Row(QNN),
+    "CONCATENATION": Row(QNN),
+    "CONV_2D": Row(QNN),
+    "DEPTHWISE_CONV_2D": Row(QNN),
+    "FULLY_CONNECTED": Row(QNN),
+    "MAX_POOL_2D": Row(QNN),
+    "MUL": Row(QNN),
+    "PAD": Row(QNN, "constant padding", False),
+    "RESHAPE": Row(QNN, fuses=False),
+    "RESIZE_NEAREST_NEIGHBOR": Row(QNN, fuses=False),
+    "SLICE": Row(QNN, "as a strided slice", False),
+    "STRIDED_SLICE": Row(QNN, fuses=False),
+    "SUB": Row(QNN),
+    "TRANSPOSE": Row(QNN, fuses=False),
+    "TRANSPOSE_CONV": Row(QNN),
+}
+
+
+def edgetpu_refusal(entry: Entry) -> str | None:
+    """What of the Edge TPU's general rules an operator breaks; None if nothing."""
+    for value in (*entry.inputs, *entry.outputs):
+        if value.constant is None and value.dtype not in ("int8", "uint8"):
+            return f"tensors must be int8 or uint8, {value.name!r} is {value.dtype}"
+        if value.constant is None and any(size > 1 for size in value.shape[:-3]):
+            return f"only the three innermost axes may be longer than 1, {value.name!r} is {value.shape}"
+    dilations = {entry.options.get("dilation_h_factor"), entry.options.get("dilation_w_factor")}
+    if len(dilations) > 1:
+        return "dilation must be equal in x and y"
+    return None
+
+
+def no_refusal(entry: Entry) -> str | None:
+    """For targets whose list has no general rules."""
+    return None
+
+
+Rule = Callable[[Entry], str | None]
+TABLES: Mapping[str, tuple[str, Mapping[str, Row], Rule]] = {
+    "edgetpu": (EDGETPU_NAME, EDGETPU, edgetpu_refusal),
+    "qualcomm": (QUALCOMM_NAME, QUALCOMM, no_refusal),
+}

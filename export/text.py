@@ -1,0 +1,30 @@
+"""Lines of text: columns of equal width, lists of names, numbers with commas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def fact_text(value: Fact) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value) or "none"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else value
+
+
+def aligned(rows: Iterable[Sequence[str]], *, left: int = 1) -> list[str]:
+    """Rows as lines with columns of equal width: the first `left` flush left, the others flush right."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = zip(row, widths, range(len(row)), strict=True)
+        lines.append("  ".join(c.ljust(w) if i < left else c.rjust(w) for c, w, i in cells).rstrip())
+    return lines
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names with commas between, or "none"."""
+    return ", ".join(names) or "none"
+
+
+Fact = int | float | str | tuple[str, ...]

@@ -1,0 +1,288 @@
+"""The .tflite file: a Program to bytes and back, in TFLite's schema.
+
+Reference: [schema.fbs](https://github.com/tensorflow/tensorflow/blob/master/tensorflow/lite/schema/schema.fbs).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from ..program.check import check
+from ..program.operators import ACTIVATIONS, DTYPES, KINDS, Kind, Operator, Tensor
+from ..program.program import Program
+from .sharing import SharingBuilder, shared
+from .unpacking import (
+    IDENTIFIER,
+    METADATA_KEY,
+    SCHEMA_VERSION,
+    integers,
+    kind_name,
+    listed,
+    text,
+    unpack,
+    unpack_metadata,
+    unpack_names,
+)
+
+BUFFER_ALIGNMENT = 16  # bytes, as the schema's `force_align` asks; the Python generator ignores it
+SIGNATURE_KEY = "serving_default"
+MIN_RUNTIME_VERSION = "1.15.0"  # the first that has MUL with a multiplier of 1; all others came with 1.14
+
+TENSOR_TYPES: Mapping[str, int] = {name: getattr(schema.TensorType, name.upper()) for name in DTYPES}
+PADDINGS: Mapping[str, int] = {"SAME": schema.Padding.SAME, "VALID": schema.Padding.VALID}
+ACTIVATION_TYPES: Mapping[str, int] = {name: getattr(schema.ActivationFunctionType, name) for name in ACTIVATIONS}
+
+
+class AlignedBuffer(schema.BufferT):
+    """A buffer whose data starts at a multiple of BUFFER_ALIGNMENT bytes in the file."""
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:  # the name is the generated code's
+        builder.Prep(BUFFER_ALIGNMENT, self.data.size)
+        return super().Pack(builder)
+
+
+def write(program: Program) -> bytes:
+    """The .tflite file of a program: the same bytes for the same program, in every process.
+
+    Raises: ValueError if the program is not one that `read` could give back: an unknown operator or option,
+        an index out of range, constants that do not fit their shape.
+    """
+    check(program)
+    buffers = _Buffers()
+    model = schema.ModelT(version=SCHEMA_VERSION, description="Written by keras_ternary_spike")
+    kinds = list(dict.fromkeys(operator.kind for operator in program.operators))
+    model.operatorCodes = [_pack_kind(kind) for kind in kinds]
+    graph = schema.SubGraphT(name=program.name, inputs=_int32(program.inputs), outputs=_int32(program.outputs))
+    graph.tensors = [_pack_tensor(tensor, buffers) for tensor in program.tensors]
+    graph.operators = [_pack_operator(operator, kinds) for operator in program.operators]
+    model.subgraphs = [graph]
+    model.signatureDefs = [_pack_signature(program)]
+    model.metadata = [
+        schema.MetadataT(name="min_runtime_version", buffer=buffers.add(MIN_RUNTIME_VERSION.encode())),
+        schema.MetadataT(name=METADATA_KEY, buffer=buffers.add(_to_json(program.metadata))),
+    ]
+    model.buffers = buffers.packed
+    builder = SharingBuilder(1 << 16)
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def read(tflite_bytes: bytes) -> Program:
+    """The program of a .tflite file, with `write(read(b)) == b` for the files of `write`.
+
+    Raises: ValueError, saying what is wrong, if the bytes are not a whole .tflite file or hold something that
+        a Program cannot: several subgraphs, other operators, options or tensor types.
+    """
+    model = unpack(tflite_bytes)
+    if len(model.subgraphs or []) != 1:
+        raise ValueError(f"The file must hold one subgraph. Received: {len(model.subgraphs or [])} subgraphs")
+    graph = model.subgraphs[0]
+    kinds = [_unpack_kind(code) for code in model.operatorCodes or []]
+    program = Program(
+        name=text(graph.name),
+        tensors=tuple(_unpack_tensor(tensor, model.buffers) for tensor in listed(graph.tensors)),
+        operators=tuple(_unpack_operator(operator, kinds) for operator in listed(graph.operators)),
+        inputs=integers(graph.inputs),
+        outputs=integers(graph.outputs),
+        metadata=unpack_metadata(model),
+        names=unpack_names(model),
+    )
+    check(program)
+    return program
+
+
+class _Buffers:
+    """The file's buffers: the first one empty, as the schema asks, and equal ones only once."""
+
+    def __init__(self) -> None:
+        self.packed: list[schema.BufferT] = [schema.BufferT()]
+        self._index: dict[bytes, int] = {}
+
+    def add(self, data: bytes) -> int:
+        """Index of the buffer that holds `data`."""
+        if data not in self._index:
+            self._index[data] = len(self.packed)
+            self.packed.append(AlignedBuffer(data=np.frombuffer(data, np.uint8)))
+        return self._index[data]
+
+
+def _pack_kind(kind: str) -> schema.OperatorCodeT:
+    code = getattr(schema.BuiltinOperator, kind)
+    return schema.OperatorCodeT(deprecatedBuiltinCode=code, builtinCode=code, version=KINDS[kind].version)
+
+
+def _pack_tensor(tensor: Tensor, buffers: _Buffers) -> schema.TensorT:
+    scale = np.atleast_1d(np.asarray(tensor.scale, np.float32))
+    quantization = shared(schema.QuantizationParametersT)(
+        scale=scale,
+        zeroPoint=np.full(scale.size, tensor.zero_point, np.int64),
+        quantizedDimension=tensor.channel_axis,
+    )
+    return schema.TensorT(
+        name=tensor.name,
+        shape=_int32(tensor.shape),
+        type=TENSOR_TYPES[tensor.dtype],
+        buffer=0 if tensor.data is None else buffers.add(_little_endian(tensor.data)),
+        quantization=quantization,
+        hasRank=True,
+    )
+
+
+def _unpack_tensor(tensor: schema.TensorT, buffers: Sequence[schema.BufferT]) -> Tensor:
+    name, shape = text(tensor.name), integers(tensor.shape)
+    dtype = next((name for name, code in TENSOR_TYPES.items() if code == tensor.type), None)
+    if dtype is None:
+        raise ValueError(f"Tensor {name!r} has type number {tensor.type}. Supported: {', '.join(DTYPES)}")
+    scale, zero_point, axis = _unpack_quantization(name, dtype, tensor.quantization)
+    return Tensor(
+        name=name,
+        shape=shape,
+        scale=scale,
+        zero_point=zero_point,
+        dtype=dtype,
+        channel_axis=axis,
+        data=_constant(name, shape, dtype, tensor.buffer, buffers),
+    )
+
+
+def _unpack_quantization(
+    name: str, dtype: str, quantization: schema.QuantizationParametersT | None
+) -> tuple[np.ndarray, int, int]:
+    """(scale, zero_point, channel_axis); scale 1.0 where a tensor that is not int8 has none."""
+    quantization = quantization or schema.QuantizationParametersT()
+    scale = np.float32([] if quantization.scale is None else quantization.scale).reshape(-1)
+    zero_points = integers(quantization.zeroPoint) if scale.size else ()
+    if dtype == "int8" and not scale.size:
+        raise ValueError(f"Tensor {name!r} is int8 and must have a scale.")
+    if len(zero_points) != scale.size or len(set(zero_points)) > 1:
+        raise ValueError(f"Tensor {name!r} must have one zero point for its {scale.size} scales.")
+    scale = scale.reshape(()) if scale.size == 1 else scale
+    return (
+        scale if scale.size else np.array(1, np.float32),
+        sum(set(zero_points)),
+        quantization.quantizedDimension,
+    )
+
+
+def _constant(
+    name: str, shape: tuple[int, ...], dtype: str, index: int, buffers: Sequence[schema.BufferT]
+) -> np.ndarray | None:
+    """The data of a tensor, or None for an activation (an empty buffer)."""
+    if not 0 <= index < len(buffers):
+        raise ValueError(f"Tensor {name!r} refers to buffer {index} of {len(buffers)}. The file is corrupt.")
+    data = buffers[index].data
+    if data is None or data.size == 0:
+        return None
+    element = np.dtype(dtype).newbyteorder("<")
+    if data.size != math.prod(shape) * element.itemsize:
+        raise ValueError(
+            f"Constant {name!r} of shape {shape} must have {math.prod(shape) * element.itemsize} bytes. "
+            f"Received: {data.size}"
+        )
+    return np.frombuffer(data.tobytes(), element).astype(dtype).reshape(shape)
+
+
+def _pack_operator(operator: Operator, kinds: Sequence[str]) -> schema.OperatorT:
+    kind = KINDS[operator.kind]
+    options = shared(_options_class(kind))()
+    for name, value in operator.options.items():
+        setattr(options, _camel(name), _pack_option(name, value))
+    if operator.activation != "NONE":
+        options.fusedActivationFunction = ACTIVATION_TYPES[operator.activation]
+    return schema.OperatorT(
+        opcodeIndex=kinds.index(operator.kind),
+        inputs=_int32(operator.inputs),
+        outputs=_int32([operator.output]),
+        builtinOptions=options,
+        builtinOptionsType=getattr(schema.BuiltinOptions, f"{kind.table}Options"),
+    )
+
+
+def _unpack_operator(operator: schema.OperatorT, kinds: Sequence[str]) -> Operator:
+    outputs = integers(operator.outputs)
+    if not 0 <= operator.opcodeIndex < len(kinds) or len(outputs) != 1:
+        raise ValueError(
+            "Every operator must have a code and one output. "
+            f"Received: code {operator.opcodeIndex} of {len(kinds)}, {len(outputs)} outputs"
+        )
+    name = kinds[operator.opcodeIndex]
+    options = operator.builtinOptions or _options_class(KINDS[name])()
+    if not isinstance(options, _options_class(KINDS[name])):
+        raise ValueError(f"{name} must have the options of {name}. Received: {type(options).__name__}")
+    _check_other_options(name, options)
+    activation = getattr(options, "fusedActivationFunction", schema.ActivationFunctionType.NONE)
+    return Operator(
+        kind=name,
+        inputs=integers(operator.inputs),
+        output=outputs[0],
+        activation=next((key for key, code in ACTIVATION_TYPES.items() if code == activation), str(activation)),
+        options={key: _unpack_option(key, getattr(options, _camel(key))) for key in KINDS[name].options},
+    )
+
+
+def _check_other_options(name: str, options: object) -> None:
+    """Options that a Program does not state must have the schema's defaults: they change what is computed."""
+    stated = {"fusedActivationFunction", *map(_camel, KINDS[name].options)}
+    defaults = vars(_options_class(KINDS[name])())
+    for field, value in vars(options).items():
+        if field not in stated and value is not None and value != defaults[field]:
+            raise ValueError(f"Option {field} of {name} must be {defaults[field]}. Received: {value}")
+
+
+def _pack_option(name: str, value: object) -> object:
+    if name == "padding":
+        if value not in PADDINGS:
+            raise ValueError(f"`padding` must be one of {', '.join(PADDINGS)}. Received: {value!r}")
+        return PADDINGS[value]
+    return _int32(value) if name == "new_shape" else int(value)
+
+
+def _unpack_option(name: str, value: object) -> object:
+    if name == "padding":
+        if value not in PADDINGS.values():
+            raise ValueError(f"`padding` must be one of {', '.join(PADDINGS)}. Received: number {value}")
+        return next(key for key, code in PADDINGS.items() if code == value)
+    return integers(value) if name == "new_shape" else int(value)
+
+
+def _unpack_kind(code: schema.OperatorCodeT) -> str:
+    name = kind_name(code)
+    if name not in KINDS:
+        raise ValueError(f"Operator {name} is not supported. Supported: {', '.join(KINDS)}")
+    return name
+
+
+def _pack_signature(program: Program) -> schema.SignatureDefT:
+    def packed(named: Mapping[str, int]) -> list[schema.TensorMapT]:
+        return [schema.TensorMapT(name=name, tensorIndex=index) for name, index in named.items()]
+
+    return schema.SignatureDefT(
+        inputs=packed(program.named_inputs), outputs=packed(program.named_outputs), signatureKey=SIGNATURE_KEY
+    )
+
+
+def _options_class(kind: Kind) -> type:
+    return getattr(schema, f"{kind.table}OptionsT")
+
+
+def _camel(snake: str) -> str:
+    head, *tail = snake.split("_")
+    return head + "".join(word.capitalize() for word in tail)
+
+
+def _to_json(metadata: Mapping[str, object]) -> bytes:
+    return json.dumps(metadata, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _little_endian(data: np.ndarray) -> bytes:
+    return data.astype(data.dtype.newbyteorder("<")).tobytes()
+
+
+def _int32(values: Sequence[int]) -> np.ndarray:
+    return np.asarray(values, np.int32).reshape(-1)

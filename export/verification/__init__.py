@@ -1,0 +1,1 @@
+"""A file on every runtime, value by value."""

@@ -1,0 +1,141 @@
+"""The verdict on a file: what was compared on which runtime, and what the file is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from ..runtimes.timing import Latency
+from ..text import aligned, listed
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """int8 values of one runtime against Program.run.
+
+    values, differing: over every tensor that an operator writes, all of them exposed as outputs.
+    output_values, output_differing: on the outputs of the file as shipped.
+    first_tensor: the first tensor in order of execution that differs; None where all are equal.
+    """
+
+    values: int
+    differing: int
+    output_values: int
+    output_differing: int
+    first_tensor: str | None = None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Predictions of the file and of the Keras model: on how many of `compared` the largest output is the same."""
+
+    same: int
+    compared: int
+
+    @property
+    def share(self) -> float:
+        return self.same / self.compared
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `verify` found. `print(report)` shows a table, `report.to_dict()` is ready for JSON.
+
+    runtimes: by runtime, compared with Program.run.
+    pairs: "one / other" to the number of values that differ between two runtimes.
+    agreements: with the Keras model, by output; outputs of a single value are no classes and have none.
+    float_tensors: names of tensors that are neither int8 nor int32.
+    operators: how many of each kind.
+    spike_tensors: names of the tensors that hold spikes.
+    improper_spikes: those that are not int8 of scale 1 and zero point 0 with values in {-1, 0, 1}.
+    firing_rates: by layer, mean |spike| over samples, timesteps and neurons.
+    file_bytes, arena_bytes: the .tflite file, and TFLite Micro's tensor arena (None: not installed).
+    latency: of one sample on XNNPACK, one thread.
+    notes: one sentence each.
+    versions: of the packages that took part.
+    """
+
+    name: str
+    samples: int
+    runtimes: Mapping[str, Comparison]
+    pairs: Mapping[str, int]
+    agreements: Mapping[str, Agreement]
+    float_tensors: tuple[str, ...]
+    operators: Mapping[str, int]
+    spike_tensors: tuple[str, ...]
+    improper_spikes: tuple[str, ...]
+    firing_rates: Mapping[str, float]
+    file_bytes: int
+    arena_bytes: int | None
+    latency: Latency
+    notes: tuple[str, ...]
+    versions: Mapping[str, str]
+
+    @property
+    def agreement(self) -> Agreement | None:
+        """Of all outputs together; None where none was compared."""
+        found = self.agreements.values()
+        return Agreement(sum(one.same for one in found), sum(one.compared for one in found)) if found else None
+
+    @property
+    def exact(self) -> bool:
+        """Whether no value differs anywhere and every spike tensor holds literal spikes."""
+        differing = [one.differing + one.output_differing for one in self.runtimes.values()]
+        return not any(differing) and not any(self.pairs.values()) and not self.improper_spikes
+
+    def to_dict(self) -> dict[str, object]:
+        """Only dicts, lists, strings, numbers and None."""
+        report = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        agreement = None if self.agreement is None else asdict(self.agreement)
+        return {"exact": self.exact, "agreement": agreement, **report}
+
+    def __str__(self) -> str:
+        return "\n".join([*self._verdict(), "", *self._runtime_table(), "", *self._facts(), "", *self._layers()])
+
+    def _verdict(self) -> list[str]:
+        differing = sum(one.differing + one.output_differing for one in self.runtimes.values())
+        compared = sum(one.values + one.output_values for one in self.runtimes.values())
+        verdict = "EXACT" if self.exact else "NOT EXACT"
+        return [f"{self.name}: {verdict}, {differing:,} of {compared:,} int8 values differ ({self.samples:,} samples)"]
+
+    def _runtime_table(self) -> list[str]:
+        rows = [("runtime", "all tensors", "differing", "outputs as shipped", "differing")]
+        for name, one in self.runtimes.items():
+            counts = (one.values, one.differing, one.output_values, one.output_differing)
+            rows.append((name, *(f"{count:,}" for count in counts)))
+        first = [f"  first in {one.first_tensor} ({name})" for name, one in self.runtimes.items() if one.first_tensor]
+        unequal = [f"{pair} differ in {count:,} values" for pair, count in self.pairs.items() if count]
+        return [*aligned(rows), *first, f"between two runtimes: {listed(unequal) if unequal else 'all equal'}"]
+
+    def _facts(self) -> list[str]:
+        facts = [
+            ("same class as Keras", agreement_text(self.agreement)),
+            *self._agreement_rows(),
+            ("operators", ", ".join(f"{count} {kind}" for kind, count in self.operators.items())),
+            ("not int8 or int32", listed(self.float_tensors)),
+            ("spike tensors", f"{len(self.spike_tensors)}, improper: {listed(self.improper_spikes)}"),
+            ("file", f"{self.file_bytes:,} bytes"),
+            ("TFLite Micro arena", "not measured" if self.arena_bytes is None else f"{self.arena_bytes:,} bytes"),
+            ("latency", self._latency_text()),
+            ("versions", ", ".join(f"{name} {version}" for name, version in self.versions.items())),
+        ]
+        return aligned([*facts, *(("note", note) for note in self.notes)], left=2)
+
+    def _layers(self) -> list[str]:
+        return aligned([("layer", "firing rate"), *((name, f"{rate:.3f}") for name, rate in self.firing_rates.items())])
+
+    def _agreement_rows(self) -> list[tuple[str, str]]:
+        """Output by output, where there are several."""
+        rows = [(f"  {name}", agreement_text(one)) for name, one in self.agreements.items()]
+        return rows if len(rows) > 1 else []
+
+    def _latency_text(self) -> str:
+        time = self.latency
+        spread = f"{time.low_ms:.3f} to {time.high_ms:.3f}, {time.invocations} runs"
+        return f"{time.median_ms:.3f} ms (quartiles {spread}; XNNPACK, one thread)"
+
+
+def agreement_text(agreement: Agreement | None) -> str:
+    if agreement is None:
+        return "not compared"
+    return f"{100 * agreement.share:.1f} % ({agreement.same:,} of {agreement.compared:,})"

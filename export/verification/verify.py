@@ -1,0 +1,217 @@
+"""Proof by comparison: the file on every runtime, value by value, against Program and the Keras model."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..program.names import SPIKE_NAME, spike_tensors
+from ..program.operators import literal
+from ..program.program import Program
+from ..program.samples import (
+    Samples,
+    check_samples,
+    count_samples,
+    count_saturating,
+    dequantize_output,
+    part,
+    quantize_input,
+)
+from ..program.step_form import without_states
+from ..runtimes import implementations as runtimes
+from ..runtimes import timing
+from ..tflite import flatbuffer
+from .report import Agreement, Comparison, Report
+
+if TYPE_CHECKING:
+    import keras
+
+
+CHUNK_VALUES = 2**24  # int8 values in memory per runtime
+
+
+PACKAGES = ("keras-ternary-spike", "numpy", "ai-edge-litert", "tflite-micro", "keras", "tensorflow")
+
+
+def verify(model: keras.Model | None, tflite_bytes: bytes, samples: Samples) -> Report:
+    """Compares a file on every runtime with its integer program, and its classes with the Keras model's.
+
+    LiteRT's reference kernels, its optimized kernels, XNNPACK and TFLite Micro (where `tflite-micro` is installed)
+    run the file as shipped, and once more with every intermediate tensor as an output: exposing tensors can change
+    what a runtime fuses.
+
+    Args:
+        model: The Keras model that was exported, or None to compare the runtimes only.
+        tflite_bytes: The file, as `export_tflite` returns it.
+        samples: Numbers of shape `(samples, *input shape)`, in the units of the Keras model's input. For several
+            inputs such an array for each: by name, or a list in the model's order.
+
+    Returns:
+        A `Report`. `report.exact` is the verdict.
+
+    Raises:
+        ValueError: if the file is corrupt or holds other operators than ours, or the samples do not fit.
+    """
+    program = without_states(flatbuffer.read(tflite_bytes))
+    samples = check_samples(program, samples)
+    if not count_samples(samples):
+        raise ValueError("`samples` must hold at least one sample. Received: 0")
+    tally = Tally(program, tflite_bytes)
+    for chunk in chunked(samples, program):
+        tally.add(chunk, None if model is None else predictions(model, chunk))
+    return report_on(tally, part(samples, slice(1)), samples=count_samples(samples), with_keras=model is not None)
+
+
+def report_on(tally: Tally, first: Mapping[str, np.ndarray], *, samples: int, with_keras: bool) -> Report:
+    """The report on what was counted. first: one sample, for the clock."""
+    program, tflite_bytes = tally.program, tally.shipped
+    return Report(
+        name=program.name,
+        samples=samples,
+        runtimes=tally.comparisons(),
+        pairs=dict(tally.pairs),
+        agreements=tally.agreements(),
+        float_tensors=tuple(t.name for t in program.tensors if t.dtype not in ("int8", "int32")),
+        operators=dict(Counter(operator.kind for operator in program.operators).most_common()),
+        spike_tensors=tuple(t.name for t in spike_tensors(program)),
+        improper_spikes=tuple(t.name for t in spike_tensors(program) if t.name in tally.improper),
+        firing_rates={layer: tally.spikes[layer] / count for layer, count in tally.neurons.items()},
+        file_bytes=len(tflite_bytes),
+        arena_bytes=runtimes.arena_bytes(tflite_bytes) if "tflm" in tally.runtimes else None,
+        latency=timing.latency(tflite_bytes, {n: values[0] for n, values in quantize_input(program, first).items()}),
+        notes=(*program.metadata.get("notes", ()), *tally.notes()),
+        versions=versions(with_keras=with_keras),
+    )
+
+
+class Tally:
+    """Counts, chunk of samples by chunk of samples."""
+
+    def __init__(self, program: Program, tflite_bytes: bytes):
+        self.program = program
+        self.shipped, self.exposed = tflite_bytes, runtimes.expose(tflite_bytes)
+        self.runtimes = runtimes.installed()
+        self.values, self.differing, self.output_values, self.output_differing = (Counter() for _ in range(4))
+        self.pairs = {f"{one} / {other}": 0 for one, other in itertools.combinations(self.runtimes, 2)}
+        self.first: dict[str, str] = {}
+        self.spikes, self.neurons = Counter(), Counter()
+        self.improper = {t.name for t in spike_tensors(program) if not literal(t)}
+        self.same_class, self.classified = Counter(), Counter()
+        self.saturating = self.inputs = 0
+
+    def add(self, samples: Mapping[str, np.ndarray], predictions: list[np.ndarray] | None) -> None:
+        """Runs the samples everywhere; predictions: the Keras model's, one array an output, or None."""
+        integers = quantize_input(self.program, samples)
+        self.saturating += count_saturating(self.program, samples)
+        self.inputs += sum(values.size for values in samples.values())
+        expected = self.program.trace(integers)
+        self._count_spikes(expected)
+        self._compare_tensors(integers, expected)
+        self._compare_outputs(integers, expected)
+        if predictions is not None:
+            named = self.program.named_outputs
+            outputs = {name: expected[self.program.tensors[index].name] for name, index in named.items()}
+            self.compare_classes(dequantize_output(self.program, outputs), predictions)
+
+    def comparisons(self) -> dict[str, Comparison]:
+        return {
+            name: Comparison(
+                values=self.values[name],
+                differing=self.differing[name],
+                output_values=self.output_values[name],
+                output_differing=self.output_differing[name],
+                first_tensor=self.first.get(name),
+            )
+            for name in self.runtimes
+        }
+
+    def agreements(self) -> dict[str, Agreement]:
+        return {name: Agreement(self.same_class[name], count) for name, count in self.classified.items()}
+
+    def notes(self) -> list[str]:
+        notes = []
+        if self.saturating:
+            notes.append(f"{self.saturating:,} of {self.inputs:,} input values lie outside the range and saturate")
+        if "tflm" not in self.runtimes:
+            notes.append("TFLite Micro not run: pip install 'keras-ternary-spike[tflm]'")
+        return notes
+
+    def _compare_tensors(self, integers: Mapping[str, np.ndarray], expected: runtimes.Outputs) -> None:
+        results = {name: runtime.run(self.exposed, integers) for name, runtime in self.runtimes.items()}
+        for name, result in results.items():
+            self.values[name] += sum(values.size for values in result.values())
+            counts = {tensor: differing(values, expected[tensor]) for tensor, values in result.items()}
+            self.differing[name] += sum(counts.values())
+            for tensor in (tensor for tensor, count in counts.items() if count):
+                self.first.setdefault(name, tensor)
+        for one, other in itertools.combinations(results, 2):
+            count = sum(differing(results[one][tensor], results[other][tensor]) for tensor in results[one])
+            self.pairs[f"{one} / {other}"] += count
+
+    def _compare_outputs(self, integers: Mapping[str, np.ndarray], expected: runtimes.Outputs) -> None:
+        for name, runtime in self.runtimes.items():
+            for tensor, values in runtime.run(self.shipped, integers).items():
+                self.output_values[name] += values.size
+                self.output_differing[name] += differing(values, expected[tensor])
+
+    def compare_classes(self, outputs: Mapping[str, np.ndarray], predictions: list[np.ndarray]) -> None:
+        shapes = [values.shape for values in predictions], [values.shape for values in outputs.values()]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                "The model and the file must have outputs of the same shape. Received: "
+                f"{', '.join(map(str, shapes[0]))} of the model, {', '.join(map(str, shapes[1]))} of the file"
+            )
+        for (name, values), expected in zip(outputs.items(), predictions, strict=True):
+            if values.shape[-1] > 1:  # a single value is no class
+                same = values.argmax(axis=-1) == expected.argmax(axis=-1)
+                self.same_class[name] += int(same.sum())
+                self.classified[name] += same.size
+
+    def _count_spikes(self, values: runtimes.Outputs) -> None:
+        for tensor in spike_tensors(self.program):
+            spikes = values[tensor.name]
+            layer = SPIKE_NAME.fullmatch(tensor.name)["layer"]
+            self.spikes[layer] += int(np.count_nonzero(spikes))
+            self.neurons[layer] += spikes.size
+            if spikes.min() < -1 or spikes.max() > 1:
+                self.improper.add(tensor.name)
+
+
+def predictions(model: keras.Model, samples: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """The Keras model's outputs in its order. samples: an array for each input, in its order."""
+    import keras
+
+    from ..describe.signature import input_structure, packed
+
+    if len(model.inputs) != len(samples):
+        raise ValueError(
+            f"The model and the file must have equally many inputs. Received: {len(model.inputs)} of the model, "
+            f"{list(samples)} of the file"
+        )
+    return keras.tree.flatten(model.predict(packed(input_structure(model), list(samples.values())), verbose=0))
+
+
+def differing(left: np.ndarray, right: np.ndarray) -> int:
+    """How many entries differ."""
+    return int(np.count_nonzero(left != right))
+
+
+def chunked(samples: Mapping[str, np.ndarray], program: Program) -> Iterator[dict[str, np.ndarray]]:
+    """Splits the samples so that all tensors of a chunk hold at most CHUNK_VALUES values."""
+    values = sum(math.prod(program.tensors[operator.output].shape) for operator in program.operators)
+    size = max(1, CHUNK_VALUES // values)
+    return (part(samples, slice(start, start + size)) for start in range(0, count_samples(samples), size))
+
+
+def versions(*, with_keras: bool) -> dict[str, str]:
+    """Installed versions of the packages that took part, and Python's."""
+    names = PACKAGES if with_keras else PACKAGES[:-2]
+    installed = {dist.metadata["Name"].lower().replace("_", "-"): dist.version for dist in metadata.distributions()}
+    return {"python": sys.version.split()[0]} | {name: installed[name] for name in names if name in installed}

@@ -1,0 +1,1 @@
+"""What each backend does its own way: compiled functions and hand-written gradients."""

@@ -1,0 +1,1 @@
+"""The Keras layers: neurons, normalization, the time axis."""

@@ -1,0 +1,117 @@
+"""Layers that make, use and remove the time axis."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import keras
+from keras import ops
+
+from ..registration import PACKAGE
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class DirectEncoding(keras.layers.Layer):
+    """Repeat a static input at every timestep: `(batch, *features)` to `(batch, timesteps, *features)`.
+
+    Args:
+        timesteps: Integer >= 1.
+
+    Raises:
+        ValueError: if timesteps is not an integer of at least 1.
+    """
+
+    def __init__(self, timesteps: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not hasattr(timesteps, "__index__") or isinstance(timesteps, bool) or timesteps < 1:
+            raise ValueError(f"`timesteps` must be an integer of at least 1. Received: timesteps={timesteps!r}")
+        self.timesteps = operator.index(timesteps)
+
+    def call(self, inputs: Any) -> Any:
+        return ops.tile(ops.expand_dims(inputs, 1), [1, self.timesteps] + [1] * (len(inputs.shape) - 1))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (input_shape[0], self.timesteps, *input_shape[1:])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "timesteps": self.timesteps}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class PerTimestep(keras.layers.Wrapper):
+    """Apply a layer or model to every timestep at once, by folding time into the batch.
+
+    `(batch, timesteps, *features)` goes through the layer as `(batch * timesteps, *features)`, so that batch
+    normalization sees batch and time together and a convolution runs once. Batch and timesteps may be unknown.
+    A mask, `(batch, timesteps)`, is passed on; a BatchNormalization leaves masked timesteps out of its statistics.
+
+    Args:
+        layer: a Keras layer or model with one input and one output.
+
+    Raises:
+        ValueError: if the input has no feature axis.
+    """
+
+    def __init__(self, layer: keras.layers.Layer, **kwargs: Any) -> None:
+        super().__init__(layer, **kwargs)
+        self.supports_masking = True
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        if len(input_shape) < 3:
+            raise ValueError(
+                f"PerTimestep takes inputs of shape (batch, timesteps, *features) with at least one feature axis. "
+                f"Received: shape {tuple(input_shape)}"
+            )
+        super().build(_folded_shape(input_shape))
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        batch, timesteps, *features = ops.shape(inputs)
+        folded = ops.reshape(inputs, (-1, *features))
+        arguments = {}
+        if mask is not None and isinstance(self.layer, keras.layers.BatchNormalization):
+            mask = ops.reshape(mask, (-1, *[1] * (len(features) - 1)))
+            arguments["mask"] = ops.broadcast_to(mask, ops.shape(folded)[:-1])
+        # Keras hands `training` on to layers called inside a layer.
+        outputs = self.layer(folded, **arguments)
+        leading = (batch, -1) if inputs.shape[1] is None else (-1, timesteps)
+        return ops.reshape(outputs, (*leading, *ops.shape(outputs)[1:]))
+
+    def compute_output_spec(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        folded = keras.KerasTensor(_folded_shape(inputs.shape), dtype=inputs.dtype)
+        outputs = self.layer.compute_output_spec(folded)
+        return keras.KerasTensor((*inputs.shape[:2], *outputs.shape[1:]), dtype=outputs.dtype)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return self.compute_output_spec(keras.KerasTensor(input_shape, dtype=self.compute_dtype)).shape
+
+
+def _folded_shape(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    batch, timesteps, *features = shape
+    return (None if None in (batch, timesteps) else batch * timesteps, *features)
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class TimeAverage(keras.layers.Layer):
+    """Mean over timesteps: `(batch, timesteps, *features)` to `(batch, *features)`.
+
+    Where a mask, `(batch, timesteps)`, comes along, the mean is over the timesteps that are not masked
+    (0 where all are).
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is None:
+            return ops.mean(inputs, axis=1)
+        mask = ops.reshape(mask, (*ops.shape(mask)[:2], *[1] * (len(inputs.shape) - 2)))
+        count = ops.maximum(ops.sum(ops.cast(mask, inputs.dtype), axis=1), 1)
+        return ops.sum(ops.where(mask, inputs, ops.zeros_like(inputs)), axis=1) / count
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        return None
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (input_shape[0], *input_shape[2:])

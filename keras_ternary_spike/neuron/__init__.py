@@ -1,0 +1,1 @@
+"""The neuron's mathematics: pure functions of tensors, forward and backward."""

@@ -1,0 +1,1 @@
+"""What watches and starts a training."""

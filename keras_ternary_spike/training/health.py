@@ -1,0 +1,194 @@
+"""Neurons that tell nothing: which of a model's never fire, and which always do."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from ..layers.lif_cell import LIFCell
+from .firing_rate import fired
+
+TOLERANCE = 0.1
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Health:
+    """What the neurons of one layer did on given samples.
+
+    firing_rate: mean |spike| over samples, timesteps and neurons, in [0, 1].
+    neurons: their number, the product of the features.
+    dead: how many never fired, at no timestep of no sample.
+    saturated: how many fired at every timestep of every sample, with either sign.
+    """
+
+    firing_rate: float
+    neurons: int
+    dead: int
+    saturated: int
+
+
+def measure_health(model: keras.Model, samples: Any, *, batch_size: int = BATCH_SIZE) -> dict[str, Health]:
+    """The `Health` of every TernaryLIF, BinaryLIF or RNN of one of their cells in a model, by layer name.
+
+    Layers are found in nested models and wrappers too. Runs the model in inference, without compiling it; of a layer
+    with return_sequences=False only the last timestep is seen. A neuron of amplitude 0 counts as dead.
+
+    Args:
+        model: built, with one input.
+        samples: array, `(samples, *input shape)`, at least one.
+        batch_size: Integer >= 1. Default: 32.
+
+    Raises:
+        ValueError: if there are no samples, no such layers, two of one name, or one with stateful=True.
+    """
+    layers = _neurons(model)
+    if not len(samples):
+        raise ValueError(f"`samples` must hold at least one sample. Received: {len(samples)}")
+    with _recorded(layers) as tallies:
+        for start in range(0, len(samples), batch_size):
+            model(samples[start : start + batch_size], training=False)
+    return {name: tally.health() for name, tally in tallies.items() if tally.count}
+
+
+class NeuronHealth(keras.callbacks.Callback):
+    """Warns, after an epoch, of layers with dead neurons (always 0) or saturated ones (always firing).
+
+    Adds `<layer>_firing_rate`, `<layer>_dead` and `<layer>_saturated`, shares in [0, 1], to the logs of the epoch: they
+    stand in the history, and callbacks behind this one can watch them. `report` holds the last `Health` by layer.
+
+    Args:
+        samples: array, `(samples, *input shape)`: a few dozen that stand for the data.
+        tolerance: Float in [0, 1]. Share of a layer's neurons that may be dead, or saturated, without a warning. Some
+            always are where an image is always empty. Default: 0.1.
+        every: Integer >= 1. Epochs from one look to the next. Default: 1.
+        batch_size: Integer >= 1. Default: 32.
+
+    Raises:
+        ValueError: tolerance, every or batch_size out of range; in training, what `measure_health` refuses.
+
+    Example:
+
+    >>> history = model.fit(x, y, callbacks=[NeuronHealth(x[:64])])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, samples: Any, *, tolerance: float = TOLERANCE, every: int = 1, batch_size: int = BATCH_SIZE
+    ) -> None:
+        super().__init__()
+        if not 0 <= tolerance <= 1:
+            raise ValueError(f"`tolerance` must lie in [0, 1]. Received: tolerance={tolerance}")
+        for name, value in {"every": every, "batch_size": batch_size}.items():
+            if value < 1:
+                raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
+        self.samples, self.tolerance, self.every, self.batch_size = samples, tolerance, every, batch_size
+        self.report: dict[str, Health] = {}
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if (epoch + 1) % self.every:
+            return
+        self.report = measure_health(self.model, self.samples, batch_size=self.batch_size)
+        for name, health in self.report.items():
+            if logs is not None:
+                logs.update(_shares(name, health))
+            for message in _complaints(name, health, self.tolerance):
+                warnings.warn(message, stacklevel=2)
+
+
+class _Tally:
+    """Sums over the outputs of one layer, per neuron. Not a number where an output is not."""
+
+    def __init__(self) -> None:
+        self.count, self.spikes = 0, 0.0  # outputs seen of each neuron; of these, spikes: `features`
+
+    def add(self, spikes: np.ndarray, axes: tuple[int, ...]) -> None:
+        self.spikes = self.spikes + spikes.sum(axis=axes, dtype=np.float64)
+        self.count += int(np.prod([spikes.shape[axis] for axis in axes]))
+
+    def health(self) -> Health:
+        spikes, neurons = np.asarray(self.spikes), np.size(self.spikes)
+        rate = float(spikes.sum() / (self.count * neurons))
+        return Health(rate, neurons, int(np.sum(spikes == 0)), int(np.sum(spikes == self.count)))
+
+
+@contextlib.contextmanager
+def _recorded(layers: list[keras.layers.RNN]) -> Iterator[dict[str, _Tally]]:
+    """Within it, every call of one of the layers counts in its tally. Afterwards they are as they were."""
+    tallies = {layer.name: _Tally() for layer in layers}
+    try:
+        for layer in layers:
+            vars(layer)["call"] = _listening(layer, tallies[layer.name])
+        yield tallies
+    finally:
+        for layer in layers:
+            vars(layer).pop("call", None)
+
+
+def _listening(layer: keras.layers.RNN, tally: _Tally) -> Callable:
+    """`layer.call`, whose outputs count in the tally: a graph of the model would not reach into nested ones."""
+    call, axes = layer.call, (0, 1) if layer.return_sequences else (0,)
+
+    @functools.wraps(call)
+    def listening(*arguments: Any, **options: Any) -> Any:
+        outputs = call(*arguments, **options)
+        spikes = outputs[0] if layer.return_state else outputs
+        tally.add(ops.convert_to_numpy(ops.stop_gradient(fired(spikes))), axes)
+        return outputs
+
+    return listening
+
+
+def _neurons(model: keras.Model) -> list[keras.layers.RNN]:
+    layers = [layer for layer in descendants(model, set()) if isinstance(getattr(layer, "cell", None), LIFCell)]
+    names = [layer.name for layer in layers]
+    if not layers or len(set(names)) < len(names):
+        raise ValueError(
+            f"A model must have spiking layers, each of another name. Received: {names} in {model.name!r}. "
+            "Supported: TernaryLIF, BinaryLIF, and keras.layers.RNN of one of their cells."
+        )
+    for layer in layers:
+        if layer.stateful:
+            raise ValueError(f"Samples would change the state. Received: layer {layer.name!r} with stateful=True.")
+    return layers
+
+
+def descendants(layer: keras.layers.Layer, seen: set[int]) -> Iterator[keras.layers.Layer]:
+    """A layer and all layers that it holds, at any depth, once each."""
+    if id(layer) in seen:
+        return
+    seen.add(id(layer))
+    yield layer
+    for value in list(vars(layer).values()):
+        parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
+        for part in list(parts):
+            if isinstance(part, keras.layers.Layer):
+                yield from descendants(part, seen)
+
+
+def _shares(name: str, health: Health) -> dict[str, float]:
+    return {
+        f"{name}_firing_rate": health.firing_rate,
+        f"{name}_dead": health.dead / health.neurons,
+        f"{name}_saturated": health.saturated / health.neurons,
+    }
+
+
+def _complaints(name: str, health: Health, tolerance: float) -> Iterator[str]:
+    if health.dead > tolerance * health.neurons:
+        yield (
+            f"Layer {name!r}: {health.dead} of {health.neurons} neurons are dead, they never fire on the samples. "
+            "Put a BatchNormalization in front of the layer, or lower its threshold."
+        )
+    if health.saturated > tolerance * health.neurons:
+        yield (
+            f"Layer {name!r}: {health.saturated} of {health.neurons} neurons are saturated, they fire at every "
+            "timestep of all samples. Put a BatchNormalization in front of the layer, or raise its threshold."
+        )
