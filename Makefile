@@ -30,7 +30,7 @@ test: $(VENV)/.installed-test
 
 test-backends: $(VENV)/jax/.installed $(VENV)/torch/.installed $(VENV)/.installed-test
 	set -e; for backend in jax torch; do KERAS_BACKEND=$$backend TENSORFLOW_PYTHON="$(abspath $(RUN))" \
-	    "$(VENV)/$$backend/bin/python" -m pytest tests/test_backend*.py tests/test_preset_libraries.py $(ARGS); done
+	    "$(VENV)/$$backend/bin/python" -m pytest tests/core/backends $(ARGS); done
 
 lint: $(VENV)/.installed-lint
 	$(RUN) -m ruff check .

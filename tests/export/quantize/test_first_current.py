@@ -11,7 +11,7 @@ from keras_ternary_spike.export.network.nodes import Add, ConvTranspose
 from keras_ternary_spike.export.quantize.emit import weighted
 from keras_ternary_spike.export.quantize.to_program import quantize
 from keras_ternary_spike.export.tflite import flatbuffer
-from test_joints import CHANNELS, Graph, assert_exact, identity_block
+from node_graphs import CHANNELS, Graph, assert_exact, identity_block
 
 HALF, DECAY = 100, Fraction(16, 63)  # what 0.25 becomes
 

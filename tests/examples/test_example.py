@@ -11,7 +11,7 @@ import pytest
 
 from keras_ternary_spike.export import export_tflite
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "train_and_export.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "train_and_export.py"
 ROWS = ["Keras float32", "stock TFLite float32", "stock TFLite int8", "this package int8"]
 
 

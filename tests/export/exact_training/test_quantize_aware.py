@@ -87,7 +87,7 @@ def model(request, rng):
 
 @pytest.fixture(autouse=True)
 def plain(monkeypatch):
-    """Nothing is compiled: that takes longer than these tests. tests/test_exact_layers.py compares both."""
+    """Nothing is compiled: that takes longer than these tests. tests/core/exact/test_exact_layers.py compares both."""
     monkeypatch.setattr(gradient, "can_fuse", lambda: False)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-TRAINING = Path(__file__).parent / "parallel_training.py"
-EXAMPLE = Path(__file__).parents[1] / "examples" / "train_distributed.py"
+TRAINING = Path(__file__).parents[1] / "helpers" / "parallel_training.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "train_distributed.py"
 WORKERS = (0, 1)
 PATIENCE = 240  # seconds until a process counts as hanging
 

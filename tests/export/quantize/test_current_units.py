@@ -16,7 +16,7 @@ from keras_ternary_spike.export.quantize import current_grids as currents
 from keras_ternary_spike.export.quantize.current_grids import plan_currents
 from keras_ternary_spike.export.quantize.integer_neuron import spike_unit, step
 from keras_ternary_spike.export.quantize.to_program import current_units, quantize
-from test_joints import Graph, assert_exact
+from node_graphs import Graph, assert_exact
 
 # Refused by name: sums that no neuron reads, and sums that leave int8.
 REFUSED = {

@@ -29,7 +29,7 @@ def distribution():
         tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
         return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope()
     if HOW == "workers":
-        sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+        sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
         import train_distributed
 
         return train_distributed.make_strategy().scope()

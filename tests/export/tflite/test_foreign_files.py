@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from foreign import graph, operator, packed, tensor, with_custom_operator, with_loop, with_variable
+from foreign_files import graph, operator, packed, tensor, with_custom_operator, with_loop, with_variable
 from keras_ternary_spike.export import check
 from keras_ternary_spike.export.runtimes import own_process as trial
 from keras_ternary_spike.export.targets import check as targets

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 FILES = (("train-images-idx3", 5), ("train-labels-idx1", 5), ("t10k-images-idx3", 3), ("t10k-labels-idx1", 3))
 
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-TRAINING = Path(__file__).parent / "parallel_training.py"
+TRAINING = Path(__file__).parents[2] / "helpers" / "parallel_training.py"
 
 
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="keras.distribution.DataParallel exists on JAX only")

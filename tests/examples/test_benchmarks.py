@@ -12,7 +12,7 @@ from keras_ternary_spike import models
 from keras_ternary_spike.export import export_tflite, load, quantize_aware
 from small_networks import SMALL
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture
