@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..network.nodes import LIF, DepthwiseConv, Linear, Network
+from ..network import nodes
+from ..network.nodes import Network
 from ..program.grid import INT8_MAX
 from ..program.names import KERNEL, KERNEL_OR_BIAS, TIMESTEP
 from ..program.operators import Operator, source_position
@@ -167,7 +168,7 @@ class Calibration:
 
 def layers(program: Program, network: Network) -> dict[str, list[int]]:
     """Positions of the operators with a kernel whose integers are chosen, by layer, in order of execution."""
-    names = {node.name for node in network.nodes if isinstance(node, Linear)}
+    names = {node.name for node in network.nodes if isinstance(node, nodes.Linear)}
     found: dict[str, list[int]] = {}
     for position, operator in enumerate(program.operators):
         match = KERNEL.fullmatch(program.tensors[operator.inputs[1]].name) if len(operator.inputs) > 2 else None
@@ -177,7 +178,7 @@ def layers(program: Program, network: Network) -> dict[str, list[int]]:
     return found
 
 
-def movable(node: Linear, operator: Operator, start: np.ndarray) -> np.ndarray:
+def movable(node: nodes.Linear, operator: Operator, start: np.ndarray) -> np.ndarray:
     """Booleans, which integers may change: biases always; no weight of 0 of a pruned kernel; none of a clustered one.
 
     start: `(groups, weights, channels)`, the last weight is the bias.
@@ -185,7 +186,7 @@ def movable(node: Linear, operator: Operator, start: np.ndarray) -> np.ndarray:
     free = np.ones(start.shape, bool)
     values = node.kernel.reshape(-1, node.kernel.shape[-1])
     different = sum(len(np.unique(channel)) for channel in values.T)
-    widened = isinstance(node, DepthwiseConv) and operator.kind == "CONV_2D"
+    widened = isinstance(node, nodes.DepthwiseConv) and operator.kind == "CONV_2D"
     if len(values) > 2 * SHARED and different * SHARED <= np.count_nonzero(values):
         free[:, :-1] = False
     elif widened or not values.all():
@@ -197,7 +198,7 @@ def skipped(program: Program, network: Network) -> str | None:
     """Why no integers are chosen, or None."""
     if network.exact:
         return "its kernels were trained as integers"
-    if any(isinstance(node, LIF) and node.reset != "zero" for node in network.nodes):
+    if any(isinstance(node, nodes.LIF) and node.reset != "zero" for node in network.nodes):
         return "what is proven of membranes that a spike does not clear holds for the nearest integers"
     return None if layers(program, network) else "no layer fits"
 

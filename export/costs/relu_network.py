@@ -11,28 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..network.nodes import (
-    LIF,
-    Add,
-    Affine,
-    Concatenate,
-    Conv,
-    ConvTranspose,
-    Crop,
-    Dense,
-    DepthwiseConv,
-    Input,
-    Linear,
-    MaxPool,
-    Network,
-    Node,
-    Repeat,
-    Reshape,
-    SumPool,
-    TimeSum,
-    Upsample,
-    ZeroPad,
-)
+from ..network import nodes
+from ..network.nodes import Network, Node
 from ..program.builder import Builder
 from ..program.grid import Grid, input_grid
 from ..program.program import Program
@@ -44,7 +24,7 @@ from ..quantize.emit.reshaping import emit_concatenate, emit_crop, emit_reshape_
 from ..quantize.emit.strides import Pair, sum_stages, window_counts
 
 GRID = Grid(1 / 16)  # of every value but the input: calibration chooses better ones, for the same time and size
-FUSING = (Conv, DepthwiseConv, Dense, Add)  # whose operators take an activation
+FUSING = (nodes.Conv, nodes.DepthwiseConv, nodes.Dense, nodes.Add)  # whose operators take an activation
 
 
 def relu_twin(network: Network) -> Program:
@@ -59,24 +39,24 @@ def relu_twin(network: Network) -> Program:
     for node in network.nodes:
         sources = [context.signals[name] for name in node.inputs]
         context.signals[node.name] = EMITTERS[type(node)](context, node, *sources)
-    images = (node.name for node in network.nodes if isinstance(node, Input))
+    images = (node.name for node in network.nodes if isinstance(node, nodes.Input))
     inputs, outputs = (
         tuple(dict.fromkeys(context.signals[name].tensors[0] for name in names)) for names in (images, network.outputs)
     )
     return with_small_peak(context.builder.program(f"{network.name}_relu", inputs, outputs))
 
 
-def emit_image(context: Context, node: Input) -> Signal:
+def emit_image(context: Context, node: nodes.Input) -> Signal:
     grid = input_grid(0.0, 1.0)
     return Signal((context.builder.activation(node.name, node.shape, grid),), grid)
 
 
-def emit_weighted(context: Context, node: Linear, source: Signal) -> Signal:
+def emit_weighted(context: Context, node: nodes.Linear, source: Signal) -> Signal:
     target = Target(GRID, activation(context.network, node))
     return _signal(emit_linear(context.builder, node, source.tensors[0], node.name, source=source.grid, target=target))
 
 
-def emit_sum(context: Context, node: Add, *sources: Signal) -> Signal:
+def emit_sum(context: Context, node: nodes.Add, *sources: Signal) -> Signal:
     total, *others = (source.tensors[0] for source in sources)
     for position, other in enumerate(others, start=1):
         fused = activation(context.network, node) if position == len(others) else "NONE"
@@ -85,7 +65,7 @@ def emit_sum(context: Context, node: Add, *sources: Signal) -> Signal:
     return _signal(total)
 
 
-def emit_relu(context: Context, node: LIF, source: Signal) -> Signal:
+def emit_relu(context: Context, node: nodes.LIF, source: Signal) -> Signal:
     """Nothing where the operator in front fuses it; else the ADD of 0 that carries one."""
     if activation(context.network, producer(context.network, node)) == "RELU":
         return source
@@ -94,7 +74,7 @@ def emit_relu(context: Context, node: LIF, source: Signal) -> Signal:
     return _signal(builder.emit("ADD", operands, f"{node.name}/relu", node.shape, GRID, activation="RELU"))
 
 
-def emit_mean(context: Context, node: SumPool, source: Signal) -> Signal:
+def emit_mean(context: Context, node: nodes.SumPool, source: Signal) -> Signal:
     """Depthwise convolutions with ones, as the spiking file has them; the mean is rounded behind each."""
     builder, channels, tensor = context.builder, node.shape[-1], source.tensors[0]
     strides = (1, 1) if node.shape[:2] == (1, 1) else node.strides
@@ -123,17 +103,17 @@ def same(context: Context, node: Node, source: Signal) -> Signal:
 def activation(network: Network, node: Node) -> str:
     """RELU where neurons alone read a node whose operator can fuse it."""
     readers = list(network.consumers(node.name))
-    while any(isinstance(reader, Repeat) for reader in readers):
-        repeat = next(reader for reader in readers if isinstance(reader, Repeat))
+    while any(isinstance(reader, nodes.Repeat) for reader in readers):
+        repeat = next(reader for reader in readers if isinstance(reader, nodes.Repeat))
         readers = [reader for reader in readers if reader is not repeat] + list(network.consumers(repeat.name))
     fuses = isinstance(node, FUSING) and node.name not in network.outputs
-    return "RELU" if fuses and readers and all(isinstance(reader, LIF) for reader in readers) else "NONE"
+    return "RELU" if fuses and readers and all(isinstance(reader, nodes.LIF) for reader in readers) else "NONE"
 
 
 def producer(network: Network, node: Node) -> Node:
     """What a neuron reads, seen through the encoding."""
     source = network[node.inputs[0]]
-    return producer(network, source) if isinstance(source, Repeat) else source
+    return producer(network, source) if isinstance(source, nodes.Repeat) else source
 
 
 def _signal(tensor: int) -> Signal:
@@ -141,21 +121,21 @@ def _signal(tensor: int) -> Signal:
 
 
 EMITTERS: dict[type[Node], Callable[..., Signal]] = {
-    Input: emit_image,
-    Affine: same,
-    Repeat: same,
-    TimeSum: same,
-    LIF: emit_relu,
-    SumPool: emit_mean,
-    MaxPool: emit_max_pool,
-    Reshape: emit_reshape_node,
-    Concatenate: emit_concatenate,
-    Upsample: emit_upsample,
-    ZeroPad: emit_zero_pad,
-    Crop: emit_crop,
-    Add: emit_sum,
-    Conv: emit_weighted,
-    ConvTranspose: emit_weighted,
-    DepthwiseConv: emit_weighted,
-    Dense: emit_weighted,
+    nodes.Input: emit_image,
+    nodes.Affine: same,
+    nodes.Repeat: same,
+    nodes.TimeSum: same,
+    nodes.LIF: emit_relu,
+    nodes.SumPool: emit_mean,
+    nodes.MaxPool: emit_max_pool,
+    nodes.Reshape: emit_reshape_node,
+    nodes.Concatenate: emit_concatenate,
+    nodes.Upsample: emit_upsample,
+    nodes.ZeroPad: emit_zero_pad,
+    nodes.Crop: emit_crop,
+    nodes.Add: emit_sum,
+    nodes.Conv: emit_weighted,
+    nodes.ConvTranspose: emit_weighted,
+    nodes.DepthwiseConv: emit_weighted,
+    nodes.Dense: emit_weighted,
 }

@@ -9,7 +9,8 @@ import keras
 
 from keras_ternary_spike.exact import ExactInput
 
-from ..network.nodes import Input, Network, Node
+from ..network import nodes
+from ..network.nodes import Network, Node
 from ..network.surgery import fresh_name, prune
 from .rules.merging import MERGES, merge
 from .rules.table import RULES
@@ -51,38 +52,38 @@ def _with_call(network: Network, calls: Trace, index: int, sources: list[Node]) 
     call = calls.calls[index]
     _check_layer(call, sources)
     if type(call.layer) in MERGES:
-        nodes = merge(call.layer, fresh_name(network, call.layer.name), sources, per_timestep=call.per_timestep)
-        return _extended(network, nodes)
+        added = merge(call.layer, fresh_name(network, call.layer.name), sources, per_timestep=call.per_timestep)
+        return _extended(network, added)
     _check_time(call, sources[0])
     notes = _check_activation(calls, index)
-    nodes = RULES[type(call.layer)](call.layer, fresh_name(network, call.layer.name), sources[0])
-    network = _extended(network, nodes or (sources[0],), notes)
+    added = RULES[type(call.layer)](call.layer, fresh_name(network, call.layer.name), sources[0])
+    network = _extended(network, added or (sources[0],), notes)
     if 0 in network[network.outputs[0]].shape or min(network[network.outputs[0]].shape) < 0:
         raise ValueError(f"Layer {call.layer.name!r} leaves no pixel. Received: input of shape {sources[0].shape}.")
     return network
 
 
-def _extended(network: Network, nodes: tuple[Node, ...], notes: tuple[str, ...] = ()) -> Network:
-    new = tuple(node for node in nodes if node not in network.nodes)
+def _extended(network: Network, added: tuple[Node, ...], notes: tuple[str, ...] = ()) -> Network:
+    new = tuple(node for node in added if node not in network.nodes)
     if len(new) > 1:
         new = _named(network, new)
-        nodes = new
+        added = new
     notes = tuple(dict.fromkeys((*network.notes, *notes)))
-    return replace(network, nodes=(*network.nodes, *new), outputs=(nodes[-1].name,), notes=notes)
+    return replace(network, nodes=(*network.nodes, *new), outputs=(added[-1].name,), notes=notes)
 
 
-def _named(network: Network, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-    """`nodes` under names that no layer of the user's has yet."""
+def _named(network: Network, added: tuple[Node, ...]) -> tuple[Node, ...]:
+    """`added` under names that no layer of the user's has yet."""
     renamed: list[Node] = []
     names: dict[str, str] = {}
-    for node in nodes:
+    for node in added:
         names[node.name] = fresh_name(network, node.name)
         inputs = tuple(names.get(name, name) for name in node.inputs)
         renamed.append(replace(node, name=names[node.name], inputs=inputs))
     return tuple(renamed)
 
 
-def _input(network: Network, call: Call, *, temporal: bool) -> Input:
+def _input(network: Network, call: Call, *, temporal: bool) -> nodes.Input:
     layer = call.layer
     shape = tuple(layer.batch_shape[2 if temporal else 1 :])
     if None in shape:
@@ -90,7 +91,7 @@ def _input(network: Network, call: Call, *, temporal: bool) -> Input:
             f"Every size of the input must be known. Received: shape {tuple(layer.batch_shape)} of {layer.name!r}. "
             f"Build the model on keras.Input with fixed sizes."
         )
-    return Input(name=fresh_name(network, stable_name(layer.name)), shape=shape, temporal=temporal)
+    return nodes.Input(name=fresh_name(network, stable_name(layer.name)), shape=shape, temporal=temporal)
 
 
 def _trained_range(calls: Trace, index: int) -> tuple[float, float] | None:

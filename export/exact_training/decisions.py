@@ -8,7 +8,8 @@ from fractions import Fraction
 import keras
 import numpy as np
 
-from ..network.nodes import LIF, Network, Node, TimestepAffine
+from ..network import nodes
+from ..network.nodes import Network, Node
 from ..program.grid import Grid
 from ..quantize.current_grids import effective_decay, keeps_rest
 from ..quantize.emit.context import Context
@@ -51,18 +52,18 @@ def decide(folded: Network, input_range: Ranges) -> Decisions:
 
 def check_trainable(network: Network, node: Node) -> None:
     """Raises ValueError for a node whose integers no exact layer computes."""
-    if isinstance(node, TimestepAffine):
+    if isinstance(node, nodes.TimestepAffine):
         raise ValueError(
             "Integer-exact training has one kernel for all timesteps. Received: layer "
             f"{node.name!r} with a factor per timestep. Use ThresholdDependentBatchNormalization, or export the float "
             "model."
         )
-    if isinstance(node, LIF) and keeps_rest(network, node):
+    if isinstance(node, nodes.LIF) and keeps_rest(network, node):
         raise ValueError(
             f'Integer-exact training needs reset="zero". Received: layer {node.name!r} with reset={node.reset!r}. '
             'Train it with reset="zero", or export the float model.'
         )
-    if isinstance(node, LIF) and not isinstance(effective_decay(network, node), Fraction):
+    if isinstance(node, nodes.LIF) and not isinstance(effective_decay(network, node), Fraction):
         raise ValueError(
             f"Integer-exact training needs one decay for all channels. Received: layer {node.name!r} with one decay "
             "per channel. Use a single decay, or export the float model."

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..network import nodes
 from ..network.linear_algebra import Line, after_affine, then_affine
-from ..network.nodes import LIF, Add, Affine, Concatenate, Linear, Network, Node, TimestepAffine
+from ..network.nodes import Network, Node
 from ..network.queries import are_counts, only_reader
 from ..network.surgery import factor_on_edge, substitute
 from .commute import above, below, compose, from_input, per_input
@@ -25,15 +26,15 @@ def absorbed_below(network: Network, name: str, line: Line) -> Network | None:
 
 
 def _into_reader(network: Network, node: Node, name: str, line: Line) -> Network | None:
-    if isinstance(node, Linear):
+    if isinstance(node, nodes.Linear):
         linear = after_affine(node, line)
         return linear and substitute(network, node.name, linear)
-    if isinstance(node, Affine):
+    if isinstance(node, nodes.Affine):
         scale, offset = compose(line, (node.scale, node.offset))
         return substitute(network, node.name, replace(node, scale=scale, offset=offset))
-    if isinstance(node, Add | LIF):
+    if isinstance(node, nodes.Add | nodes.LIF):
         return None
-    after = from_input(network, node, name, line) if isinstance(node, Concatenate) else below(network, node, line)
+    after = from_input(network, node, name, line) if isinstance(node, nodes.Concatenate) else below(network, node, line)
     return None if after is None else absorbed_below(network, node.name, after)
 
 
@@ -46,17 +47,17 @@ def absorbed_above(network: Network, name: str, line: Line) -> Network | None:
     Every reader of the node gets the new value, so there should be only those that want it.
     """
     node = network[name]
-    if isinstance(node, Linear):
+    if isinstance(node, nodes.Linear):
         return substitute(network, name, then_affine(node, line))
-    if isinstance(node, Affine):
+    if isinstance(node, nodes.Affine):
         scale, offset = compose((node.scale, node.offset), line)
         return substitute(network, name, replace(node, scale=scale, offset=offset))
-    if isinstance(node, TimestepAffine):
+    if isinstance(node, nodes.TimestepAffine):
         node = replace(node, offsets=line[0] * node.offsets + line[1])
         return _if_only_read(substitute(network, name, node), node.inputs[0], (line[0], ZERO))
-    if isinstance(node, Add | Concatenate):
+    if isinstance(node, nodes.Add | nodes.Concatenate):
         return _into_branches(network, node, line)
-    if isinstance(node, LIF) or not node.inputs:
+    if isinstance(node, nodes.LIF) or not node.inputs:
         return None
     before = above(network, node, line)
     return None if before is None else _if_only_read(network, node.inputs[0], before)
@@ -66,13 +67,13 @@ def _if_only_read(network: Network, name: str, line: Line) -> Network | None:
     return None if only_reader(network, name) is None else absorbed_above(network, name, line)
 
 
-def _into_branches(network: Network, join: Add | Concatenate, line: Line) -> Network | None:
+def _into_branches(network: Network, join: nodes.Add | nodes.Concatenate, line: Line) -> Network | None:
     """Currents absorb their share; spikes get an Affine of their own. Only spikes: nothing there to absorb it."""
     names = join.inputs
     plain = [name for name in names if not are_counts(network, network[name])]
     if not plain or len(set(names)) < len(names):
         return None
-    if isinstance(join, Add):
+    if isinstance(join, nodes.Add):
         return _into_addends(network, join, plain, line)
     for name, share in zip(names, per_input(network, join, line), strict=True):
         network = _into_branch(network, join, name, share)
@@ -81,7 +82,7 @@ def _into_branches(network: Network, join: Add | Concatenate, line: Line) -> Net
     return network
 
 
-def _into_addends(network: Network, add: Add, plain: list[str], line: Line) -> Network | None:
+def _into_addends(network: Network, add: nodes.Add, plain: list[str], line: Line) -> Network | None:
     """The scale into every addend, then the offset into the first one that takes it."""
     scale, offset = line
     for name in add.inputs if np.any(scale != 1) else ():

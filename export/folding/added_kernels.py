@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..network import nodes
 from ..network.linear_algebra import diagonal
-from ..network.nodes import LIF, Add, Affine, Concatenate, Input, Linear, Network, Node
+from ..network.nodes import Network, Node
 from ..network.queries import are_counts, has_linear_above, only_reader
 from ..network.surgery import fresh_name, place_before, reading, substitute
 from .affines import line_of
@@ -25,27 +26,27 @@ def add_diagonals(network: Network) -> Network:
 
 
 def _needs_diagonal(network: Network, source: Node, reader: Node) -> bool:
-    if isinstance(reader, LIF) and not has_linear_above(network, reader):
+    if isinstance(reader, nodes.LIF) and not has_linear_above(network, reader):
         return True
-    if isinstance(reader, Add) and isinstance(source, Input):
+    if isinstance(reader, nodes.Add) and isinstance(source, nodes.Input):
         return True
-    if not isinstance(source, Affine) or _is_stuck(network, source):
+    if not isinstance(source, nodes.Affine) or _is_stuck(network, source):
         return False
     on_spikes = are_counts(network, source)
-    return isinstance(reader, LIF | Concatenate) or (isinstance(reader, Add) and not on_spikes)
+    return isinstance(reader, nodes.LIF | nodes.Concatenate) or (isinstance(reader, nodes.Add) and not on_spikes)
 
 
-def _is_stuck(network: Network, affine: Affine) -> bool:
+def _is_stuck(network: Network, affine: nodes.Affine) -> bool:
     """Whether the only way up from `affine` leads to a Linear that cannot take it, past a MaxPool."""
     node = network[affine.inputs[0]]
-    while not isinstance(node, Linear | LIF) and len(node.inputs) == 1 and only_reader(network, node.name):
+    while not isinstance(node, nodes.Linear | nodes.LIF) and len(node.inputs) == 1 and only_reader(network, node.name):
         node = network[node.inputs[0]]
-    return isinstance(node, Linear) and only_reader(network, node.name) is not None
+    return isinstance(node, nodes.Linear) and only_reader(network, node.name) is not None
 
 
 def _with_diagonal(network: Network, name: str, reader: str) -> Network:
     source, line = network[name], (np.ones(()), np.zeros(()))
-    if isinstance(source, Affine) and only_reader(network, name) is not None:
+    if isinstance(source, nodes.Affine) and only_reader(network, name) is not None:
         network, line, source = substitute(network, name), line_of(source), network[source.inputs[0]]
     linear = diagonal(fresh_name(network, f"{reader}_current"), source, line)
     network = place_before(network, reader, linear)

@@ -14,26 +14,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..network import nodes
 from ..network.linear_algebra import Line
-from ..network.nodes import (
-    Concatenate,
-    Crop,
-    MaxPool,
-    Network,
-    Node,
-    Repeat,
-    Reshape,
-    SumPool,
-    TimeSum,
-    Upsample,
-    ZeroPad,
-)
+from ..network.nodes import Network, Node
 
 
 def above(network: Network, node: Node, line: Line) -> Line | None:
     """The line that, applied before `node`, equals `line` applied after it. None where there is none."""
     scale, offset = line
-    if isinstance(node, Reshape):
+    if isinstance(node, nodes.Reshape):
         return _regrouped(line, node.shape, network[node.inputs[0]].shape)
     return (scale, offset / _addends(network, node)) if _passes(node, line) else None
 
@@ -41,7 +30,7 @@ def above(network: Network, node: Node, line: Line) -> Line | None:
 def below(network: Network, node: Node, line: Line) -> Line | None:
     """The line that, applied after `node`, equals `line` applied before it. None where there is none."""
     scale, offset = line
-    if isinstance(node, Reshape):
+    if isinstance(node, nodes.Reshape):
         return _regrouped(line, network[node.inputs[0]].shape, node.shape)
     return (scale, offset * _addends(network, node)) if _passes(node, line) else None
 
@@ -51,14 +40,14 @@ def compose(first: Line, second: Line) -> Line:
     return second[0] * first[0], second[0] * first[1] + second[1]
 
 
-def per_input(network: Network, node: Concatenate, line: Line) -> tuple[Line, ...]:
+def per_input(network: Network, node: nodes.Concatenate, line: Line) -> tuple[Line, ...]:
     """The lines that, applied before `node`, one to each of its inputs, equal `line` applied after it."""
     ends = np.cumsum([network[name].shape[-1] for name in node.inputs])[:-1]
     parts = (np.split(np.broadcast_to(value, node.shape[-1:]), ends) for value in line)
     return tuple(zip(*parts, strict=True))
 
 
-def from_input(network: Network, node: Concatenate, name: str, line: Line) -> Line:
+def from_input(network: Network, node: nodes.Concatenate, name: str, line: Line) -> Line:
     """The line that, applied after `node`, equals `line` applied to its input `name`: 1 and 0 for other channels."""
     widths = [(source, network[source].shape[-1]) for source in node.inputs]
     scale, offset = line
@@ -69,17 +58,17 @@ def from_input(network: Network, node: Concatenate, name: str, line: Line) -> Li
 
 def _passes(node: Node, line: Line) -> bool:
     scale, offset = line
-    if isinstance(node, MaxPool):
+    if isinstance(node, nodes.MaxPool):
         return bool(np.all(scale >= 0))
-    if isinstance(node, ZeroPad):
+    if isinstance(node, nodes.ZeroPad):
         return not np.any(offset)
-    return isinstance(node, SumPool | TimeSum | Repeat | Upsample | Crop)
+    return isinstance(node, nodes.SumPool | nodes.TimeSum | nodes.Repeat | nodes.Upsample | nodes.Crop)
 
 
 def _addends(network: Network, node: Node) -> int:
-    if isinstance(node, TimeSum):
+    if isinstance(node, nodes.TimeSum):
         return network.timesteps
-    return node.size[0] * node.size[1] if isinstance(node, SumPool) else 1
+    return node.size[0] * node.size[1] if isinstance(node, nodes.SumPool) else 1
 
 
 def _regrouped(line: Line, before: tuple[int, ...], after: tuple[int, ...]) -> Line | None:

@@ -15,28 +15,22 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..network.nodes import (
-    LIF,
-    Conv,
-    ConvTranspose,
-    Crop,
-    Dense,
-    Linear,
-    MaxPool,
-    Network,
-    Node,
-    Repeat,
-    Reshape,
-    SumPool,
-    TimeSum,
-    Upsample,
-    ZeroPad,
-)
+from ..network import nodes
+from ..network.nodes import Network, Node
 from ..network.queries import nodes_of, only_reader
 
-MIXING = (Conv, ConvTranspose, Dense)  # every output channel reads every input channel
-ABOVE = (MaxPool, Repeat)  # what may lie between such a kernel and its neurons: a constant passes unchanged
-BELOW = (MaxPool, SumPool, Repeat, TimeSum, ZeroPad, Upsample, Crop, Reshape)  # and behind the neurons: 0 stays 0
+MIXING = (nodes.Conv, nodes.ConvTranspose, nodes.Dense)  # every output channel reads every input channel
+ABOVE = (nodes.MaxPool, nodes.Repeat)  # what may lie between such a kernel and its neurons: a constant passes unchanged
+BELOW = (
+    nodes.MaxPool,
+    nodes.SumPool,
+    nodes.Repeat,
+    nodes.TimeSum,
+    nodes.ZeroPad,
+    nodes.Upsample,
+    nodes.Crop,
+    nodes.Reshape,
+)  # and behind the neurons: 0 stays 0
 MARGIN = 0.9
 
 # By name, for the nodes from a kernel to the readers of its spikes: which of the kernel's output channels each position
@@ -52,7 +46,7 @@ def drop_dead_channels(network: Network) -> Network:
     Raises:
         ValueError: naming a layer of which no neuron ever spikes.
     """
-    before = {lif.name: lif.shape[-1] for lif in nodes_of(network, LIF)}
+    before = {lif.name: lif.shape[-1] for lif in nodes_of(network, nodes.LIF)}
     while (smaller := _dropped_once(network)) is not None:
         network = smaller
     dropped = {name: count - network[name].shape[-1] for name, count in before.items()}
@@ -60,12 +54,12 @@ def drop_dead_channels(network: Network) -> Network:
     return replace(network, notes=(*network.notes, *notes))
 
 
-def _note(lif: LIF, before: int, dropped: int) -> str:
+def _note(lif: nodes.LIF, before: int, dropped: int) -> str:
     return f"{dropped} of {before} channels of {lif.name!r} are left out: they never spike, or nothing reads them."
 
 
 def _dropped_once(network: Network) -> Network | None:
-    for lif in nodes_of(network, LIF):
+    for lif in nodes_of(network, nodes.LIF):
         linear = _kernel_above(network, lif)
         positions = None if linear is None else _positions(network, linear, lif)
         if positions is None:
@@ -83,7 +77,7 @@ def _dropped_once(network: Network) -> Network | None:
     return None
 
 
-def _kernel_above(network: Network, lif: LIF) -> Linear | None:
+def _kernel_above(network: Network, lif: nodes.LIF) -> nodes.Linear | None:
     """The kernel that alone drives the neurons and drives nothing else."""
     node: Node = lif
     while len(node.inputs) == 1 and only_reader(network, node.inputs[0]) is node:
@@ -95,7 +89,7 @@ def _kernel_above(network: Network, lif: LIF) -> Linear | None:
     return None
 
 
-def _positions(network: Network, linear: Linear, lif: LIF) -> Positions | None:
+def _positions(network: Network, linear: nodes.Linear, lif: nodes.LIF) -> Positions | None:
     """None where something on the way needs all channels: an output, a sum, a concatenation, a depthwise kernel."""
     channels = np.arange(lif.shape[-1])
     found = {linear.name: channels, lif.name: channels}
@@ -125,13 +119,13 @@ def _follow(network: Network, node: Node, channels: np.ndarray, found: dict[str,
 
 def _behind(node: Node, reader: Node, channels: np.ndarray) -> np.ndarray | None:
     """The channels along the last axis behind `reader`; None where a Reshape puts several into one position."""
-    if not isinstance(reader, Reshape):
+    if not isinstance(reader, nodes.Reshape):
         return channels
     rows = np.broadcast_to(channels, node.shape).reshape(-1, reader.shape[-1])
     return rows[0] if (rows == rows[0]).all() else None
 
 
-def _silent(linear: Linear, lif: LIF) -> np.ndarray:
+def _silent(linear: nodes.Linear, lif: nodes.LIF) -> np.ndarray:
     """Booleans, per channel: whether its spikes are provably 0 whatever the input."""
     without_kernel = ~linear.kernel.reshape(-1, linear.kernel.shape[-1]).any(axis=0)
     return without_kernel & (np.abs(linear.bias) <= MARGIN * lif.threshold * (1 - np.asarray(lif.decay)))
@@ -149,7 +143,7 @@ def _unread(network: Network, positions: Positions, channels: int) -> np.ndarray
     return ~read
 
 
-def _with_channels(network: Network, linear: Linear, positions: Positions, keep: np.ndarray) -> Network:
+def _with_channels(network: Network, linear: nodes.Linear, positions: Positions, keep: np.ndarray) -> Network:
     return network.with_nodes(
         tuple(
             node if node.name not in positions else _narrowed(node, linear, keep[positions[node.name]])
@@ -158,14 +152,14 @@ def _with_channels(network: Network, linear: Linear, positions: Positions, keep:
     )
 
 
-def _narrowed(node: Node, linear: Linear, keep: np.ndarray) -> Node:
+def _narrowed(node: Node, linear: nodes.Linear, keep: np.ndarray) -> Node:
     """`node` with only the positions `keep` along its last axis; of a reader, along that of what it reads."""
     shape = (*node.shape[:-1], int(keep.sum()))
     if node is linear:
         return replace(linear, kernel=linear.kernel[..., keep], bias=linear.bias[keep], shape=shape)
     if isinstance(node, MIXING):
         return replace(node, kernel=node.kernel[..., keep, :])
-    if isinstance(node, LIF):
+    if isinstance(node, nodes.LIF):
         kept = {name: _kept(getattr(node, name), keep) for name in ("decay", "threshold", "amplitude")}
         return replace(node, shape=shape, **kept)
     return replace(node, shape=shape)

@@ -6,30 +6,23 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..network import nodes
 from ..network.linear_algebra import after_affine
-from ..network.nodes import (
-    Add,
-    Affine,
-    Concatenate,
-    Conv,
-    ConvTranspose,
-    Crop,
-    Dense,
-    Linear,
-    Network,
-    Node,
-    Repeat,
-    Reshape,
-    SumPool,
-    TimeSum,
-    Upsample,
-    ZeroPad,
-)
+from ..network.nodes import Network, Node
 from ..network.queries import are_counts, only_reader
 from ..network.surgery import affine, fresh_name, place_before, prune, settle, substitute
 from .commute import below
 
-LINEAR = (Linear, SumPool, TimeSum, Reshape, Repeat, Upsample, ZeroPad, Crop)
+LINEAR = (
+    nodes.Linear,
+    nodes.SumPool,
+    nodes.TimeSum,
+    nodes.Reshape,
+    nodes.Repeat,
+    nodes.Upsample,
+    nodes.ZeroPad,
+    nodes.Crop,
+)
 ONE, ZERO = np.ones(()), np.zeros(())
 Part = tuple[str, np.ndarray]  # name of what is read, and the factor it is multiplied by
 
@@ -40,20 +33,20 @@ def distribute_factors(network: Network) -> Network:
     Spikes with the same factor are added; the sums lie behind one another along the channels, and the kernel has a
     factor for each. (A depthwise kernel cannot add channels: there it is an Add of two convolutions.)
     """
-    return prune(settle(network, Add, _distributed))
+    return prune(settle(network, nodes.Add, _distributed))
 
 
 def over_sum(network: Network, node: Node) -> Network | None:
     """node(x + y) as node(x) + node(y), where the sum has no other reader and a Linear among its addends."""
     add = network[node.inputs[0]]
-    if not isinstance(add, Add) or only_reader(network, add.name) is not node:
+    if not isinstance(add, nodes.Add) or only_reader(network, add.name) is not node:
         return None
-    if not any(isinstance(network[name], Linear) for name in add.inputs):
+    if not any(isinstance(network[name], nodes.Linear) for name in add.inputs):
         return None
     return prune(_spread(network, node, [(name, ONE) for name in add.inputs]))
 
 
-def _distributed(network: Network, add: Add) -> Network | None:
+def _distributed(network: Network, add: nodes.Add) -> Network | None:
     if not are_counts(network, add) or are_counts(network, add, factors=False):
         return None
     readers = (reader for reader in network.consumers(add.name) if isinstance(reader, LINEAR))
@@ -61,7 +54,7 @@ def _distributed(network: Network, add: Add) -> Network | None:
     return next((candidate for candidate in candidates if candidate is not None), None)
 
 
-def _per_factor(network: Network, add: Add, node: Node) -> Network | None:
+def _per_factor(network: Network, add: nodes.Add, node: Node) -> Network | None:
     groups: list[tuple[list[str], np.ndarray]] = []
     for name, factor in _leaves(network, add, ONE).items():
         same = next((names for names, other in groups if np.array_equal(other, factor)), None)
@@ -70,15 +63,15 @@ def _per_factor(network: Network, add: Add, node: Node) -> Network | None:
     for names, factor in groups:
         network, name = _total(network, node, names)
         parts.append((name, factor))
-    widens = isinstance(node, Conv | ConvTranspose | Dense) and len(parts) > 1
+    widens = isinstance(node, nodes.Conv | nodes.ConvTranspose | nodes.Dense) and len(parts) > 1
     return _widened(network, node, parts) if widens else _spread(network, node, parts)
 
 
 def _leaves(network: Network, node: Node, factor: np.ndarray) -> dict[str, np.ndarray]:
     """The addends of a sum of sums by name, with the factor of each."""
-    if isinstance(node, Affine):
+    if isinstance(node, nodes.Affine):
         return _leaves(network, network[node.inputs[0]], factor * node.scale)
-    if not isinstance(node, Add) or are_counts(network, node, factors=False):
+    if not isinstance(node, nodes.Add) or are_counts(network, node, factors=False):
         return {node.name: factor}
     total: dict[str, np.ndarray] = {}
     for name in node.inputs:
@@ -93,14 +86,14 @@ def _total(network: Network, node: Node, names: list[str]) -> tuple[Network, str
         return network, names[0]
     like = network[names[0]]
     name = fresh_name(network, f"{node.name}_spikes")
-    add = Add(name=name, inputs=tuple(names), shape=like.shape, temporal=like.temporal)
+    add = nodes.Add(name=name, inputs=tuple(names), shape=like.shape, temporal=like.temporal)
     return place_before(network, node.name, add), name
 
 
-def _widened(network: Network, node: Linear, parts: list[Part]) -> Network:
+def _widened(network: Network, node: nodes.Linear, parts: list[Part]) -> Network:
     """`node` on all parts behind one another."""
     source = network[node.inputs[0]]
-    sources = Concatenate(
+    sources = nodes.Concatenate(
         name=fresh_name(network, f"{node.name}_spikes"),
         inputs=tuple(name for name, _ in parts),
         shape=(*source.shape[:-1], source.shape[-1] * len(parts)),
@@ -124,7 +117,7 @@ def _spread(network: Network, node: Node, parts: list[Part]) -> Network | None:
         pieces.append(piece)
     if len(pieces) == 1:
         return substitute(network, node.name, *pieces[0])
-    total = Add(
+    total = nodes.Add(
         name=fresh_name(network, f"{node.name}_sum"),
         inputs=tuple(piece[-1].name for piece in pieces),
         shape=node.shape,
@@ -134,12 +127,12 @@ def _spread(network: Network, node: Node, parts: list[Part]) -> Network | None:
 
 
 def _unbiased(node: Node) -> Node:
-    return replace(node, bias=np.zeros_like(node.bias)) if isinstance(node, Linear) else node
+    return replace(node, bias=np.zeros_like(node.bias)) if isinstance(node, nodes.Linear) else node
 
 
 def _scaled(network: Network, copy: Node, node: Node, factor: np.ndarray) -> tuple[Node, ...] | None:
     """`copy` of `node` on factor * x: in its kernel, or in an Affine behind it. None if there is no such Affine."""
-    if isinstance(copy, Linear):
+    if isinstance(copy, nodes.Linear):
         return (after_affine(copy, (factor, ZERO)),)
     line = below(network, node, (factor, ZERO))
     if line is None or np.all(factor == 1):

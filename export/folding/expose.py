@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..network.nodes import LIF, AveragePool, Linear, MaxPool, Network, Node, SumPool, TimeAverage, TimeSum
+from ..network import nodes
+from ..network.nodes import Network, Node
 from ..network.queries import nodes_of
 from ..network.surgery import affine_after, affine_before, substitute
 
@@ -20,7 +21,7 @@ THRESHOLD = 0.5
 
 def expose_thresholds(network: Network) -> Network:
     """Every LIF fires at 1/2: its current is divided by 2 * threshold (state and reset are linear in it)."""
-    for lif in nodes_of(network, LIF):
+    for lif in nodes_of(network, nodes.LIF):
         if np.any(lif.threshold != THRESHOLD):
             network = substitute(network, lif.name, replace(lif, threshold=THRESHOLD))
             network = affine_before(network, network[lif.name], "threshold", THRESHOLD / lif.threshold, 0.0)
@@ -29,7 +30,7 @@ def expose_thresholds(network: Network) -> Network:
 
 def expose_amplitudes(network: Network) -> Network:
     """Every LIF emits bare spikes. Where a MaxPool needs it, the sign goes in front: -spike(x) = spike(-x)."""
-    for lif in nodes_of(network, LIF):
+    for lif in nodes_of(network, nodes.LIF):
         amplitude = np.asarray(lif.amplitude, np.float64)
         network = substitute(network, lif.name, replace(lif, amplitude=1.0))
         if np.any(amplitude < 0) and _meets_max_pool(network, lif):
@@ -41,14 +42,14 @@ def expose_amplitudes(network: Network) -> Network:
 
 def expose_averages(network: Network) -> Network:
     """Sums instead of means, over windows and over timesteps; the divisor becomes an Affine."""
-    for pool in nodes_of(network, AveragePool):
-        network = _as_sum(network, pool, _retyped(pool, SumPool), pool.size[0] * pool.size[1])
-    for mean in nodes_of(network, TimeAverage):
-        network = _as_sum(network, mean, _retyped(mean, TimeSum), network.timesteps)
+    for pool in nodes_of(network, nodes.AveragePool):
+        network = _as_sum(network, pool, _retyped(pool, nodes.SumPool), pool.size[0] * pool.size[1])
+    for mean in nodes_of(network, nodes.TimeAverage):
+        network = _as_sum(network, mean, _retyped(mean, nodes.TimeSum), network.timesteps)
     return network
 
 
-def _sign_in_front(network: Network, lif: LIF) -> Network:
+def _sign_in_front(network: Network, lif: nodes.LIF) -> Network:
     if not lif.signed:
         raise ValueError(
             f"A negative amplitude cannot pass a MaxPooling2D behind a binary neuron. Received: layer {lif.name!r} "
@@ -70,5 +71,5 @@ def _retyped(node: Node, kind: type[Node]) -> Node:
 
 def _meets_max_pool(network: Network, node: Node) -> bool:
     """Whether the spikes of `node` reach a MaxPool before a Linear or another neuron."""
-    readers = (reader for reader in network.consumers(node.name) if not isinstance(reader, Linear | LIF))
-    return any(isinstance(reader, MaxPool) or _meets_max_pool(network, reader) for reader in readers)
+    readers = (reader for reader in network.consumers(node.name) if not isinstance(reader, nodes.Linear | nodes.LIF))
+    return any(isinstance(reader, nodes.MaxPool) or _meets_max_pool(network, reader) for reader in readers)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..network.nodes import LIF, Add, Affine, AveragePool, Linear, MaxPool, Network, SumPool, TimeAverage
+from ..network import nodes
+from ..network.nodes import Network
 from ..network.queries import are_counts, has_linear_above, values_above
 from .added_kernels import add_diagonals
 from .affines import (
@@ -58,13 +59,13 @@ def check_folded(network: Network) -> Network:
     """
     check_timestep_kernels(network)
     for node in network.nodes:
-        if isinstance(node, AveragePool | TimeAverage):
+        if isinstance(node, nodes.AveragePool | nodes.TimeAverage):
             raise ValueError(f"A folded network has sums only. Received: {type(node).__name__} {node.name!r}.")
-        if isinstance(node, SumPool) and not are_counts(network, node, factors=False):
+        if isinstance(node, nodes.SumPool) and not are_counts(network, node, factors=False):
             raise ValueError(f"A folded network sums windows of spikes only. Received: SumPool {node.name!r}.")
-        if isinstance(node, LIF):
+        if isinstance(node, nodes.LIF):
             _check_neuron(network, node)
-        if isinstance(node, Affine) and not _may_stay(network, node):
+        if isinstance(node, nodes.Affine) and not _may_stay(network, node):
             raise ValueError(_why_stuck(network, node))
     return network
 
@@ -106,7 +107,7 @@ PASSES: tuple[Callable[[Network], Network], ...] = (
 )
 
 
-def _check_neuron(network: Network, lif: LIF) -> None:
+def _check_neuron(network: Network, lif: nodes.LIF) -> None:
     if np.any(lif.threshold != THRESHOLD) or np.any(lif.amplitude != 1):
         raise ValueError(
             f"A folded neuron has threshold 0.5 and amplitude 1. Received: {lif.name!r} with "
@@ -116,23 +117,25 @@ def _check_neuron(network: Network, lif: LIF) -> None:
         raise ValueError(f"A folded neuron has a Linear node above it. Received: {lif.name!r} without one.")
 
 
-def _may_stay(network: Network, affine: Affine) -> bool:
+def _may_stay(network: Network, affine: nodes.Affine) -> bool:
     readers = network.consumers(affine.name)
     if affine.name in network.outputs and not readers:
         return True
-    to_sums = bool(readers) and all(isinstance(reader, Add) for reader in readers)
+    to_sums = bool(readers) and all(isinstance(reader, nodes.Add) for reader in readers)
     return is_input_offset(network, affine) or (to_sums and are_counts(network, affine))
 
 
-def _why_stuck(network: Network, affine: Affine) -> str:
+def _why_stuck(network: Network, affine: nodes.Affine) -> str:
     source, reader = network[affine.inputs[0]], network.consumers(affine.name)[0]
     received = f"Received: {affine.name!r} between {source.name!r} and {reader.name!r}."
-    if isinstance(reader, Linear):
+    if isinstance(reader, nodes.Linear):
         return (
             "An offset in front of a zero-padded convolution cannot be folded, for the padding would need it too. "
             f'{received} Put BatchNormalization behind the convolution, or use padding="valid".'
         )
-    if np.any(affine.scale < 0) and any(isinstance(node, MaxPool) for node in (reader, *values_above(network, affine))):
+    if np.any(affine.scale < 0) and any(
+        isinstance(node, nodes.MaxPool) for node in (reader, *values_above(network, affine))
+    ):
         return (
             "A negative factor per channel cannot pass a maximum. "
             f"{received} Put BatchNormalization before MaxPooling2D, directly behind the convolution."

@@ -12,64 +12,57 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..network import nodes
 from ..network.linear_algebra import is_pointwise, of_sum, ones, then_sum_pool
-from ..network.nodes import (
-    Add,
-    Affine,
-    Concatenate,
-    Conv,
-    Crop,
-    Dense,
-    DepthwiseConv,
-    Linear,
-    Network,
-    Node,
-    Pool,
-    Repeat,
-    Reshape,
-    SumPool,
-    TimeSum,
-    Upsample,
-    ZeroPad,
-)
+from ..network.nodes import Network, Node
 from ..network.queries import are_counts, nodes_of, only_reader
 from ..network.surgery import exchange, fresh_name, insert_after, prune, settle, substitute
 from .distribute import over_sum
 from .timestep_kernels import leads_to_timestep_kernels
 
-STATELESS = (Linear, Affine, Pool, Reshape, Add, Concatenate, Upsample, ZeroPad, Crop)
+STATELESS = (
+    nodes.Linear,
+    nodes.Affine,
+    nodes.Pool,
+    nodes.Reshape,
+    nodes.Add,
+    nodes.Concatenate,
+    nodes.Upsample,
+    nodes.ZeroPad,
+    nodes.Crop,
+)
 
 
 def sum_time_early(network: Network) -> Network:
     """Every TimeSum as far up as it goes; over a Repeat it is a factor."""
-    return settle(network, TimeSum, _sum_time_earlier)
+    return settle(network, nodes.TimeSum, _sum_time_earlier)
 
 
 def repeat_late(network: Network) -> Network:
     """Every Repeat as far down as it goes: what does not depend on time is computed once."""
-    return settle(network, Repeat, _repeat_later)
+    return settle(network, nodes.Repeat, _repeat_later)
 
 
 def pool_currents_in_kernels(network: Network) -> Network:
     """No SumPool directly after a Linear: exchanged if the Linear is pointwise on spikes, else in its kernel."""
-    return settle(network, SumPool, _pool_in_kernel)
+    return settle(network, nodes.SumPool, _pool_in_kernel)
 
 
 def pool_currents_by_kernels(network: Network) -> Network:
     """No SumPool on anything but spikes: what is left is a depthwise convolution with ones."""
-    for pool in nodes_of(network, SumPool):
+    for pool in nodes_of(network, nodes.SumPool):
         if not are_counts(network, network[pool.inputs[0]]):
             network = _by_kernel(network, pool)
     return network
 
 
-def _sum_time_earlier(network: Network, total: TimeSum) -> Network | None:
+def _sum_time_earlier(network: Network, total: nodes.TimeSum) -> Network | None:
     source = network[total.inputs[0]]
     if only_reader(network, source.name) is not total:
         return None
-    if isinstance(source, Repeat):
+    if isinstance(source, nodes.Repeat):
         scale, offset = np.asarray(float(network.timesteps)), np.zeros(())
-        factor = Affine(
+        factor = nodes.Affine(
             name=total.name, inputs=total.inputs, shape=total.shape, temporal=False, scale=scale, offset=offset
         )
         return substitute(substitute(network, total.name, factor), source.name)
@@ -82,48 +75,53 @@ def _sum_time_earlier(network: Network, total: TimeSum) -> Network | None:
 
 def _of_time_sum(node: Node, timesteps: int) -> Node | None:
     """The node that makes sum(node(x[t])) out of sum(x[t]); None if there is none."""
-    if isinstance(node, Linear):
+    if isinstance(node, nodes.Linear):
         return of_sum(node, timesteps)
-    if isinstance(node, Affine):
+    if isinstance(node, nodes.Affine):
         return replace(node, offset=node.offset * timesteps)
-    return node if isinstance(node, SumPool | Reshape | Upsample | ZeroPad | Crop) else None
+    return (
+        node if isinstance(node, nodes.SumPool | nodes.Reshape | nodes.Upsample | nodes.ZeroPad | nodes.Crop) else None
+    )
 
 
-def _repeat_later(network: Network, repeat: Repeat) -> Network | None:
+def _repeat_later(network: Network, repeat: nodes.Repeat) -> Network | None:
     """The Repeat behind one of its readers instead of in front of it."""
     for reader in network.consumers(repeat.name):
         sources = [network[name] for name in reader.inputs]
         if leads_to_timestep_kernels(network, reader):
             continue
-        if isinstance(reader, STATELESS) and all(isinstance(source, Repeat) for source in sources):
+        if isinstance(reader, STATELESS) and all(isinstance(source, nodes.Repeat) for source in sources):
             return _exchanged(network, repeat, reader)
     return None
 
 
-def _exchanged(network: Network, repeat: Repeat, reader: Node) -> Network:
+def _exchanged(network: Network, repeat: nodes.Repeat, reader: Node) -> Network:
     static = replace(reader, inputs=tuple(network[name].inputs[0] for name in reader.inputs), temporal=False)
     network = prune(substitute(network, reader.name, static))
     later = replace(repeat, name=fresh_name(network, repeat.name), inputs=(static.name,), shape=static.shape)
     return insert_after(network, static.name, later)
 
 
-def _pool_in_kernel(network: Network, pool: SumPool) -> Network | None:
+def _pool_in_kernel(network: Network, pool: nodes.SumPool) -> Network | None:
     linear = network[pool.inputs[0]]
-    if isinstance(linear, Add):
+    if isinstance(linear, nodes.Add):
         return over_sum(network, pool)
-    if not isinstance(linear, Conv | DepthwiseConv | Dense) or only_reader(network, linear.name) is not pool:
+    if (
+        not isinstance(linear, nodes.Conv | nodes.DepthwiseConv | nodes.Dense)
+        or only_reader(network, linear.name) is not pool
+    ):
         return None
     on_spikes = are_counts(network, network[linear.inputs[0]], factors=False)
-    if is_pointwise(linear) and (on_spikes or isinstance(linear, Dense)):
+    if is_pointwise(linear) and (on_spikes or isinstance(linear, nodes.Dense)):
         linear = replace(of_sum(linear, pool.size[0] * pool.size[1]), shape=pool.shape)
         return exchange(network, linear, replace(pool, shape=(*pool.shape[:2], linear.kernel.shape[-2])))
     return substitute(substitute(network, linear.name, then_sum_pool(linear, pool)), pool.name)
 
 
-def _by_kernel(network: Network, pool: SumPool) -> Network:
+def _by_kernel(network: Network, pool: nodes.SumPool) -> Network:
     """`pool` as a depthwise convolution with ones, or in the kernel of a 1x1 convolution behind it."""
     conv = only_reader(network, pool.name)
-    if isinstance(conv, Conv) and is_pointwise(conv):
+    if isinstance(conv, nodes.Conv) and is_pointwise(conv):
         kernel = np.broadcast_to(conv.kernel, (*pool.size, *conv.kernel.shape[2:])).copy()
         wide = replace(conv, inputs=pool.inputs, kernel=kernel, strides=pool.strides)
         return substitute(substitute(network, conv.name, wide), pool.name)

@@ -6,44 +6,30 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..network.nodes import (
-    LIF,
-    Add,
-    Affine,
-    Concatenate,
-    Conv,
-    ConvTranspose,
-    Crop,
-    DepthwiseConv,
-    Network,
-    Node,
-    Padding,
-    Repeat,
-    Reshape,
-    ZeroPad,
-)
+from ..network import nodes
+from ..network.nodes import Network, Node, Padding
 from ..network.queries import only_reader
 from ..network.surgery import fresh_name, insert_after, prune, reading, settle, substitute
 
-POINTWISE = (LIF, Affine, Repeat, Add, Concatenate)
+POINTWISE = (nodes.LIF, nodes.Affine, nodes.Repeat, nodes.Add, nodes.Concatenate)
 
 
 def merge_reshapes(network: Network) -> Network:
     """Every Reshape as far down as it goes, and as few as there can be."""
-    return settle(network, Reshape, _one_reshape_less)
+    return settle(network, nodes.Reshape, _one_reshape_less)
 
 
 def merge_borders(network: Network) -> Network:
     """Zeros around an image in the padding of the convolutions that read it; what is cropped is not computed."""
-    network = settle(network, ZeroPad, _padded_in_reader)
-    return settle(network, Crop, _cropped_in_source)
+    network = settle(network, nodes.ZeroPad, _padded_in_reader)
+    return settle(network, nodes.Crop, _cropped_in_source)
 
 
-def _one_reshape_less(network: Network, node: Reshape) -> Network | None:
+def _one_reshape_less(network: Network, node: nodes.Reshape) -> Network | None:
     source = network[node.inputs[0]]
     if node.shape == source.shape and node.name not in network.outputs:
         return substitute(network, node.name)
-    if isinstance(source, Reshape):
+    if isinstance(source, nodes.Reshape):
         return prune(substitute(network, node.name, replace(node, inputs=source.inputs)))
     for reader in network.consumers(node.name):
         sources = [network[name] for name in reader.inputs]
@@ -54,14 +40,14 @@ def _one_reshape_less(network: Network, node: Reshape) -> Network | None:
 
 def _are_alike(network: Network, sources: list[Node]) -> bool:
     """Whether all of `sources` are Reshapes of images of one size, and leave their channels as they are."""
-    if not all(isinstance(source, Reshape) for source in sources):
+    if not all(isinstance(source, nodes.Reshape) for source in sources):
         return False
     before = [network[source.inputs[0]].shape for source in sources]
     keep_channels = all(source.shape[-1] == shape[-1] for source, shape in zip(sources, before, strict=True))
     return keep_channels and len({shape[:-1] for shape in before}) == 1
 
 
-def _exchanged(network: Network, node: Reshape, reader: Node) -> Network:
+def _exchanged(network: Network, node: nodes.Reshape, reader: Node) -> Network:
     """`reader` before the Reshape instead of behind it."""
     before = tuple(network[name].inputs[0] for name in reader.inputs)
     earlier = replace(reader, inputs=before, shape=(*network[before[0]].shape[:-1], reader.shape[-1]))
@@ -71,17 +57,17 @@ def _exchanged(network: Network, node: Reshape, reader: Node) -> Network:
     return insert_after(network, reader.name, later)
 
 
-def _padded_in_reader(network: Network, pad: ZeroPad) -> Network | None:
+def _padded_in_reader(network: Network, pad: nodes.ZeroPad) -> Network | None:
     for reader in network.consumers(pad.name):
-        if isinstance(reader, Conv | DepthwiseConv):
+        if isinstance(reader, nodes.Conv | nodes.DepthwiseConv):
             wider = replace(reader, padding=_plus(reader.padding, pad.padding))
             return prune(substitute(network, reader.name, reading(wider, pad.name, pad.inputs[0])))
     return None
 
 
-def _cropped_in_source(network: Network, crop: Crop) -> Network | None:
+def _cropped_in_source(network: Network, crop: nodes.Crop) -> Network | None:
     source = network[crop.inputs[0]]
-    if not isinstance(source, ConvTranspose) or only_reader(network, source.name) is not crop:
+    if not isinstance(source, nodes.ConvTranspose) or only_reader(network, source.name) is not crop:
         return None
     narrower = replace(source, cropping=_plus(source.cropping, crop.cropping), shape=crop.shape)
     return substitute(substitute(network, crop.name), source.name, narrower)

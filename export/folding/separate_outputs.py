@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..network.nodes import LIF, Input, Linear, Network, Node
+from ..network import nodes
+from ..network.nodes import Network, Node
 from ..network.surgery import fresh_name
 
 
@@ -18,7 +19,7 @@ def separate_outputs(network: Network) -> Network:
     to be the same operator on the same integers is emitted once.
     """
     for name in dict.fromkeys(network.outputs):
-        if network.consumers(name) and not isinstance(network[name], LIF | Input):
+        if network.consumers(name) and not isinstance(network[name], nodes.LIF | nodes.Input):
             network, own = _copied(network, network[name])
             outputs = tuple(own if output == name else output for output in network.outputs)
             network = replace(network, outputs=outputs)
@@ -29,7 +30,7 @@ def _copied(network: Network, node: Node) -> tuple[Network, str]:
     """The network with a copy of `node` and of what it reads, down to kernels and spikes. Returns the copy's name."""
     inputs = []
     for name in node.inputs:
-        if not isinstance(node, Linear) and not isinstance(network[name], LIF | Input):
+        if not isinstance(node, nodes.Linear) and not isinstance(network[name], nodes.LIF | nodes.Input):
             network, name = _copied(network, network[name])
         inputs.append(name)
     copy = replace(node, name=fresh_name(network, f"{node.name}_output"), inputs=tuple(inputs))

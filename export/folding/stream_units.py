@@ -13,8 +13,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..network import nodes
 from ..network.linear_algebra import after_affine, factors, then_affine
-from ..network.nodes import LIF, Add, Affine, Concatenate, Linear, Network, Node, Reshape
+from ..network.nodes import Network, Node
 from ..network.queries import KEEPS_COUNTS, fires, repeated
 from ..network.surgery import affine_after, factor_on_edge, substitute
 
@@ -27,7 +28,9 @@ def set_units(network: Network) -> Network:
     """Every stream in the unit that most of its neurons ask for; made of spikes alone, that most spikes ask for."""
     done: set[str] = set()
     for node in network.nodes:
-        tied = isinstance(node, Add | Concatenate) or (_is_inside(node) and len(network.consumers(node.name)) > 1)
+        tied = isinstance(node, nodes.Add | nodes.Concatenate) or (
+            _is_inside(node) and len(network.consumers(node.name)) > 1
+        )
         if tied and node.name not in done:
             stream = _stream(network, node.name)
             done |= stream
@@ -36,7 +39,7 @@ def set_units(network: Network) -> Network:
 
 
 def _is_inside(node: Node) -> bool:
-    return isinstance(node, (Linear, Affine, *KEEPS_COUNTS))
+    return isinstance(node, (nodes.Linear, nodes.Affine, *KEEPS_COUNTS))
 
 
 def _stream(network: Network, name: str) -> set[str]:
@@ -47,8 +50,8 @@ def _stream(network: Network, name: str) -> set[str]:
         if node.name in found:
             continue
         found.add(node.name)
-        above = () if isinstance(node, Linear) else (network[source] for source in node.inputs)
-        below = (reader for reader in network.consumers(node.name) if not isinstance(reader, Linear))
+        above = () if isinstance(node, nodes.Linear) else (network[source] for source in node.inputs)
+        below = (reader for reader in network.consumers(node.name) if not isinstance(reader, nodes.Linear))
         waiting.extend(other.name for other in (*above, *below) if _is_inside(other))
     return found
 
@@ -56,23 +59,23 @@ def _stream(network: Network, name: str) -> set[str]:
 def _entries(network: Network, stream: set[str]) -> Iterator[Edge]:
     """Where spikes or an Input enter the stream."""
     for node in network.nodes:
-        if node.name in stream and not isinstance(node, Linear):
+        if node.name in stream and not isinstance(node, nodes.Linear):
             yield from ((source, node.name) for source in dict.fromkeys(node.inputs) if source not in stream)
 
 
 def _exits(network: Network, stream: set[str]) -> Iterator[Edge]:
     """Where neurons and Linears read the stream."""
     for node in network.nodes:
-        if isinstance(node, LIF | Linear):
+        if isinstance(node, nodes.LIF | nodes.Linear):
             yield from ((source, node.name) for source in node.inputs if source in stream)
 
 
 def _wanted(network: Network, stream: set[str]) -> Unit:
     """The unit, as a multiple of the present one; of those asked for equally often, the first."""
     entries, exits = list(_entries(network, stream)), list(_exits(network, stream))
-    spikes = [_factor(network[reader]) for source, reader in entries if isinstance(network[source], LIF)]
+    spikes = [_factor(network[reader]) for source, reader in entries if isinstance(network[source], nodes.LIF)]
     neurons = [_factor_of_neuron(network, *edge) for edge in exits if fires(network, network[edge[1]])]
-    only_spikes = len(spikes) == len(entries) and not any(isinstance(network[name], Linear) for name in stream)
+    only_spikes = len(spikes) == len(entries) and not any(isinstance(network[name], nodes.Linear) for name in stream)
     asked = [factor for factor in spikes if factor]
     if neurons and not only_spikes:
         asked = [tuple(1 / number for number in factor) for factor in neurons if factor] or asked
@@ -83,19 +86,19 @@ def _wanted(network: Network, stream: set[str]) -> Unit:
 
 def _keeps_channels(network: Network, stream: set[str]) -> bool:
     """Whether the last axis means the same channels everywhere in the stream."""
-    return not any(isinstance(network[name], Reshape | Concatenate) for name in stream)
+    return not any(isinstance(network[name], nodes.Reshape | nodes.Concatenate) for name in stream)
 
 
 def _factor_of_neuron(network: Network, source: str, reader: str) -> Unit | None:
     """What neuron `reader`, or the diagonal kernel in front of it, multiplies the stream's value by."""
-    if not isinstance(network[reader], LIF):
+    if not isinstance(network[reader], nodes.LIF):
         return _unit(factors(network[reader]))
     return _factor(repeated(network, source))
 
 
 def _factor(node: Node) -> Unit | None:
     """What a value is multiplied by at the edge of the stream."""
-    return _unit(node.scale) if isinstance(node, Affine) else ONE
+    return _unit(node.scale) if isinstance(node, nodes.Affine) else ONE
 
 
 def _unit(factors: np.ndarray) -> Unit | None:
@@ -120,7 +123,7 @@ def _in_unit(network: Network, stream: set[str], wanted: Unit) -> Network:
         network = factor_on_edge(network, source, reader, into)
     for source, reader in exits:
         node = network[reader]
-        if isinstance(node, Linear):
+        if isinstance(node, nodes.Linear):
             network = substitute(network, reader, after_affine(node, out_of))
         else:
             network = factor_on_edge(network, source, reader, out_of)
@@ -130,9 +133,9 @@ def _in_unit(network: Network, stream: set[str], wanted: Unit) -> Network:
 
 
 def _divided(node: Node, unit: np.ndarray) -> Node:
-    if isinstance(node, Linear):
+    if isinstance(node, nodes.Linear):
         return then_affine(node, _line(1 / unit))
-    return replace(node, offset=node.offset / unit) if isinstance(node, Affine) else node
+    return replace(node, offset=node.offset / unit) if isinstance(node, nodes.Affine) else node
 
 
 def _at_output(network: Network, name: str, unit: np.ndarray) -> Network:

@@ -7,43 +7,36 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..network.nodes import (
-    LIF,
-    Add,
-    Affine,
-    Concatenate,
-    Linear,
-    MaxPool,
-    Network,
-    Node,
-    Repeat,
-    Reshape,
-    SumPool,
-    TimestepAffine,
-)
+from ..network import nodes
+from ..network.nodes import Network, Node
 from ..network.queries import nodes_of, only_reader
 from ..network.surgery import exchange, fresh_name, settle, substitute
 
-BETWEEN = (Add, Concatenate, MaxPool, Reshape)  # what may lie between a kernel per timestep and its neurons
+BETWEEN = (
+    nodes.Add,
+    nodes.Concatenate,
+    nodes.MaxPool,
+    nodes.Reshape,
+)  # what may lie between a kernel per timestep and its neurons
 
 
 def pool_kernels_in_front(network: Network) -> Network:
     """The sum of a window first, then the factors of the timesteps: sum(f x + o) = f sum(x) + n o."""
-    return settle(network, SumPool, _pool_in_front)
+    return settle(network, nodes.SumPool, _pool_in_front)
 
 
 def kernels_in_front(network: Network) -> Network:
     """Every TimestepAffine directly behind a Linear of its own, with a note on what that costs."""
-    for node in nodes_of(network, TimestepAffine):
+    for node in nodes_of(network, nodes.TimestepAffine):
         network = _kernel_in_front(network, network[node.name])
     return network
 
 
 def check_timestep_kernels(network: Network) -> None:
     """Raises ValueError for a TimestepAffine that no kernel takes up, or that does not lead to neurons."""
-    for node in nodes_of(network, TimestepAffine):
+    for node in nodes_of(network, nodes.TimestepAffine):
         source = network[node.inputs[0]]
-        if not isinstance(source, Linear):
+        if not isinstance(source, nodes.Linear):
             raise ValueError(
                 "Factors per timestep need a kernel in front to fold into. Received: layer "
                 f"{node.name!r} behind {source.name!r}. Put TemporalEffectiveBatchNormalization directly behind a "
@@ -56,20 +49,20 @@ def check_timestep_kernels(network: Network) -> None:
             )
 
 
-def _pool_in_front(network: Network, pool: SumPool) -> Network | None:
+def _pool_in_front(network: Network, pool: nodes.SumPool) -> Network | None:
     affine = network[pool.inputs[0]]
-    if not isinstance(affine, TimestepAffine) or only_reader(network, affine.name) is not pool:
+    if not isinstance(affine, nodes.TimestepAffine) or only_reader(network, affine.name) is not pool:
         return None
     affine = replace(affine, offsets=affine.offsets * (pool.size[0] * pool.size[1]), shape=pool.shape)
     return exchange(network, affine, pool)
 
 
-def _kernel_in_front(network: Network, affine: TimestepAffine) -> Network:
+def _kernel_in_front(network: Network, affine: nodes.TimestepAffine) -> Network:
     source = network[affine.inputs[0]]
-    if isinstance(source, Repeat):
+    if isinstance(source, nodes.Repeat):
         network = _repeat_in_front(network, source, affine)
         source = network[network[affine.name].inputs[0]]
-    if not isinstance(source, Linear):
+    if not isinstance(source, nodes.Linear):
         return network
     if only_reader(network, source.name) is None:
         source = replace(source, name=fresh_name(network, f"{source.name}_{affine.name}"))
@@ -78,11 +71,11 @@ def _kernel_in_front(network: Network, affine: TimestepAffine) -> Network:
     return replace(network, notes=(*network.notes, note))
 
 
-def _repeat_in_front(network: Network, repeat: Repeat, affine: TimestepAffine) -> Network:
+def _repeat_in_front(network: Network, repeat: nodes.Repeat, affine: nodes.TimestepAffine) -> Network:
     """Linear -> Repeat -> affine as Repeat -> Linear -> affine, if nothing else reads the two."""
     static = network[repeat.inputs[0]]
     alone = only_reader(network, repeat.name) is affine and only_reader(network, static.name) is repeat
-    if not isinstance(static, Linear) or not alone:
+    if not isinstance(static, nodes.Linear) or not alone:
         return network
     shape = network[static.inputs[0]].shape
     return exchange(network, replace(static, temporal=True), replace(repeat, shape=shape))
@@ -92,8 +85,8 @@ def leads_to_timestep_kernels(network: Network, node: Node) -> bool:
     """Whether a TimestepAffine reads the value of `node`, perhaps through Affines."""
     readers = network.consumers(node.name)
     return any(
-        isinstance(reader, TimestepAffine)
-        or (isinstance(reader, Affine) and leads_to_timestep_kernels(network, reader))
+        isinstance(reader, nodes.TimestepAffine)
+        or (isinstance(reader, nodes.Affine) and leads_to_timestep_kernels(network, reader))
         for reader in readers
     )
 
@@ -102,4 +95,4 @@ def _feeds_neurons(network: Network, node: Node) -> bool:
     readers = network.consumers(node.name)
     if not readers or node.name in network.outputs:
         return False
-    return all(isinstance(r, LIF) or (isinstance(r, BETWEEN) and _feeds_neurons(network, r)) for r in readers)
+    return all(isinstance(r, nodes.LIF) or (isinstance(r, BETWEEN) and _feeds_neurons(network, r)) for r in readers)

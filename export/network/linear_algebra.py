@@ -6,47 +6,50 @@ from dataclasses import replace
 
 import numpy as np
 
-from .nodes import NO_PADDING, Conv, ConvTranspose, Dense, DepthwiseConv, Linear, Node, SumPool, TimestepAffine
+from . import nodes
+from .nodes import NO_PADDING, Node
 
 Line = tuple[np.ndarray, np.ndarray]  # scale and offset, each of shape () or (channels,)
 
 
-def then_affine(linear: Linear, line: Line) -> Linear:
+def then_affine(linear: nodes.Linear, line: Line) -> nodes.Linear:
     """scale * linear(x) + offset as one Linear, per output channel."""
     scale, offset = line
     bias = scale * linear.bias + offset
-    if isinstance(linear, DepthwiseConv):
+    if isinstance(linear, nodes.DepthwiseConv):
         scale = np.broadcast_to(scale, bias.shape).reshape(linear.kernel.shape[2:])
     return replace(linear, kernel=linear.kernel * scale, bias=bias)
 
 
-def after_affine(linear: Linear, line: Line) -> Linear | None:
+def after_affine(linear: nodes.Linear, line: Line) -> nodes.Linear | None:
     """linear(scale * x + offset) as one Linear, per input channel; None where missing pixels miss the offset."""
     scale, offset = line
-    if np.any(offset) and (isinstance(linear, ConvTranspose) or getattr(linear, "padding", NO_PADDING) != NO_PADDING):
+    if np.any(offset) and (
+        isinstance(linear, nodes.ConvTranspose) or getattr(linear, "padding", NO_PADDING) != NO_PADDING
+    ):
         return None
     channels = linear.kernel.shape[-2]
     scale, offset = (np.broadcast_to(value, (channels,))[:, None] for value in line)
     gain = (linear.kernel * offset).reshape(-1, channels, linear.kernel.shape[-1]).sum(0)
-    gain = gain.reshape(-1) if isinstance(linear, DepthwiseConv) else gain.sum(0)
+    gain = gain.reshape(-1) if isinstance(linear, nodes.DepthwiseConv) else gain.sum(0)
     return replace(linear, kernel=linear.kernel * scale, bias=linear.bias + gain)
 
 
-def of_sum(linear: Linear, addends: int) -> Linear:
+def of_sum(linear: nodes.Linear, addends: int) -> nodes.Linear:
     """The Linear that makes sum(linear(x)) out of sum(x): its bias counts once per addend."""
     return replace(linear, bias=linear.bias * addends)
 
 
-def is_pointwise(linear: Linear) -> bool:
+def is_pointwise(linear: nodes.Linear) -> bool:
     """Whether every output pixel reads exactly the input pixel in its place."""
-    if isinstance(linear, Dense):
+    if isinstance(linear, nodes.Dense):
         return True
-    if isinstance(linear, ConvTranspose):
+    if isinstance(linear, nodes.ConvTranspose):
         return False
     return linear.kernel.shape[:2] == (1, 1) and linear.strides == (1, 1) and linear.padding == NO_PADDING
 
 
-def then_sum_pool(conv: Conv | DepthwiseConv, pool: SumPool) -> Conv | DepthwiseConv:
+def then_sum_pool(conv: nodes.Conv | nodes.DepthwiseConv, pool: nodes.SumPool) -> nodes.Conv | nodes.DepthwiseConv:
     """pool(conv(x)) as one convolution of stride `conv.strides * pool.strides` without dilation.
 
     Tap (p, k), pixel p of the window and k of the kernel, reads input pixel p * stride + k * dilation of the patch.
@@ -68,10 +71,10 @@ def then_sum_pool(conv: Conv | DepthwiseConv, pool: SumPool) -> Conv | Depthwise
     )
 
 
-def ones(pool: SumPool) -> DepthwiseConv:
+def ones(pool: nodes.SumPool) -> nodes.DepthwiseConv:
     """A sum over windows as a Linear."""
     channels = pool.shape[-1]
-    return DepthwiseConv(
+    return nodes.DepthwiseConv(
         name=pool.name,
         inputs=pool.inputs,
         shape=pool.shape,
@@ -83,7 +86,7 @@ def ones(pool: SumPool) -> DepthwiseConv:
     )
 
 
-def diagonal(name: str, source, line: Line) -> DepthwiseConv | Dense:
+def diagonal(name: str, source, line: Line) -> nodes.DepthwiseConv | nodes.Dense:
     """scale * x + offset as a Linear: a 1x1 depthwise convolution on images, a diagonal matrix elsewhere.
 
     source: the Node it reads.
@@ -92,21 +95,21 @@ def diagonal(name: str, source, line: Line) -> DepthwiseConv | Dense:
     scale, offset = (np.broadcast_to(value, (channels,)).copy() for value in line)
     common = {"name": name, "inputs": (source.name,), "shape": source.shape, "temporal": source.temporal}
     if len(source.shape) == 3:
-        return DepthwiseConv(kernel=scale.reshape(1, 1, channels, 1), bias=offset, **common)
-    return Dense(kernel=np.diag(scale), bias=offset, **common)
+        return nodes.DepthwiseConv(kernel=scale.reshape(1, 1, channels, 1), bias=offset, **common)
+    return nodes.Dense(kernel=np.diag(scale), bias=offset, **common)
 
 
 def factors(node: Node) -> np.ndarray | None:
     """What a Linear as `diagonal` makes it multiplies each channel by; None for any other Node."""
-    if isinstance(node, DepthwiseConv) and node.kernel.shape == (1, 1, node.shape[-1], 1):
+    if isinstance(node, nodes.DepthwiseConv) and node.kernel.shape == (1, 1, node.shape[-1], 1):
         return node.kernel.ravel()
-    if isinstance(node, Dense) and node.kernel.shape[0] == node.kernel.shape[1]:
+    if isinstance(node, nodes.Dense) and node.kernel.shape[0] == node.kernel.shape[1]:
         diagonal = np.diagonal(node.kernel)
         return diagonal if np.array_equal(node.kernel, np.diag(diagonal)) else None
     return None
 
 
-def kernel_at(linear: Linear, affine: TimestepAffine, timestep: int) -> Linear:
+def kernel_at(linear: nodes.Linear, affine: nodes.TimestepAffine, timestep: int) -> nodes.Linear:
     """The Linear of one timestep, under the name of the first timestep that has the same."""
     lines = [(factor, *offset) for factor, offset in zip(affine.factors, affine.offsets, strict=True)]
     line = affine.factors[timestep], affine.offsets[timestep]

@@ -6,26 +6,22 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from . import nodes
 from .linear_algebra import factors
-from .nodes import (
-    LIF,
-    Add,
-    Affine,
-    Concatenate,
-    Crop,
-    Linear,
-    MaxPool,
-    Network,
-    Node,
-    Repeat,
-    Reshape,
-    SumPool,
-    TimeSum,
-    Upsample,
-    ZeroPad,
-)
+from .nodes import Network, Node
 
-KEEPS_COUNTS = (MaxPool, SumPool, Reshape, Repeat, TimeSum, Upsample, ZeroPad, Crop, Add, Concatenate)
+KEEPS_COUNTS = (
+    nodes.MaxPool,
+    nodes.SumPool,
+    nodes.Reshape,
+    nodes.Repeat,
+    nodes.TimeSum,
+    nodes.Upsample,
+    nodes.ZeroPad,
+    nodes.Crop,
+    nodes.Add,
+    nodes.Concatenate,
+)
 
 
 def are_counts(network: Network, node: Node, *, factors: bool = True) -> bool:
@@ -33,9 +29,9 @@ def are_counts(network: Network, node: Node, *, factors: bool = True) -> bool:
 
     factors: whether Affines without offset may lie between, so that the numbers are whole only up to factors.
     """
-    if isinstance(node, LIF):
+    if isinstance(node, nodes.LIF):
         return True
-    factor = factors and isinstance(node, Affine) and not np.any(node.offset)
+    factor = factors and isinstance(node, nodes.Affine) and not np.any(node.offset)
     if not (factor or isinstance(node, KEEPS_COUNTS)):
         return False
     return all(are_counts(network, network[name], factors=factors) for name in node.inputs)
@@ -43,37 +39,37 @@ def are_counts(network: Network, node: Node, *, factors: bool = True) -> bool:
 
 def count_bound(network: Network, node: Node) -> int | None:
     """Largest |value| of a node that holds spikes or sums of spikes; None for any other node."""
-    if isinstance(node, LIF):
+    if isinstance(node, nodes.LIF):
         return 1
     if not isinstance(node, KEEPS_COUNTS):
         return None
     below = [count_bound(network, network[name]) for name in node.inputs]
     if None in below:
         return None
-    if isinstance(node, Add):
+    if isinstance(node, nodes.Add):
         return sum(below)
-    if isinstance(node, TimeSum):
+    if isinstance(node, nodes.TimeSum):
         return max(below) * network.timesteps
-    return max(below) * node.size[0] * node.size[1] if isinstance(node, SumPool) else max(below)
+    return max(below) * node.size[0] * node.size[1] if isinstance(node, nodes.SumPool) else max(below)
 
 
 def values_above(network: Network, node: Node) -> Iterator[Node]:
     """What lies above `node`, up to and with the next Linear, neuron or Input on each way."""
     for name in node.inputs:
         yield (source := network[name])
-        if not isinstance(source, Linear | LIF):
+        if not isinstance(source, nodes.Linear | nodes.LIF):
             yield from values_above(network, source)
 
 
 def has_linear_above(network: Network, node: Node) -> bool:
-    return any(isinstance(source, Linear) for source in values_above(network, node))
+    return any(isinstance(source, nodes.Linear) for source in values_above(network, node))
 
 
 def fires(network: Network, node: Node) -> bool:
     """Whether `node` is a neuron, or a factor for each channel in front of one."""
-    if isinstance(node, LIF):
+    if isinstance(node, nodes.LIF):
         return True
-    readers = network.consumers(node.name) if isinstance(node, Repeat) or factors(node) is not None else ()
+    readers = network.consumers(node.name) if isinstance(node, nodes.Repeat) or factors(node) is not None else ()
     return any(fires(network, reader) for reader in readers)
 
 
@@ -91,6 +87,6 @@ def only_reader(network: Network, name: str) -> Node | None:
 def repeated(network: Network, name: str) -> Node:
     """Node `name`, or the one whose value it repeats over time."""
     node = network[name]
-    while isinstance(node, Repeat):
+    while isinstance(node, nodes.Repeat):
         node = network[node.inputs[0]]
     return node

@@ -7,19 +7,20 @@ from dataclasses import replace
 
 import numpy as np
 
+from . import nodes
 from .linear_algebra import Line
-from .nodes import Affine, Input, Network, Node
+from .nodes import Network, Node
 from .queries import nodes_of, only_reader
 
 
-def substitute(network: Network, name: str, *nodes: Node) -> Network:
-    """`nodes` in the place of node `name`; its readers read the last of them (none given: what it read itself)."""
-    successor = nodes[-1].name if nodes else network[name].inputs[0]
-    placed: list[Node] = []
+def substitute(network: Network, name: str, *placed: Node) -> Network:
+    """`placed` instead of node `name`; its readers read the last of them (none given: what it read itself)."""
+    successor = placed[-1].name if placed else network[name].inputs[0]
+    changed: list[Node] = []
     for node in network.nodes:
-        placed.extend(nodes if node.name == name else (reading(node, name, successor),))
+        changed.extend(placed if node.name == name else (reading(node, name, successor),))
     outputs = tuple(successor if output == name else output for output in network.outputs)
-    return replace(network, nodes=tuple(placed), outputs=outputs)
+    return replace(network, nodes=tuple(changed), outputs=outputs)
 
 
 def insert_before(network: Network, name: str, node: Node) -> Network:
@@ -80,7 +81,7 @@ def affine_after(network: Network, node: Node, role: str, scale, offset) -> Netw
 def factor_on_edge(network: Network, source: str, reader: str, line: Line) -> Network:
     """scale * x + offset where node `reader` reads node `source`: in the Affine there, or a new one."""
     node, (scale, offset) = network[source], (np.asarray(value, np.float64) for value in line)
-    if isinstance(node, Affine) and only_reader(network, source) is not None:
+    if isinstance(node, nodes.Affine) and only_reader(network, source) is not None:
         return substitute(network, source, replace(node, scale=scale * node.scale, offset=scale * node.offset + offset))
     factor = affine(network, node, network[reader], "factor", scale, offset)
     rewired = network.with_nodes(
@@ -89,16 +90,16 @@ def factor_on_edge(network: Network, source: str, reader: str, line: Line) -> Ne
     return place_before(rewired, reader, factor)
 
 
-def place_before(network: Network, name: str, *nodes: Node) -> Network:
-    """`nodes` in front of node `name`, which reads what it read before."""
-    placed = ((*nodes, node) if node.name == name else (node,) for node in network.nodes)
+def place_before(network: Network, name: str, *added: Node) -> Network:
+    """`added` in front of node `name`, which reads what it read before."""
+    placed = ((*added, node) if node.name == name else (node,) for node in network.nodes)
     return network.with_nodes(tuple(node for group in placed for node in group))
 
 
 def prune(network: Network) -> Network:
     """Without the nodes that nothing reads; Inputs stay."""
     while True:
-        kept = tuple(n for n in network.nodes if isinstance(n, Input) or _is_needed(network, n))
+        kept = tuple(n for n in network.nodes if isinstance(n, nodes.Input) or _is_needed(network, n))
         if len(kept) == len(network.nodes):
             return network
         network = network.with_nodes(kept)
@@ -108,9 +109,9 @@ def _is_needed(network: Network, node: Node) -> bool:
     return node.name in network.outputs or bool(network.consumers(node.name))
 
 
-def affine(network: Network, source: Node, owner: Node, role: str, scale, offset) -> Affine:
+def affine(network: Network, source: Node, owner: Node, role: str, scale, offset) -> nodes.Affine:
     """scale * x + offset of the value of `source`, named `<owner>_<role>`; not yet part of `network`."""
-    return Affine(
+    return nodes.Affine(
         name=fresh_name(network, f"{owner.name}_{role}"),
         inputs=(source.name,),
         shape=source.shape,

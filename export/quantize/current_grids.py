@@ -8,7 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..network.nodes import LIF, Add, Affine, Linear, Network, Node, TimestepAffine
+from ..network import nodes
+from ..network.nodes import Network, Node
 from ..network.queries import KEEPS_COUNTS, count_bound, fires
 from ..program.grid import INT8_MAX, LARGEST_ADD_RATIO, SMALLEST_ADD_RATIO, Grid
 from .integer_neuron import Decay, distinct, drop_steps, largest_half, snap, spike_unit, step
@@ -38,7 +39,7 @@ def plan_currents(network: Network) -> dict[str, CurrentGrid]:
     """The grid of every value that reaches a neuron as a current, by node name."""
     plan = {}
     for group in current_groups(network):
-        readers = [node for node in network.nodes if isinstance(node, LIF) and node.inputs[0] in group]
+        readers = [node for node in network.nodes if isinstance(node, nodes.LIF) and node.inputs[0] in group]
         if readers:
             grid = _fixed(group_grid(network, [network[name] for name in group], readers), readers[0])
             grid = replace(grid, unit=_unit(network, group, grid.half))
@@ -48,7 +49,7 @@ def plan_currents(network: Network) -> dict[str, CurrentGrid]:
     return plan
 
 
-def _fixed(grid: CurrentGrid, reader: LIF) -> CurrentGrid:
+def _fixed(grid: CurrentGrid, reader: nodes.LIF) -> CurrentGrid:
     """`grid`, or that on which the reader was trained."""
     return grid if reader.half is None else CurrentGrid(reader.half, grid.proven and reader.half <= grid.half)
 
@@ -56,7 +57,7 @@ def _fixed(grid: CurrentGrid, reader: LIF) -> CurrentGrid:
 def _unit(network: Network, group: tuple[str, ...], half: int) -> float:
     """`spike_unit` where a spike of all neurons that read the group is to be worth as many steps; else 1."""
     outside = [node for name in group for node in network.consumers(name) if node.name not in group]
-    neurons = [node for node in outside if not isinstance(node, Linear)]
+    neurons = [node for node in outside if not isinstance(node, nodes.Linear)]
     steps, *others = {_spike_steps(network, node, half) for node in neurons}
     if steps is None or others or any(name in network.outputs for name in group):
         return 1.0
@@ -68,7 +69,7 @@ def _spike_steps(network: Network, node: Node, half: int) -> Fraction | None:
 
     Never 1: a grid whose steps are worth a spike is one of spikes.
     """
-    if not isinstance(node, LIF) or not node.signed or node.reset == "none":
+    if not isinstance(node, nodes.LIF) or not node.signed or node.reset == "none":
         return None
     decay = effective_decay(network, node)
     if node.reset == "zero" and not isinstance(decay, Fraction):
@@ -88,7 +89,7 @@ def current_groups(network: Network) -> list[tuple[str, ...]]:
     return list(dict.fromkeys(group.values()))
 
 
-def group_grid(network: Network, nodes: list[Node], readers: list[LIF]) -> CurrentGrid:
+def group_grid(network: Network, members: list[Node], readers: list[nodes.LIF]) -> CurrentGrid:
     """The finest grid on which saturation changes no spike of the readers; a stated range where none is proven.
 
     Proven: one unbounded current, with or without shortcuts of spikes beside it, read by neurons that a spike clears;
@@ -96,20 +97,20 @@ def group_grid(network: Network, nodes: list[Node], readers: list[LIF]) -> Curre
     """
     soft = [reader for reader in readers if keeps_rest(network, reader)]
     hard = [reader for reader in readers if reader not in soft]
-    grids = [_soft_grid(network, nodes, reader) for reader in soft]
+    grids = [_soft_grid(network, members, reader) for reader in soft]
     if hard:
-        grids.append(_hard_grid(network, nodes, hard))
+        grids.append(_hard_grid(network, members, hard))
     return CurrentGrid(min(grid.half for grid in grids), proven=all(grid.proven for grid in grids))
 
 
-def _hard_grid(network: Network, nodes: list[Node], readers: list[LIF]) -> CurrentGrid:
+def _hard_grid(network: Network, members: list[Node], readers: list[nodes.LIF]) -> CurrentGrid:
     decay = max(max(distinct(effective_decay(network, reader))) for reader in readers)
-    adds = [node for node in nodes if isinstance(node, Add)]
-    unbounded = [node for node in nodes if isinstance(node, Linear | TimestepAffine)]
+    adds = [node for node in members if isinstance(node, nodes.Add)]
+    unbounded = [node for node in members if isinstance(node, nodes.Linear | nodes.TimestepAffine)]
     signed = all(reader.signed for reader in readers)
     if len(adds) > 1 or (adds and len(unbounded) > 1):
         return CurrentGrid(HEADROOM_HALF, proven=False)
-    shortcuts = [shortcut_reach(network, node) for node in nodes if isinstance(node, Affine)]
+    shortcuts = [shortcut_reach(network, node) for node in members if isinstance(node, nodes.Affine)]
     half = largest_half(decay, lambda half: reserve(half, shortcuts))
     if half is None:
         raise ValueError(
@@ -119,25 +120,25 @@ def _hard_grid(network: Network, nodes: list[Node], readers: list[LIF]) -> Curre
     return CurrentGrid(half, proven=signed)
 
 
-def _soft_grid(network: Network, nodes: list[Node], reader: LIF) -> CurrentGrid:
+def _soft_grid(network: Network, members: list[Node], reader: nodes.LIF) -> CurrentGrid:
     """Of a neuron whose membrane a spike does not clear: that of `reach`, if it is no coarser than the stated range."""
-    shortcuts = [shortcut_reach(network, node) for node in nodes if isinstance(node, Affine)]
+    shortcuts = [shortcut_reach(network, node) for node in members if isinstance(node, nodes.Affine)]
     decay = effective_decay(network, reader)
-    half = bounded_half(network, nodes, reader, decay, lambda half: reserve(half, shortcuts), least=HEADROOM_HALF)
+    half = bounded_half(network, members, reader, decay, lambda half: reserve(half, shortcuts), least=HEADROOM_HALF)
     return CurrentGrid(half or HEADROOM_HALF, proven=half is not None)
 
 
-def keeps_rest(network: Network, node: LIF) -> bool:
+def keeps_rest(network: Network, node: nodes.LIF) -> bool:
     """Whether a spike leaves something of the membrane for the next timestep."""
     return node.reset != "zero" and effective_decay(network, node) != 0
 
 
-def effective_decay(network: Network, node: LIF) -> Decay:
+def effective_decay(network: Network, node: nodes.LIF) -> Decay:
     """The decay in integers, a tuple where channels differ; 0 where a single timestep carries no state."""
     return snap(node.decay, even=node.reset == "subtract") if network.timesteps > 1 else Fraction(0)
 
 
-def shortcut_reach(network: Network, node: Affine) -> tuple[float, int]:
+def shortcut_reach(network: Network, node: nodes.Affine) -> tuple[float, int]:
     """The current of one spike, in units of 2 * threshold, and the largest sum of spikes."""
     bound = count_bound(network, network[node.inputs[0]])
     if bound is None:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..network.nodes import Input, Network
+from ..network import nodes
+from ..network.nodes import Network
 from ..program.program import Program
 
 Range = tuple[float, float]  # (low, high)
@@ -38,7 +39,7 @@ def ranges_of(network: Network, input_range: Ranges) -> dict[str, Range]:
     return {node.name: fixed_range(node, checked_range(ranges[name])) for name, node in named.items()}
 
 
-def fixed_range(node: Input, input_range: Range) -> Range:
+def fixed_range(node: nodes.Input, input_range: Range) -> Range:
     """`input_range`, or the one that the input was trained with on integers; ValueError where they contradict."""
     if node.range is None:
         return input_range

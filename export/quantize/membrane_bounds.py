@@ -15,7 +15,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..network.nodes import LIF, Add, Dense, DepthwiseConv, Linear, Network, Node, TimestepAffine
+from ..network import nodes
+from ..network.nodes import Network, Node
 from ..network.queries import count_bound
 from ..program.grid import INT8_MAX, Grid
 from .integer_neuron import Decay, distinct, drop_steps, step
@@ -23,19 +24,21 @@ from .weights import quantize_weights
 
 
 def bounded_half(
-    network: Network, nodes: list[Node], reader: LIF, decay: Decay, reserve: Callable[[int], int], *, least: int
+    network: Network, members: list[Node], reader: nodes.LIF, decay: Decay, reserve: Callable[[int], int], *, least: int
 ) -> int | None:
     """The finest grid, of `least` or more, on which the membrane of `reader` never saturates; None if there is none.
 
     Args:
-        nodes: all whose values are on the grid of the current; they are added at most once.
+        members: all whose values are on the grid of the current; they are added at most once.
         decay: of `reader`, in integers.
         reserve: half -> steps that shortcuts may bring.
     """
-    linears = [node for node in nodes if isinstance(node, Linear)]
-    if any(isinstance(node, TimestepAffine) for node in nodes):
+    linears = [node for node in members if isinstance(node, nodes.Linear)]
+    if any(isinstance(node, nodes.TimestepAffine) for node in members):
         return None
-    if sum(isinstance(node, Add) for node in nodes) > 1 or not all(_reads_counts(network, node) for node in linears):
+    if sum(isinstance(node, nodes.Add) for node in members) > 1 or not all(
+        _reads_counts(network, node) for node in linears
+    ):
         return None
     current = sum(_real_reach(network, node) for node in linears) * (2 * least + 1) + reserve(least)
     if current > INT8_MAX:  # the cheap test: kernels need not be rounded
@@ -47,7 +50,7 @@ def bounded_half(
     return None
 
 
-def largest_membrane(reader: LIF, decay: Decay, half: int, current: int, timesteps: int) -> int:
+def largest_membrane(reader: nodes.LIF, decay: Decay, half: int, current: int, timesteps: int) -> int:
     """Steps that no |membrane| exceeds, if no |current| exceeds `current`."""
     clears = reader.reset == "subtract" and reader.signed
     strongest, drop, membrane = max(distinct(decay)), drop_steps(decay, half, reader.reset_amount), current
@@ -57,21 +60,21 @@ def largest_membrane(reader: LIF, decay: Decay, half: int, current: int, timeste
     return membrane
 
 
-def _reads_counts(network: Network, node: Linear) -> bool:
+def _reads_counts(network: Network, node: nodes.Linear) -> bool:
     return count_bound(network, network[node.inputs[0]]) is not None
 
 
-def _real_reach(network: Network, node: Linear) -> float:
+def _real_reach(network: Network, node: nodes.Linear) -> float:
     """Largest |value|, in units of 2 * threshold."""
     kernel = _by_channel(node)
     bound = count_bound(network, network[node.inputs[0]])
     return float((np.abs(kernel).sum(axis=0) * bound + np.abs(node.bias)).max())
 
 
-def _integer_reach(network: Network, node: Linear, half: int) -> int:
+def _integer_reach(network: Network, node: nodes.Linear, half: int) -> int:
     """Largest |value| in steps, from the kernel as it is rounded."""
     bound = count_bound(network, network[node.inputs[0]])
-    target, per_channel = Grid(step(half)), not (isinstance(node, Dense) and len(node.shape) == 1)
+    target, per_channel = Grid(step(half)), not (isinstance(node, nodes.Dense) and len(node.shape) == 1)
     source = Grid(1.0, low=-bound, high=bound)
     kernel = _by_channel(node)
     rounded = quantize_weights(node.name, kernel, node.bias, source=source, target=target, per_channel=per_channel)
@@ -79,8 +82,8 @@ def _integer_reach(network: Network, node: Linear, half: int) -> int:
     return math.ceil((accumulators * rounded.scale.astype(np.float64) / target.scale).max() + 0.5)
 
 
-def _by_channel(node: Linear) -> np.ndarray:
+def _by_channel(node: nodes.Linear) -> np.ndarray:
     """The kernel as `(weights of an output, outputs)`."""
-    if isinstance(node, DepthwiseConv):
+    if isinstance(node, nodes.DepthwiseConv):
         return node.kernel.reshape(node.kernel.shape[0] * node.kernel.shape[1], -1)
     return node.kernel.reshape(-1, node.kernel.shape[-1])

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     import keras
 import numpy as np
 
+from ..network import nodes
 from ..network.linear_algebra import factors
-from ..network.nodes import LIF, Network
+from ..network.nodes import Network
 from ..network.queries import repeated
 from ..program.grid import INT8_MAX
 from ..program.program import Program
@@ -46,7 +47,7 @@ def weights_sha256(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def _folded(neuron: LIF) -> dict[str, object]:
+def _folded(neuron: nodes.LIF) -> dict[str, object]:
     return {"threshold": _extent(neuron.threshold), "amplitude": _extent(neuron.amplitude)}
 
 
@@ -66,7 +67,7 @@ def metadata(context: Context) -> dict[str, object]:
             **stated_neuron(integer_neuron(context, node)),
         }
         for node in network.nodes
-        if isinstance(node, LIF)
+        if isinstance(node, nodes.LIF)
     ]
     return {
         "network": network.name,
@@ -80,11 +81,11 @@ def metadata(context: Context) -> dict[str, object]:
 
 def saturation_notes(context: Context) -> list[str]:
     """One sentence for every neuron whose saturating currents are not proven to change no spike."""
-    neurons = (node for node in context.network.nodes if isinstance(node, LIF))
+    neurons = (node for node in context.network.nodes if isinstance(node, nodes.LIF))
     return [note for node in neurons for note in _notes(context, node)]
 
 
-def _notes(context: Context, node: LIF) -> Iterator[str]:
+def _notes(context: Context, node: nodes.LIF) -> Iterator[str]:
     network, name = context.network, node.inputs[0]
     if not context.currents[name].proven:
         subject = f"currents{' and states' * keeps_rest(network, node)} of {node.name!r}"

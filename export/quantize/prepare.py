@@ -6,27 +6,28 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..network.nodes import Add, Affine, Dense, Network, Node, Reshape, SumPool
+from ..network import nodes
+from ..network.nodes import Network, Node
 from ..network.queries import count_bound
 from ..program.grid import INT8_MAX
 
 
 def name_shortcuts(network: Network) -> Network:
     """Puts an Affine of scale 1 where a sum of currents reads bare spikes: there a spike becomes a current."""
-    nodes = []
+    placed = []
     for node in network.nodes:
-        if isinstance(node, Add) and count_bound(network, node) is None:
+        if isinstance(node, nodes.Add) and count_bound(network, node) is None:
             spikes = [name for name in dict.fromkeys(node.inputs) if count_bound(network, network[name]) is not None]
             shortcuts = {name: _shortcut(network[name], node) for name in spikes}
-            nodes.extend(shortcuts.values())
+            placed.extend(shortcuts.values())
             names = {name: shortcut.name for name, shortcut in shortcuts.items()}
             node = replace(node, inputs=tuple(names.get(name, name) for name in node.inputs))
-        nodes.append(node)
-    return network.with_nodes(tuple(nodes))
+        placed.append(node)
+    return network.with_nodes(tuple(placed))
 
 
-def _shortcut(source: Node, add: Add) -> Affine:
-    return Affine(
+def _shortcut(source: Node, add: nodes.Add) -> nodes.Affine:
+    return nodes.Affine(
         name=f"{add.name}/{source.name}",
         inputs=(source.name,),
         shape=source.shape,
@@ -46,7 +47,7 @@ def split_sums(network: Network) -> Network:
     """
     for node in network.nodes:
         bound = count_bound(network, node)
-        if isinstance(node, SumPool) and node.shape[:2] == (1, 1) and bound is not None and bound > INT8_MAX:
+        if isinstance(node, nodes.SumPool) and node.shape[:2] == (1, 1) and bound is not None and bound > INT8_MAX:
             network = _split(network, node, count_bound(network, network[node.inputs[0]]))
     return network
 
@@ -57,20 +58,22 @@ def longest_run(pixels: int, bound: int) -> int:
     return max(run for run in range(1, limit + 1) if pixels % run == 0)
 
 
-def _split(network: Network, node: SumPool, bound: int) -> Network:
+def _split(network: Network, node: nodes.SumPool, bound: int) -> Network:
     reader = _only_reader(network, node)
-    flat = reader if isinstance(reader, Reshape) else None
+    flat = reader if isinstance(reader, nodes.Reshape) else None
     dense = _only_reader(network, flat) if flat else reader
-    if not isinstance(dense, Dense) or len(dense.shape) != 1:
+    if not isinstance(dense, nodes.Dense) or len(dense.shape) != 1:
         return network  # the emitter refuses it by name
     height, width, channels = network[node.inputs[0]].shape
     run = longest_run(height * width, bound)
     runs = height * width // run
     # Pixels in a row are summed with stride 1: Ethos-U55 and U65 take no stride above 3.
-    rows = Reshape(name=f"{node.name}/runs", inputs=node.inputs, shape=(runs, run, channels), temporal=node.temporal)
+    rows = nodes.Reshape(
+        name=f"{node.name}/runs", inputs=node.inputs, shape=(runs, run, channels), temporal=node.temporal
+    )
     pooled = replace(node, inputs=(rows.name,), size=(1, run), strides=(1, 1), shape=(runs, 1, channels))
     name = flat.name if flat else f"{node.name}/flat"
-    joined = Reshape(name=name, inputs=(node.name,), shape=(runs * channels,), temporal=node.temporal)
+    joined = nodes.Reshape(name=name, inputs=(node.name,), shape=(runs * channels,), temporal=node.temporal)
     tiled = replace(dense, inputs=(joined.name,), kernel=np.tile(dense.kernel, (runs, 1)))
     changed = {node.name: (rows, pooled, joined), dense.name: (tiled,)}
     if flat:

@@ -5,28 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import get_args
 
-from ..network.nodes import (
-    LIF,
-    Add,
-    Affine,
-    Concatenate,
-    Conv,
-    ConvTranspose,
-    Crop,
-    Dense,
-    DepthwiseConv,
-    Input,
-    MaxPool,
-    Network,
-    Node,
-    Repeat,
-    Reshape,
-    SumPool,
-    TimestepAffine,
-    TimeSum,
-    Upsample,
-    ZeroPad,
-)
+from ..network import nodes
+from ..network.nodes import Network, Node
 from ..program.builder import Builder
 from ..program.program import Program
 from ..program.schedule import with_small_peak
@@ -96,22 +76,22 @@ def emit_network(context: Context) -> Program:
 
 
 EMITTERS: dict[type[Node], Callable[..., Signal]] = {
-    Input: emit_input,
-    Affine: emit_affine,
-    TimestepAffine: emit_timestep_kernels,
-    LIF: emit_lif,
-    MaxPool: emit_max_pool,
-    SumPool: emit_sum_pool,
-    Reshape: emit_reshape_node,
-    Repeat: emit_repeat,
-    TimeSum: emit_time_sum,
-    Add: emit_add,
-    Concatenate: emit_concatenate,
-    Upsample: emit_upsample,
-    ZeroPad: emit_zero_pad,
-    Crop: emit_crop,
-    Conv: emit_weighted,
-    ConvTranspose: emit_weighted,
-    DepthwiseConv: emit_weighted,
-    Dense: emit_weighted,
+    nodes.Input: emit_input,
+    nodes.Affine: emit_affine,
+    nodes.TimestepAffine: emit_timestep_kernels,
+    nodes.LIF: emit_lif,
+    nodes.MaxPool: emit_max_pool,
+    nodes.SumPool: emit_sum_pool,
+    nodes.Reshape: emit_reshape_node,
+    nodes.Repeat: emit_repeat,
+    nodes.TimeSum: emit_time_sum,
+    nodes.Add: emit_add,
+    nodes.Concatenate: emit_concatenate,
+    nodes.Upsample: emit_upsample,
+    nodes.ZeroPad: emit_zero_pad,
+    nodes.Crop: emit_crop,
+    nodes.Conv: emit_weighted,
+    nodes.ConvTranspose: emit_weighted,
+    nodes.DepthwiseConv: emit_weighted,
+    nodes.Dense: emit_weighted,
 }

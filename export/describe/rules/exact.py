@@ -14,7 +14,8 @@ import numpy as np
 
 from keras_ternary_spike import exact
 
-from ...network.nodes import LIF, Affine, Conv, ConvTranspose, Dense, DepthwiseConv, Node, SumPool, TimeSum
+from ...network import nodes
+from ...network.nodes import Node
 from .rule import Rule, array, like, pair, window
 
 FLOAT32_EXACT = 2**24
@@ -53,7 +54,7 @@ def _linear(layer: exact.ExactLinear) -> dict[str, Any]:
 
 
 def _dense(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    return (Dense(**_linear(layer), **{**like(name, source), "shape": (*source.shape[:-1], layer.channels)}),)
+    return (nodes.Dense(**_linear(layer), **{**like(name, source), "shape": (*source.shape[:-1], layer.channels)}),)
 
 
 def _windowed(kind: type[Node]) -> Rule:
@@ -75,31 +76,31 @@ def _transposed(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     sizes = zip(source.shape, layer.strides, layer.kernel_size, layer.cropping, strict=False)
     size = tuple((pixels - 1) * stride + taps - sum(crop) for pixels, stride, taps, crop in sizes)
     fields = {**like(name, source), "shape": (*size, layer.channels)}
-    return (ConvTranspose(strides=layer.strides, cropping=layer.cropping, **_linear(layer), **fields),)
+    return (nodes.ConvTranspose(strides=layer.strides, cropping=layer.cropping, **_linear(layer), **fields),)
 
 
 def _lif(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     numbers = {"decay": float(layer.decay), "threshold": 0.5, "amplitude": 1.0}
-    return (LIF(**numbers, signed=layer.signed, half=layer.half, **like(name, source)),)
+    return (nodes.LIF(**numbers, signed=layer.signed, half=layer.half, **like(name, source)),)
 
 
 def _shortcut(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     scale = np.array(layer.steps) * layer.scale
-    return (Affine(scale=scale if len(scale) > 1 else scale[0], offset=np.zeros(()), **like(name, source)),)
+    return (nodes.Affine(scale=scale if len(scale) > 1 else scale[0], offset=np.zeros(()), **like(name, source)),)
 
 
 def _shift(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    return (Affine(scale=np.ones(()), offset=np.asarray(layer.offset), **like(name, source)),)
+    return (nodes.Affine(scale=np.ones(()), offset=np.asarray(layer.offset), **like(name, source)),)
 
 
 def _sum_pool(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     size = ((source.shape[i] - layer.pool_size[i]) // layer.strides[i] + 1 for i in (0, 1))
     fields = {**like(name, source), "shape": (*size, source.shape[-1])}
-    return (SumPool(size=layer.pool_size, strides=layer.strides, **fields),)
+    return (nodes.SumPool(size=layer.pool_size, strides=layer.strides, **fields),)
 
 
 def _time_sum(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    return (TimeSum(**{**like(name, source), "temporal": False}),)
+    return (nodes.TimeSum(**{**like(name, source), "temporal": False}),)
 
 
 def _unchanged(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -110,8 +111,8 @@ EXACT: Mapping[type, Rule] = {
     exact.ExactInput: _unchanged,
     exact.ExactShift: _shift,
     exact.ExactDense: _dense,
-    exact.ExactConv2D: _windowed(Conv),
-    exact.ExactDepthwiseConv2D: _windowed(DepthwiseConv),
+    exact.ExactConv2D: _windowed(nodes.Conv),
+    exact.ExactDepthwiseConv2D: _windowed(nodes.DepthwiseConv),
     exact.ExactConv2DTranspose: _transposed,
     exact.ExactLIF: _lif,
     exact.ExactShortcut: _shortcut,

@@ -7,17 +7,18 @@ from typing import Any
 
 import keras
 
-from ...network.nodes import NO_PADDING, AveragePool, Crop, MaxPool, Node, Padding, Pool, Upsample, ZeroPad
+from ...network import nodes
+from ...network.nodes import NO_PADDING, Node, Padding
 from .reshaping import reshape
 from .rule import Rule, check_image, like, pair, window
 
 
 def _max_pooling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    return (_pool(MaxPool, layer, name, source),)
+    return (_pool(nodes.MaxPool, layer, name, source),)
 
 
 def _average_pooling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    pool = _pool(AveragePool, layer, name, source)
+    pool = _pool(nodes.AveragePool, layer, name, source)
     if pool.padding != NO_PADDING:
         raise ValueError(
             f"Padded average pooling divides by fewer pixels at the border, which no single factor undoes. Received: "
@@ -26,7 +27,7 @@ def _average_pooling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     return (pool,)
 
 
-def _pool(kind: type[Pool], layer: Any, name: str, source: Node) -> Pool:
+def _pool(kind: type[nodes.Pool], layer: Any, name: str, source: Node) -> nodes.Pool:
     size, strides = pair(layer.pool_size), pair(layer.strides)
     padding, outputs = window(layer, source, size, strides)
     return kind(
@@ -35,14 +36,14 @@ def _pool(kind: type[Pool], layer: Any, name: str, source: Node) -> Pool:
 
 
 def _global_average_pooling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    return _global_pooling(AveragePool, layer, name, source)
+    return _global_pooling(nodes.AveragePool, layer, name, source)
 
 
 def _global_max_pooling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    return _global_pooling(MaxPool, layer, name, source)
+    return _global_pooling(nodes.MaxPool, layer, name, source)
 
 
-def _global_pooling(kind: type[Pool], layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+def _global_pooling(kind: type[nodes.Pool], layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     check_image(layer, source)
     size, channels = source.shape[:2], source.shape[-1]
     pool = kind(size=size, strides=size, **{**like(name, source), "shape": (1, 1, channels)})
@@ -53,14 +54,14 @@ def _zero_padding(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     check_image(layer, source)
     padding = _sides(layer.padding)
     size = tuple(source.shape[i] + sum(padding[i]) for i in (0, 1))
-    return (ZeroPad(padding=padding, **{**like(name, source), "shape": (*size, source.shape[-1])}),)
+    return (nodes.ZeroPad(padding=padding, **{**like(name, source), "shape": (*size, source.shape[-1])}),)
 
 
 def _cropping(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     check_image(layer, source)
     cropping = _sides(layer.cropping)
     size = tuple(source.shape[i] - sum(cropping[i]) for i in (0, 1))
-    return (Crop(cropping=cropping, **{**like(name, source), "shape": (*size, source.shape[-1])}),)
+    return (nodes.Crop(cropping=cropping, **{**like(name, source), "shape": (*size, source.shape[-1])}),)
 
 
 def _upsampling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -72,7 +73,7 @@ def _upsampling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
         )
     factors = pair(layer.size)
     size = tuple(source.shape[i] * factors[i] for i in (0, 1))
-    return (Upsample(factors=factors, **{**like(name, source), "shape": (*size, source.shape[-1])}),)
+    return (nodes.Upsample(factors=factors, **{**like(name, source), "shape": (*size, source.shape[-1])}),)
 
 
 def _sides(value: Any) -> Padding:

@@ -8,29 +8,30 @@ from typing import Any
 import keras
 import numpy as np
 
-from ...network.nodes import Conv, ConvTranspose, Dense, DepthwiseConv, Linear, Node
+from ...network import nodes
+from ...network.nodes import Node
 from .rule import Rule, array, check_image, like, pair, window
 
 
 def _conv(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     kernel = _grouped(_image_kernel(array(layer, "kernel")), layer.groups)
-    return (_windowed(Conv, layer, name, source, kernel, _bias(layer, layer.filters)),)
+    return (_windowed(nodes.Conv, layer, name, source, kernel, _bias(layer, layer.filters)),)
 
 
 def _depthwise_conv(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     kernel = _image_kernel(array(layer, "kernel"))
-    return (_windowed(DepthwiseConv, layer, name, source, kernel, _bias(layer, kernel[0, 0].size)),)
+    return (_windowed(nodes.DepthwiseConv, layer, name, source, kernel, _bias(layer, kernel[0, 0].size)),)
 
 
 def _separable_conv(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     """A depthwise convolution without bias, then a 1x1 convolution."""
     kernel = _image_kernel(array(layer, "depthwise_kernel"))
     bias = np.zeros(kernel[0, 0].size)
-    depthwise = _windowed(DepthwiseConv, layer, f"{name}_depthwise", source, kernel, bias)
+    depthwise = _windowed(nodes.DepthwiseConv, layer, f"{name}_depthwise", source, kernel, bias)
     pointwise = _image_kernel(array(layer, "pointwise_kernel"))
     bias = _bias(layer, layer.filters)
     shape = (*depthwise.shape[:2], layer.filters)
-    return depthwise, Conv(kernel=pointwise, bias=bias, **{**like(name, depthwise), "shape": shape})
+    return depthwise, nodes.Conv(kernel=pointwise, bias=bias, **{**like(name, depthwise), "shape": shape})
 
 
 def _conv_transpose(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -43,7 +44,7 @@ def _conv_transpose(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     shape = (*size, layer.filters)
     bias = _bias(layer, layer.filters)
     fields = {**like(name, source), "shape": shape}
-    return (ConvTranspose(kernel=kernel, bias=bias, strides=strides, cropping=cropping, **fields),)
+    return (nodes.ConvTranspose(kernel=kernel, bias=bias, strides=strides, cropping=cropping, **fields),)
 
 
 def _check_transposed(layer: Any, source: Node) -> None:
@@ -66,7 +67,9 @@ def _at_least(size: tuple[int, int], kernel: np.ndarray) -> np.ndarray:
     return np.pad(kernel, (*missing, (0, 0), (0, 0)))
 
 
-def _windowed(kind: type[Linear], layer: Any, name: str, source: Node, kernel: np.ndarray, bias: np.ndarray) -> Linear:
+def _windowed(
+    kind: type[nodes.Linear], layer: Any, name: str, source: Node, kernel: np.ndarray, bias: np.ndarray
+) -> nodes.Linear:
     strides, dilation = pair(layer.strides), pair(layer.dilation_rate)
     extent = tuple((kernel.shape[i] - 1) * dilation[i] + 1 for i in (0, 1))
     padding, size = window(layer, source, extent, strides)
@@ -110,7 +113,9 @@ CONVOLUTIONS_OF_LINES: Mapping[type, Rule] = {
 def _dense(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     kernel = array(layer, "kernel")
     bias = array(layer, "bias") if layer.use_bias else np.zeros(layer.units)
-    return (Dense(kernel=kernel, bias=bias, **{**like(name, source), "shape": (*source.shape[:-1], layer.units)}),)
+    return (
+        nodes.Dense(kernel=kernel, bias=bias, **{**like(name, source), "shape": (*source.shape[:-1], layer.units)}),
+    )
 
 
 LINEAR: Mapping[type, Rule] = {

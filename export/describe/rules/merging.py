@@ -11,7 +11,8 @@ import numpy as np
 
 from keras_ternary_spike.exact import ExactAdd
 
-from ...network.nodes import Add, Affine, Concatenate, Node, Repeat
+from ...network import nodes
+from ...network.nodes import Node
 
 MergeRule = Callable[[Any, str, Sequence[Node], bool], tuple[Node, ...]]
 
@@ -23,12 +24,12 @@ def merge(layer: Any, name: str, sources: Sequence[Node], *, per_timestep: bool)
     replaced = {repeat.inputs[0]: repeat for repeat in repeats}
     aligned = [replaced.get(source.name, source) for source in sources]
     _check_ranks(layer, sources)
-    nodes = MERGES[type(layer)](layer, name, aligned, temporal and not per_timestep)
-    return (*repeats, *(nodes or (aligned[0],)))
+    made = MERGES[type(layer)](layer, name, aligned, temporal and not per_timestep)
+    return (*repeats, *(made or (aligned[0],)))
 
 
-def _repeated(name: str, source: Node) -> Repeat:
-    return Repeat(name=f"{name}_{source.name}", inputs=(source.name,), shape=source.shape, temporal=True)
+def _repeated(name: str, source: Node) -> nodes.Repeat:
+    return nodes.Repeat(name=f"{name}_{source.name}", inputs=(source.name,), shape=source.shape, temporal=True)
 
 
 def _check_ranks(layer: Any, sources: Sequence[Node]) -> None:
@@ -48,12 +49,12 @@ def _add(layer: Any, name: str, sources: Sequence[Node], time_axis: bool) -> tup
     if len(addends) == 1:
         return tuple(replace(factor, name=name) for factor in factors.values())
     inputs = tuple(addend.name for addend in addends)
-    total = Add(name=name, inputs=inputs, shape=sources[0].shape, temporal=sources[0].temporal)
+    total = nodes.Add(name=name, inputs=inputs, shape=sources[0].shape, temporal=sources[0].temporal)
     return (*factors.values(), total)
 
 
-def _factor(name: str, source: Node, count: int) -> Affine:
-    return Affine(
+def _factor(name: str, source: Node, count: int) -> nodes.Affine:
+    return nodes.Affine(
         name=f"{name}_{source.name}_times",
         inputs=(source.name,),
         shape=source.shape,
@@ -74,7 +75,7 @@ def _concatenate(layer: Any, name: str, sources: Sequence[Node], time_axis: bool
         return ()
     channels = sum(source.shape[-1] for source in sources)
     inputs, shape = tuple(source.name for source in sources), (*sources[0].shape[:-1], channels)
-    return (Concatenate(name=name, inputs=inputs, shape=shape, temporal=sources[0].temporal),)
+    return (nodes.Concatenate(name=name, inputs=inputs, shape=shape, temporal=sources[0].temporal),)
 
 
 MERGES: Mapping[type, MergeRule] = {

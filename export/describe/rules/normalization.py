@@ -19,8 +19,8 @@ from keras_ternary_spike import (
     TimestepAffine,
 )
 
-from ...network.nodes import Affine, Node
-from ...network.nodes import TimestepAffine as TimestepAffineNode
+from ...network import nodes
+from ...network.nodes import Node
 from .rule import Rule, array, like
 
 
@@ -61,10 +61,10 @@ def _threshold_dependent(layer: Any, name: str, source: Node) -> tuple[Node, ...
 def _temporal_effective(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     """A batch normalization, then one factor per timestep."""
     norm, factors = _normalized(layer, f"{name}_norm", source, 1.0), array(layer, "factors")
-    return norm, TimestepAffineNode(factors=factors, offsets=np.zeros((len(factors), 1)), **like(name, norm))
+    return norm, nodes.TimestepAffine(factors=factors, offsets=np.zeros((len(factors), 1)), **like(name, norm))
 
 
-def _normalized(layer: Any, name: str, source: Node, factor: float) -> Affine:
+def _normalized(layer: Any, name: str, source: Node, factor: float) -> nodes.Affine:
     norm = layer.normalization
     scale = factor * array(layer, "gamma") / np.sqrt(array(norm, "moving_variance") + norm.epsilon)
     return _affine(layer, name, source, scale, array(layer, "beta") - array(norm, "moving_mean") * scale)
@@ -72,10 +72,10 @@ def _normalized(layer: Any, name: str, source: Node, factor: float) -> Affine:
 
 def _timestep_affine(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     arrays = {weight: array(layer, weight) for weight in ("factors", "offsets")}
-    return (TimestepAffineNode(**arrays, **like(name, source)),)
+    return (nodes.TimestepAffine(**arrays, **like(name, source)),)
 
 
-def _affine(layer: Any, name: str, source: Node, scale: np.ndarray, offset: np.ndarray) -> Affine:
+def _affine(layer: Any, name: str, source: Node, scale: np.ndarray, offset: np.ndarray) -> nodes.Affine:
     if not (np.all(np.isfinite(scale)) and np.all(np.isfinite(offset))):
         raise ValueError(f"Scale and offset must be finite. Received: NaN or infinity in layer {layer.name!r}.")
     for value in (scale, offset):
@@ -84,7 +84,7 @@ def _affine(layer: Any, name: str, source: Node, scale: np.ndarray, offset: np.n
                 f"Scale and offset must be one number, or one per channel. Received: shape {value.shape} in layer "
                 f"{layer.name!r} on {source.shape[-1]} channels."
             )
-    return Affine(scale=scale, offset=offset, **like(name, source))
+    return nodes.Affine(scale=scale, offset=offset, **like(name, source))
 
 
 NORMALIZATION: Mapping[type, Rule] = {

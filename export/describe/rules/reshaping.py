@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from ...network import nodes
 from ...network.nodes import Node
-from ...network.nodes import Reshape as ReshapeNode
 from .rule import Rule, like
 
 
@@ -22,7 +22,7 @@ def _flatten(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
 
 
 def reshape(name: str, source: Node, shape: tuple[int, ...]) -> Node:
-    return ReshapeNode(**{**like(name, source), "shape": shape})
+    return nodes.Reshape(**{**like(name, source), "shape": shape})
 
 
 def _reshape_layer(layer: Any, name: str, source: Node) -> tuple[Node, ...]:

@@ -10,20 +10,19 @@ import numpy as np
 
 from keras_ternary_spike import BinaryLIF, BinaryLIFCell, DirectEncoding, TernaryLIF, TernaryLIFCell, TimeAverage
 
-from ...network.nodes import LIF, Node
-from ...network.nodes import Repeat as RepeatNode
-from ...network.nodes import TimeAverage as TimeAverageNode
+from ...network import nodes
+from ...network.nodes import Node
 from .rule import Rule, array, like
 
 MIN_RESET_AMOUNT, MAX_RESET_AMOUNT = 0.1, 2.0  # thresholds
 
 
 def _direct_encoding(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    return (RepeatNode(**{**like(name, source), "temporal": True}),)
+    return (nodes.Repeat(**{**like(name, source), "temporal": True}),)
 
 
 def _time_average(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    return (TimeAverageNode(**{**like(name, source), "temporal": False}),)
+    return (nodes.TimeAverage(**{**like(name, source), "temporal": False}),)
 
 
 def _lif(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -37,7 +36,9 @@ def _lif(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     _check_recurrence(layer)
     numbers = {"decay": _decay(layer, source), "threshold": _threshold(layer, source)}
     signed = isinstance(cell, TernaryLIFCell)
-    return (LIF(signed=signed, amplitude=_amplitude(layer, source), **_reset(layer), **numbers, **like(name, source)),)
+    return (
+        nodes.LIF(signed=signed, amplitude=_amplitude(layer, source), **_reset(layer), **numbers, **like(name, source)),
+    )
 
 
 def _reset(layer: Any) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
-from ...network.nodes import LIF, ConvTranspose, Network, Node, Repeat
+from ...network import nodes
+from ...network.nodes import Network, Node
 from ...program.builder import Builder
 from ...program.grid import Grid
 from ...program.names import STATE_IN, STATE_OUT
@@ -63,20 +64,20 @@ class Context:
         return after
 
 
-def fused_neuron(context: Context, node: Node) -> LIF | None:
+def fused_neuron(context: Context, node: Node) -> nodes.LIF | None:
     """The neuron that `node` alone drives, if it carries no state: the operator of `node` itself fires."""
     readers = context.network.consumers(node.name)
-    if len(readers) != 1 or isinstance(node, ConvTranspose):  # TRANSPOSE_CONV fuses no activation
+    if len(readers) != 1 or isinstance(node, nodes.ConvTranspose):  # TRANSPOSE_CONV fuses no activation
         return None
     reader = readers[0]
-    if isinstance(reader, Repeat):
+    if isinstance(reader, nodes.Repeat):
         return fused_neuron(context, reader)
-    if isinstance(reader, LIF) and reader.signed and effective_decay(context.network, reader) == 0:
+    if isinstance(reader, nodes.LIF) and reader.signed and effective_decay(context.network, reader) == 0:
         return reader
     return None
 
 
-def integer_neuron(context: Context, node: LIF) -> Neuron:
+def integer_neuron(context: Context, node: nodes.LIF) -> Neuron:
     decay, current = effective_decay(context.network, node), context.currents[node.inputs[0]]
     drop = drop_steps(decay, current.half, node.reset_amount) if node.reset == "subtract" else Fraction(0)
     return Neuron(node.name, decay, current.half, node.signed, node.reset, drop, current.unit)

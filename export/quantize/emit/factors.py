@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...network.nodes import Affine, Input
+from ...network import nodes
 from ...program.builder import Builder
 from ...program.grid import INT8_MAX, INT8_MIN, Grid, float32, shifted_input_grid
 from ..integer_neuron import step
 from .context import Context, Signal, per_timestep
 
 
-def emit_affine(context: Context, node: Affine, source: Signal) -> Signal:
+def emit_affine(context: Context, node: nodes.Affine, source: Signal) -> Signal:
     """After the input: the same integers under another zero point. At the output: under another scale.
 
     Between spikes and a neuron (an identity shortcut): each spike is worth a whole number of steps of its current.
@@ -27,7 +27,7 @@ def emit_affine(context: Context, node: Affine, source: Signal) -> Signal:
     scale, offset = float(np.ravel(scale)[0]), float(np.ravel(offset)[0])
     if source.grid.counts and offset == 0:
         return emit_relabel(builder, node, source, scale)
-    if scale == 1 and isinstance(context.network[node.inputs[0]], Input):
+    if scale == 1 and isinstance(context.network[node.inputs[0]], nodes.Input):
         return emit_shift(context, node, source, offset)
     raise ValueError(
         f"Cannot export layer '{node.name}': it is neither at the input nor a plain factor at the output. "
@@ -35,7 +35,7 @@ def emit_affine(context: Context, node: Affine, source: Signal) -> Signal:
     )
 
 
-def emit_shift(context: Context, node: Affine, source: Signal, offset: float) -> Signal:
+def emit_shift(context: Context, node: nodes.Affine, source: Signal, offset: float) -> Signal:
     _, grid = shifted_input_grid(*context.input_ranges[node.inputs[0]], offset)
     if grid == source.grid:
         return source
@@ -52,7 +52,7 @@ def emit_shift(context: Context, node: Affine, source: Signal, offset: float) ->
     return Signal(per_timestep(source, f"{node.name}/shifted", emit), grid)
 
 
-def emit_shortcut(context: Context, node: Affine, source: Signal) -> Signal:
+def emit_shortcut(context: Context, node: nodes.Affine, source: Signal) -> Signal:
     """MUL by the integer number of steps that one spike brings, per channel or for all."""
     if not source.grid.counts or np.any(node.offset):
         raise ValueError(
@@ -70,7 +70,7 @@ def emit_shortcut(context: Context, node: Affine, source: Signal) -> Signal:
     return Signal(per_timestep(source, f"{node.name}/current", emit), grid)
 
 
-def emit_relabel(builder: Builder, node: Affine, source: Signal, scale: float) -> Signal:
+def emit_relabel(builder: Builder, node: nodes.Affine, source: Signal, scale: float) -> Signal:
     """MUL by the constant 1 (or -1) of another scale: the integers pass unchanged."""
     grid = Grid(float32(abs(scale)), low=source.grid.low, high=source.grid.high)
     sign = np.full([1] * (len(node.shape) + 1), np.sign(scale), np.int8)

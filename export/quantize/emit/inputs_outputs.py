@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from ...network.nodes import Affine, Input, Network
+from ...network import nodes
+from ...network.nodes import Network
 from ...program.builder import emit_copy, emit_reshape, slices
 from ...program.grid import input_grid, shifted_input_grid
 from .context import Context, Signal
 
 
-def emit_input(context: Context, node: Input) -> Signal:
+def emit_input(context: Context, node: nodes.Input) -> Signal:
     low, high = context.input_ranges[node.name]
     grid = input_grid(low, high)
     if shift := input_shift(context.network, node):
@@ -22,10 +23,10 @@ def emit_input(context: Context, node: Input) -> Signal:
     return Signal(slices(context.builder, tensor, node.name, node.shape, grid, context.timesteps), grid)
 
 
-def input_shift(network: Network, node: Input) -> float:
+def input_shift(network: Network, node: nodes.Input) -> float:
     """The offset that an Affine behind the input adds to all channels alike, or 0."""
     readers = network.consumers(node.name)
-    if len(readers) == 1 and isinstance(readers[0], Affine):
+    if len(readers) == 1 and isinstance(readers[0], nodes.Affine):
         return float(readers[0].offset.flat[0] / readers[0].scale.flat[0])
     return 0.0
 

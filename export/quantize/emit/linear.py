@@ -7,7 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from ...network.nodes import NO_PADDING, Conv, ConvTranspose, Dense, DepthwiseConv, Linear
+from ...network import nodes
+from ...network.nodes import NO_PADDING
 from ...padding import same_padding
 from ...program.builder import Builder, emit_pad, emit_slice
 from ...program.grid import Grid, with_zero
@@ -29,47 +30,47 @@ class Target:
     like: Grid | None = None
 
 
-def emit_linear(builder: Builder, node: Linear, tensor: int, name: str, *, source: Grid, target: Target) -> int:
+def emit_linear(builder: Builder, node: nodes.Linear, tensor: int, name: str, *, source: Grid, target: Target) -> int:
     """Emits one linear operator from `tensor` (on `source`) to a new tensor for `target`."""
-    if isinstance(node, Dense):
+    if isinstance(node, nodes.Dense):
         if len(node.shape) != 1:
             return emit_linear(builder, pointwise(node), tensor, name, source=source, target=target)
         return _emit_dense(builder, node, tensor, name, source, target)
-    if isinstance(node, DepthwiseConv):
+    if isinstance(node, nodes.DepthwiseConv):
         if node.kernel.shape[3] != 1 and node.kernel.shape[2] != 1:
             return emit_linear(builder, block_diagonal(node), tensor, name, source=source, target=target)
         return _emit_depthwise(builder, node, tensor, name, source, target)
-    if isinstance(node, ConvTranspose):
+    if isinstance(node, nodes.ConvTranspose):
         return _emit_transpose(builder, node, tensor, name, source, target)
     return _emit_conv(builder, node, tensor, name, source, target)
 
 
-def integer_weights(node: Linear, source: Grid, target: Grid) -> Weights:
+def integer_weights(node: nodes.Linear, source: Grid, target: Grid) -> Weights:
     """Kernel and bias as integers, output channels last: a depthwise kernel is `(kh, kw, in * multiplier)`."""
     kernel = node.kernel
-    if isinstance(node, DepthwiseConv):
+    if isinstance(node, nodes.DepthwiseConv):
         kernel = kernel.reshape(*kernel.shape[:2], -1)
-    per_channel = not (isinstance(node, Dense) and len(node.shape) == 1)
+    per_channel = not (isinstance(node, nodes.Dense) and len(node.shape) == 1)
     grids = {"source": source, "target": target}
     return quantize_weights(
         node.name, kernel, node.bias, **grids, per_channel=per_channel, multipliers=node.multipliers
     )
 
 
-def _weights(node: Linear, source: Grid, target: Target) -> Weights:
+def _weights(node: nodes.Linear, source: Grid, target: Target) -> Weights:
     if target.like is None:
         return integer_weights(node, source, target.grid)
     return integer_weights(node, source, target.like).between(source, target.grid)
 
 
-def pointwise(node: Dense) -> Conv:
+def pointwise(node: nodes.Dense) -> nodes.Conv:
     """A Dense over the channels of an image is a 1 x 1 convolution."""
     if len(node.shape) != 3:
         raise ValueError(
             f"Cannot export layer '{node.name}': Dense takes vectors or (height, width, channels) images. "
             f"Received: output shape {node.shape}. Add a Flatten before it."
         )
-    return Conv(
+    return nodes.Conv(
         name=node.name,
         inputs=node.inputs,
         shape=node.shape,
@@ -80,13 +81,13 @@ def pointwise(node: Dense) -> Conv:
     )
 
 
-def block_diagonal(node: DepthwiseConv) -> Conv:
+def block_diagonal(node: nodes.DepthwiseConv) -> nodes.Conv:
     """A full convolution for depth multipliers above 1, which Ethos-U's depthwise convolution does not take."""
     height, width, channels, depth = node.kernel.shape
     kernel = np.zeros((height, width, channels, channels, depth))
     diagonal = np.arange(channels)
     kernel[:, :, diagonal, diagonal] = node.kernel
-    return Conv(
+    return nodes.Conv(
         name=node.name,
         inputs=node.inputs,
         shape=node.shape,
@@ -100,13 +101,13 @@ def block_diagonal(node: DepthwiseConv) -> Conv:
     )
 
 
-def _emit_dense(builder: Builder, node: Dense, tensor: int, name: str, source: Grid, target: Target) -> int:
+def _emit_dense(builder: Builder, node: nodes.Dense, tensor: int, name: str, source: Grid, target: Target) -> int:
     weights = _weights(node, source, target)
     operands = _operands(builder, node.name, tensor, weights.kernel.T, weights, source, target, channel_axis=0)
     return builder.emit("FULLY_CONNECTED", operands, name, node.shape, target.grid, activation=target.activation)
 
 
-def _emit_conv(builder: Builder, node: Conv, tensor: int, name: str, source: Grid, target: Target) -> int:
+def _emit_conv(builder: Builder, node: nodes.Conv, tensor: int, name: str, source: Grid, target: Target) -> int:
     weights = _weights(node, source, target)
     tensor, options = _window_options(builder, node, tensor, source)
     operands = _operands(builder, node.name, tensor, weights.kernel.transpose(3, 0, 1, 2), weights, source, target, 0)
@@ -115,7 +116,9 @@ def _emit_conv(builder: Builder, node: Conv, tensor: int, name: str, source: Gri
     )
 
 
-def _emit_depthwise(builder: Builder, node: DepthwiseConv, tensor: int, name: str, source: Grid, target: Target) -> int:
+def _emit_depthwise(
+    builder: Builder, node: nodes.DepthwiseConv, tensor: int, name: str, source: Grid, target: Target
+) -> int:
     weights = _weights(node, source, target)
     tensor, options = _window_options(builder, node, tensor, source)
     operands = _operands(builder, node.name, tensor, weights.kernel[None], weights, source, target, channel_axis=3)
@@ -130,7 +133,9 @@ def _emit_depthwise(builder: Builder, node: DepthwiseConv, tensor: int, name: st
     return emit_skip(builder, full, name, left, node.shape, target.grid)
 
 
-def _emit_transpose(builder: Builder, node: ConvTranspose, tensor: int, name: str, source: Grid, target: Target) -> int:
+def _emit_transpose(
+    builder: Builder, node: nodes.ConvTranspose, tensor: int, name: str, source: Grid, target: Target
+) -> int:
     """TRANSPOSE_CONV of the full output, or cropped as TensorFlow's "same" does; any other cropping is a SLICE."""
     weights = _weights(node, source, target)
     kernel = weights.kernel.transpose(3, 0, 1, 2)
@@ -169,7 +174,9 @@ def _operands(
     return tensor, kernel, bias
 
 
-def _window_options(builder: Builder, node: Conv | DepthwiseConv, tensor: int, source: Grid) -> tuple[int, dict]:
+def _window_options(
+    builder: Builder, node: nodes.Conv | nodes.DepthwiseConv, tensor: int, source: Grid
+) -> tuple[int, dict]:
     """The (possibly explicitly padded) input and the options of its windows."""
     padding = "VALID"
     if node.padding != NO_PADDING and node.padding == _same(builder, node, tensor) and not is_far(node.strides):
@@ -177,7 +184,7 @@ def _window_options(builder: Builder, node: Conv | DepthwiseConv, tensor: int, s
     elif node.padding != NO_PADDING:
         name = f"{builder.tensors[tensor].name}/padded"
         tensor = emit_pad(builder, tensor, name, node.name, node.padding, with_zero(source))
-    if isinstance(node, Conv) and is_far(node.strides) and builder.kind(tensor) == "PAD":
+    if isinstance(node, nodes.Conv) and is_far(node.strides) and builder.kind(tensor) == "PAD":
         # Vela merges a PAD into the convolution behind it, and then refuses the stride: a copy keeps them apart.
         grid = with_zero(source)
         tensor = emit_skip(builder, tensor, f"{builder.tensors[tensor].name}/copy", (1, 1), builder.shape(tensor), grid)
@@ -190,7 +197,7 @@ def _window_options(builder: Builder, node: Conv | DepthwiseConv, tensor: int, s
     }
 
 
-def _same(builder: Builder, node: Conv | DepthwiseConv, tensor: int) -> tuple[tuple[int, int], ...]:
+def _same(builder: Builder, node: nodes.Conv | nodes.DepthwiseConv, tensor: int) -> tuple[tuple[int, int], ...]:
     sizes = builder.shape(tensor)[:2]
     axes = zip(sizes, node.kernel.shape[:2], node.strides, node.dilation, strict=True)
     return tuple(same_padding(*axis) for axis in axes)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from ...network.nodes import LIF
+from ...network import nodes
 from ...program.builder import Builder
 from ...program.grid import BINARY_SPIKE, SMALLEST_ADD_RATIO, SPIKE, Grid
 from ..integer_neuron import Neuron
@@ -55,7 +55,7 @@ def _integrate(builder: Builder, neuron: Neuron, state: int, current: int, t: in
     return builder.emit("ADD", (state, current), name, shape, grid, activation=activation)
 
 
-def emit_lif(context: Context, node: LIF, source: Signal) -> Signal:
+def emit_lif(context: Context, node: nodes.LIF, source: Signal) -> Signal:
     spike = SPIKE if node.signed else BINARY_SPIKE
     if source.grid == SPIKE:  # the linear operator in front has fired
         return source
@@ -65,7 +65,7 @@ def emit_lif(context: Context, node: LIF, source: Signal) -> Signal:
     return Signal(emit_neuron(context.builder, neuron, source.tensors), spike)
 
 
-def emit_streaming(context: Context, node: LIF, current: int, neuron: Neuron) -> int:
+def emit_streaming(context: Context, node: nodes.LIF, current: int, neuron: Neuron) -> int:
     """One timestep of a neuron whose state is an input and an output of the program. Returns the spikes."""
     spikes = []
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ...network.nodes import Linear
+from ...network import nodes
 from ...program.builder import Builder
 from ...program.grid import INT8_MAX, INT8_MIN, Grid, float32
 from .linear import Target, emit_linear
@@ -16,21 +16,21 @@ PROBE_SAMPLES = (4, 64)  # at least, at most
 PROBE_WORK = 2**34  # multiply-accumulates to spend on synthetic inputs: a second or two
 
 
-def worst_case_grid(node: Linear, source: Grid) -> Grid:
+def worst_case_grid(node: nodes.Linear, source: Grid) -> Grid:
     """Holds every value that `node` can compute from any input on `source`."""
     kernel = np.abs(node.kernel).reshape(-1, len(node.bias)) if node.kernel.ndim != 4 else _fan_in(node)
     worst = kernel.sum(axis=0) * source.bound * source.scale + np.abs(node.bias)
     return Grid(float32(max(worst.max(), np.finfo(np.float32).tiny) / INT8_MAX))
 
 
-def _fan_in(node: Linear) -> np.ndarray:
+def _fan_in(node: nodes.Linear) -> np.ndarray:
     """|kernel| as (inputs per output, channels), for convolutions and depthwise convolutions alike."""
     height, width, *rest = node.kernel.shape
     shape = (-1, len(node.bias)) if rest[1] == len(node.bias) else (height * width, len(node.bias))
     return np.abs(node.kernel).reshape(shape)
 
 
-def logit_grid(node: Linear, samples: np.ndarray, source: Grid) -> Grid:
+def logit_grid(node: nodes.Linear, samples: np.ndarray, source: Grid) -> Grid:
     """Holds twice the largest output over `samples`, but no more than can occur.
 
     samples: int8 inputs of `node`, `(samples, *shape)`.
@@ -42,7 +42,7 @@ def logit_grid(node: Linear, samples: np.ndarray, source: Grid) -> Grid:
     return grid
 
 
-def _largest_output(node: Linear, samples: np.ndarray, source: Grid, grid: Grid) -> int:
+def _largest_output(node: nodes.Linear, samples: np.ndarray, source: Grid, grid: Grid) -> int:
     builder = Builder()
     tensor = builder.activation("samples", samples.shape[1:], source)
     output = emit_linear(builder, node, tensor, "outputs", source=source, target=Target(grid))

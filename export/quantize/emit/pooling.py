@@ -7,14 +7,14 @@ from functools import partial
 
 import numpy as np
 
-from ...network.nodes import MaxPool, SumPool
+from ...network import nodes
 from ...program.builder import Builder
 from ...program.grid import INT8_MAX, Grid
 from .context import Context, Signal, per_timestep
 from .strides import Pair, emit_skip, split_strides, sum_stages, window_counts
 
 
-def emit_max_pool(context: Context, node: MaxPool, source: Signal) -> Signal:
+def emit_max_pool(context: Context, node: nodes.MaxPool, source: Signal) -> Signal:
     options = {
         "filter_height": node.size[0],
         "filter_width": node.size[1],
@@ -29,7 +29,7 @@ def emit_max_pool(context: Context, node: MaxPool, source: Signal) -> Signal:
     return Signal(per_timestep(source, f"{node.name}/max", emit), source.grid)
 
 
-def emit_sum_pool(context: Context, node: SumPool, source: Signal) -> Signal:
+def emit_sum_pool(context: Context, node: nodes.SumPool, source: Signal) -> Signal:
     """Depthwise convolutions with ones; exact while the largest sum fits into int8."""
     builder, area = context.builder, math.prod(node.size)
     if not source.grid.counts or source.grid.bound * area > INT8_MAX:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ...network.nodes import Concatenate, Crop, Repeat, Reshape, Upsample, ZeroPad
+from ...network import nodes
 from ...program.builder import Builder, emit_pad, emit_reshape, emit_slice
 from ...program.grid import Grid, with_zero
 from .context import Context, Signal, per_timestep
 
 
-def emit_concatenate(context: Context, node: Concatenate, *sources: Signal) -> Signal:
+def emit_concatenate(context: Context, node: nodes.Concatenate, *sources: Signal) -> Signal:
     """CONCATENATION along the channels; all inputs lie on one grid."""
     if len({(source.grid.scale, source.grid.zero_point) for source in sources}) > 1:
         raise ValueError(
@@ -34,7 +34,7 @@ def emit_concatenate(context: Context, node: Concatenate, *sources: Signal) -> S
     return Signal(tensors, grid)
 
 
-def emit_upsample(context: Context, node: Upsample, source: Signal) -> Signal:
+def emit_upsample(context: Context, node: nodes.Upsample, source: Signal) -> Signal:
     """Nearest neighbours by copying: a row of pixels (then a column) beside itself, and a reshape."""
     height, width, channels = context.builder.shape(source.tensors[0])
     rows, columns = node.factors
@@ -58,7 +58,7 @@ def emit_copies(builder: Builder, tensor: int, name: str, copies: int, grid: Gri
     return builder.emit("CONCATENATION", (tensor,) * copies, name, (length, copies * size), grid, options={"axis": 2})
 
 
-def emit_zero_pad(context: Context, node: ZeroPad, source: Signal) -> Signal:
+def emit_zero_pad(context: Context, node: nodes.ZeroPad, source: Signal) -> Signal:
     grid = with_zero(source.grid)
 
     def emit(tensor: int, name: str) -> int:
@@ -67,19 +67,19 @@ def emit_zero_pad(context: Context, node: ZeroPad, source: Signal) -> Signal:
     return Signal(per_timestep(source, f"{node.name}/padded", emit), grid)
 
 
-def emit_crop(context: Context, node: Crop, source: Signal) -> Signal:
+def emit_crop(context: Context, node: nodes.Crop, source: Signal) -> Signal:
     def emit(tensor: int, name: str) -> int:
         return emit_slice(context.builder, tensor, name, node.name, node.cropping, node.shape, source.grid)
 
     return Signal(per_timestep(source, f"{node.name}/cropped", emit), source.grid)
 
 
-def emit_reshape_node(context: Context, node: Reshape, source: Signal) -> Signal:
+def emit_reshape_node(context: Context, node: nodes.Reshape, source: Signal) -> Signal:
     def emit(tensor: int, name: str) -> int:
         return emit_reshape(context.builder, tensor, name, node.shape, source.grid)
 
     return Signal(per_timestep(source, f"{node.name}/reshaped", emit), source.grid)
 
 
-def emit_repeat(context: Context, node: Repeat, source: Signal) -> Signal:
+def emit_repeat(context: Context, node: nodes.Repeat, source: Signal) -> Signal:
     return Signal(source.tensors * context.timesteps, source.grid)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from ...network.nodes import LIF, Add, TimeSum
+from ...network import nodes
 from ...program.builder import Builder
 from ...program.grid import INT8_MAX, SPIKE, Grid
 from .context import Context, Signal, fused_neuron
@@ -13,7 +13,7 @@ from .context import Context, Signal, fused_neuron
 Pairs = Sequence[tuple[int, int]]
 
 
-def emit_add(context: Context, node: Add, *sources: Signal) -> Signal:
+def emit_add(context: Context, node: nodes.Add, *sources: Signal) -> Signal:
     """A chain of ADD with one scale for all: sums of spikes, or of currents on one grid.
 
     The last one fires where the neuron behind it carries no state.
@@ -29,14 +29,14 @@ def emit_add(context: Context, node: Add, *sources: Signal) -> Signal:
     return total
 
 
-def emit_sums(builder: Builder, node: Add, name: str, pairs: Pairs, grid: Grid) -> tuple[int, ...]:
+def emit_sums(builder: Builder, node: nodes.Add, name: str, pairs: Pairs, grid: Grid) -> tuple[int, ...]:
     constant = len(set(pairs)) == 1
     return tuple(
         builder.emit("ADD", pair, name if constant else f"{name}/{t}", node.shape, grid) for t, pair in enumerate(pairs)
     )
 
 
-def emit_fired_sums(builder: Builder, neuron: LIF, pairs: Pairs) -> tuple[int, ...]:
+def emit_fired_sums(builder: Builder, neuron: nodes.LIF, pairs: Pairs) -> tuple[int, ...]:
     """Rounds sums of two currents to spikes, as ADD(sum, 0) would."""
     return tuple(
         builder.emit("ADD", pair, f"{neuron.name}/spike/{t}", neuron.shape, SPIKE, activation="RELU_N1_TO_1")
@@ -44,7 +44,7 @@ def emit_fired_sums(builder: Builder, neuron: LIF, pairs: Pairs) -> tuple[int, .
     )
 
 
-def sum_grid(node: Add, grids: list[Grid]) -> Grid:
+def sum_grid(node: nodes.Add, grids: list[Grid]) -> Grid:
     if len({(grid.scale, grid.zero_point) for grid in grids}) > 1:
         raise ValueError(
             f"Cannot export layer '{node.name}': it adds values that no neuron brings onto one grid. "
@@ -61,7 +61,7 @@ def sum_grid(node: Add, grids: list[Grid]) -> Grid:
     return Grid(1.0, low=low, high=high)
 
 
-def emit_time_sum(context: Context, node: TimeSum, source: Signal) -> Signal:
+def emit_time_sum(context: Context, node: nodes.TimeSum, source: Signal) -> Signal:
     """A chain of ADD with all scales 1: integer sums. In the step form, one ADD to the sum so far."""
     timesteps = context.network.timesteps
     grid = Grid(1.0, low=timesteps * source.grid.low, high=timesteps * source.grid.high)
@@ -75,7 +75,7 @@ def emit_time_sum(context: Context, node: TimeSum, source: Signal) -> Signal:
     return Signal((total,), grid)
 
 
-def check_time_sum(node: TimeSum, source: Grid, total: Grid) -> None:
+def check_time_sum(node: nodes.TimeSum, source: Grid, total: Grid) -> None:
     if not source.counts or total.bound > INT8_MAX:
         raise ValueError(
             f"Cannot export layer '{node.name}': a sum over timesteps must be of spikes or of sums of spikes up to "

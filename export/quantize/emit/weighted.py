@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ...network import nodes
 from ...network.linear_algebra import kernel_at
-from ...network.nodes import LIF, ConvTranspose, Linear, Node, Reshape, TimestepAffine
+from ...network.nodes import Node
 from ...program.grid import SPIKE, Grid
 from . import output_grids as logits
 from .context import Context, Signal, fused_neuron, integer_neuron, per_timestep
@@ -13,8 +14,8 @@ from .linear import Target, emit_linear
 from .resets import leaked_grid
 
 
-def emit_weighted(context: Context, node: Linear, source: Signal) -> Signal:
-    if any(isinstance(reader, TimestepAffine) for reader in context.network.consumers(node.name)):
+def emit_weighted(context: Context, node: nodes.Linear, source: Signal) -> Signal:
+    if any(isinstance(reader, nodes.TimestepAffine) for reader in context.network.consumers(node.name)):
         return source  # its kernels of the timesteps are emitted there
     node = in_units(context, node, node.name)
     neuron = fused_neuron(context, node)
@@ -33,22 +34,22 @@ def emit_weighted(context: Context, node: Linear, source: Signal) -> Signal:
     return Signal(tuple(emit(tensor, f"{name}/{t}", target) for t, (tensor, target) in frames), target.grid)
 
 
-def targets(context: Context, name: str, linear: Linear, source: Signal, target: Target) -> tuple[Target, ...]:
+def targets(context: Context, name: str, linear: nodes.Linear, source: Signal, target: Target) -> tuple[Target, ...]:
     """`target` for every timestep, but for the first as a neuron that alone reads the value leaks it.
 
     name: of the value that `linear` computes.
     """
     readers, rest = context.network.consumers(name), (target,) * (len(source.tensors) - 1)
     still = len(set(source.tensors)) == 1  # a constant current, or one timestep a call
-    if still or len(readers) != 1 or not isinstance(readers[0], LIF):
+    if still or len(readers) != 1 or not isinstance(readers[0], nodes.LIF):
         return (target, *rest)
     grid, clips = leaked_grid(integer_neuron(context, readers[0])), readers[0].reset == "zero"
-    if grid is None or (clips and isinstance(linear, ConvTranspose)):  # TRANSPOSE_CONV fuses no activation
+    if grid is None or (clips and isinstance(linear, nodes.ConvTranspose)):  # TRANSPOSE_CONV fuses no activation
         return (target, *rest)
     return (Target(grid, "RELU_N1_TO_1" if clips else "NONE", like=target.grid), *rest)
 
 
-def emit_timestep_kernels(context: Context, node: TimestepAffine, source: Signal) -> Signal:
+def emit_timestep_kernels(context: Context, node: nodes.TimestepAffine, source: Signal) -> Signal:
     """The Linear in front, once per timestep with a kernel of its own."""
     if context.form == "step":
         raise ValueError(
@@ -63,13 +64,13 @@ def emit_timestep_kernels(context: Context, node: TimestepAffine, source: Signal
     return Signal(tuple(tensors), own[-1].grid)
 
 
-def in_units(context: Context, node: Linear, output: str) -> Linear:
+def in_units(context: Context, node: nodes.Linear, output: str) -> nodes.Linear:
     """`node` between the file's real numbers. output: the node whose value it computes."""
     unit = context.unit(output)
     return replace(node, kernel=node.kernel * (unit / context.unit(node.inputs[0])), bias=node.bias * unit)
 
 
-def linear_grid(context: Context, node: Linear, source: Signal) -> Grid:
+def linear_grid(context: Context, node: nodes.Linear, source: Signal) -> Grid:
     """The grid of the neurons that read the value; of the logits; or one that holds whatever can occur."""
     if node.name in context.currents:
         return context.currents[node.name].grid
@@ -86,4 +87,4 @@ def linear_grid(context: Context, node: Linear, source: Signal) -> Grid:
 def reaches_output(context: Context, node: Node) -> bool:
     """Whether the value of `node` leaves the network as it is."""
     readers = context.network.consumers(node.name)
-    return not readers or all(isinstance(r, Reshape) and reaches_output(context, r) for r in readers)
+    return not readers or all(isinstance(r, nodes.Reshape) and reaches_output(context, r) for r in readers)
