@@ -9,7 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 PROJECT := pyproject.toml setup.py
-BENCHMARKS = $(filter-out benchmarks/contestants.py,$(shell grep -l '^if __name__' benchmarks/*.py))
+BENCHMARKS = $(filter-out benchmarks/training/contestants.py,$(shell grep -rl --include='*.py' '^if __name__' benchmarks | sort))
 RUFF := ruff>=0.17,<0.18
 
 .PHONY: help demo test test-backends lint bench clean
@@ -37,7 +37,7 @@ lint: $(VENV)/.installed-lint
 	$(RUN) -m ruff format --check .
 
 bench: $(VENV)/.installed-test
-	set -e; for file in $(BENCHMARKS); do $(RUN) "$$file"; done
+	set -e; for module in $(subst /,.,$(BENCHMARKS:.py=)); do $(RUN) -m "$$module"; done
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

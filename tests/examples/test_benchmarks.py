@@ -1,7 +1,6 @@
 """The benchmarks: what their tables and settings hold, and that what they measure runs."""
 
-import importlib.util
-import sys
+import importlib
 from pathlib import Path
 
 import keras
@@ -17,17 +16,13 @@ PROJECT = Path(__file__).parents[2]
 
 @pytest.fixture
 def table(monkeypatch):
-    return benchmark("models", monkeypatch)
+    return benchmark("files.models", monkeypatch)
 
 
 def benchmark(name, monkeypatch):
-    for folder in ("examples", "benchmarks"):
+    for folder in ("examples", "."):
         monkeypatch.syspath_prepend(str(PROJECT / folder))
-    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", PROJECT / "benchmarks" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)  # dataclasses look there for their module
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module(f"benchmarks.{name}")
 
 
 def test_the_table_shows_sizes(table):
@@ -47,7 +42,7 @@ def test_the_table_lists_every_network(table):
 
 
 def test_every_network_meets_every_value_and_all_of_them_every_pair(monkeypatch):
-    networks = benchmark("networks", monkeypatch)
+    networks = benchmark("files.networks", monkeypatch)
     settings = {name: [tuple(one.values()) for one in networks.settings(name)] for name in networks.NETWORKS}
     for found in settings.values():
         timesteps, decays, thresholds = map(set, zip(*found, strict=True))
@@ -60,13 +55,13 @@ def test_every_network_meets_every_value_and_all_of_them_every_pair(monkeypatch)
 
 
 def test_thresholds_per_channel_take_turns(monkeypatch):
-    zoo = benchmark("zoo", monkeypatch)
+    zoo = benchmark("files.zoo", monkeypatch)
     model = zoo.randomized("tiny", threshold=zoo.PER_CHANNEL, timesteps=1)
     np.testing.assert_allclose(model.get_layer("neuron1").threshold, [0.3, 0.5, 1.0, 0.3, 0.5, 1.0, 0.3, 0.5])
 
 
 def test_every_kind_of_neuron_is_measured(monkeypatch):
-    neurons = benchmark("neurons", monkeypatch)
+    neurons = benchmark("files.neurons", monkeypatch)
     for kind, options in neurons.KINDS.values():
         shares, differing, _ = neurons.measure(kind, options, samples=2, seed=0)
         assert len(shares.split(", ")) == neurons.LAYERS
@@ -74,7 +69,7 @@ def test_every_kind_of_neuron_is_measured(monkeypatch):
 
 
 def test_batch_statistics_start_at_the_exact_model_and_follow_its_batches(monkeypatch, rng):
-    batch_norm = benchmark("batch_norm", monkeypatch)
+    batch_norm = benchmark("exact_training.batch_norm", monkeypatch)
     images = rng.random((32, 28, 28, 1), "float32")
     exact = quantize_aware(models.tiny((28, 28, 1), 10))
     model = batch_norm.normalized(exact, images, by_batch=True)
@@ -92,7 +87,7 @@ def test_batch_statistics_start_at_the_exact_model_and_follow_its_batches(monkey
 
 @pytest.mark.parametrize("network", ["chain", "resnet"])
 def test_networks_for_exact_training_export_as_they_are_tuned(monkeypatch, rng, network):
-    networks = benchmark("aware_networks", monkeypatch)
+    networks = benchmark("exact_training.aware_networks", monkeypatch)
     case = networks.Case("digits", network)
     exact = quantize_aware(networks.build(case, (8, 8, 1), 10))
     images = rng.random((16, 8, 8, 1), "float32")
@@ -100,7 +95,7 @@ def test_networks_for_exact_training_export_as_they_are_tuned(monkeypatch, rng, 
 
 
 def test_layers_are_timed_in_turns_after_a_round_that_does_not_count(monkeypatch):
-    layer_times, called = benchmark("layer_times", monkeypatch), []
+    layer_times, called = benchmark("training.layer_times", monkeypatch), []
     seconds = layer_times.alternating(lambda: called.append("ours"), lambda: called.append("theirs"), rounds=2)
     assert called == ["ours", "theirs"] * 3
     assert seconds.shape == (2, 2)

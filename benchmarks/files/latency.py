@@ -1,7 +1,7 @@
 """What spikes cost, and what the exporter saves: latency against ReLU, and against TensorFlow's converter.
 
-    python benchmarks/latency.py
-    python benchmarks/latency.py --networks resnet20 --rounds 20
+    python -m benchmarks.files.latency
+    python -m benchmarks.files.latency --networks resnet20 --rounds 20
 
 Two ratios of alternating runs on one XNNPACK thread, medians and quartiles, and behind a slash the ratio of the fastest
 runs, which a busy machine disturbs least:
@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-import setting  # first: quiet TensorFlow
+from benchmarks import setting  # first: quiet TensorFlow
 
 # isort: split
 import keras
@@ -25,7 +25,7 @@ import numpy as np
 from keras import layers
 
 import baseline
-import zoo
+from benchmarks.files import zoo
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import export_tflite
 from keras_ternary_spike.export.costs.relu_network import relu_twin

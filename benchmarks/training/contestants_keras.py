@@ -1,4 +1,4 @@
-"""The contestants of benchmarks/training.py that are Keras models."""
+"""The contestants of steps.py that are Keras models."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import keras
 from keras import layers, ops
 
-from contestant_task import CLASSES, DECAY, FILTERS, SHAPES, STRIDES, THRESHOLD, Task
+from benchmarks.training.contestant_task import CLASSES, DECAY, FILTERS, SHAPES, STRIDES, THRESHOLD, Task
 from keras_ternary_spike import BatchNormalization, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage, models
 
 

@@ -1,13 +1,13 @@
 """Every kind of neuron on one random network: spikes that equal the Keras model's, values that differ, operators.
 
-python benchmarks/neurons.py --samples 32 --seed 0
+python -m benchmarks.files.neurons --samples 32 --seed 0
 """
 
 from __future__ import annotations
 
 import argparse
 
-import setting  # first: quiet TensorFlow
+from benchmarks import setting  # first: quiet TensorFlow
 
 # isort: split
 import keras

@@ -1,13 +1,13 @@
 """What each target makes of one network at 1, 2 and 4 timesteps: the table of docs/targets.md.
 
-python benchmarks/targets.py
+python -m benchmarks.files.targets
 """
 
 from __future__ import annotations
 
 import argparse
 
-import setting  # first: quiet TensorFlow
+from benchmarks import setting  # first: quiet TensorFlow
 
 # isort: split
 import keras

@@ -1,6 +1,6 @@
-"""One contestant of benchmarks/training.py: a network in one library, which takes training steps when it is told to.
+"""One contestant of steps.py: a network in one library, which takes training steps when it is told to.
 
-    python benchmarks/contestants.py <name> <network> --timesteps 4 --batch 64
+    python -m benchmarks.training.contestants <name> <network> --timesteps 4 --batch 64
 
 Reads a number of steps from each line of its input and answers with one line of JSON: the seconds they took, and the
 memory of the process at its peak, in MiB beyond what it had before its first step.
@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from contestant_task import KERAS, SHAPES, TORCH, Task
+from benchmarks.training.contestant_task import KERAS, SHAPES, TORCH, Task
 
 PROCESS = Path("/proc/self")
 
@@ -56,8 +56,8 @@ def command_line() -> Task:
 
 def main() -> None:
     task = command_line()
-    library = "contestants_keras" if task.name in KERAS else "contestants_torch"
-    serve(importlib.import_module(library).training_step(task))  # only one of the two libraries need be installed
+    library = "contestants_keras" if task.name in KERAS else "contestants_torch"  # only one need be installed
+    serve(importlib.import_module(f"benchmarks.training.{library}").training_step(task))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The main job's figures: accuracy, latency, size, export time, folding, exactness, Ethos-U mapping.
 
-    python benchmarks/main_job.py                          digits, and Fashion-MNIST where it is installed
-    python benchmarks/main_job.py --datasets fashion_mnist
+    python -m benchmarks.accuracy.main_job   digits, and Fashion-MNIST where it is installed
+    python -m benchmarks.accuracy.main_job --datasets fashion_mnist
 
 Uses the network that examples/train_and_export.py trained, and trains it where runs/<dataset>/ is missing.
 """
@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import setting  # first: puts the examples on the path
+from benchmarks import setting  # first: puts the examples on the path
 
 # isort: split
 import keras

@@ -1,13 +1,13 @@
 """The networks of keras_ternary_spike.models: weights, multiply-accumulates, and the size of the exported file.
 
-python benchmarks/models.py --timesteps 2 --models tiny keyword_spotter
+python -m benchmarks.files.models --timesteps 2 --models tiny keyword_spotter
 """
 
 from __future__ import annotations
 
 import argparse
 
-import setting  # first: quiet TensorFlow
+from benchmarks import setting  # first: quiet TensorFlow
 
 # isort: split
 import keras

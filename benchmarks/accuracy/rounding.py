@@ -1,6 +1,6 @@
 """Kernels rounded for samples beside kernels rounded to nearest: accuracy, classes and logits, seconds.
 
-    python benchmarks/rounding.py                          Fashion-MNIST; digits with --dataset digits
+    python -m benchmarks.accuracy.rounding   Fashion-MNIST; digits with --dataset digits
 
 Uses the network that examples/train_and_export.py trained, and trains it where runs/<dataset>/ is missing.
 """
@@ -12,7 +12,7 @@ import json
 import time
 from pathlib import Path
 
-import setting  # first: puts the examples on the path
+from benchmarks import setting  # first: puts the examples on the path
 
 # isort: split
 import keras

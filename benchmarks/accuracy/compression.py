@@ -1,7 +1,7 @@
 """What pruning and ternary kernels cost in accuracy, and save in flash.
 
-    python benchmarks/compression.py                             Fashion-MNIST where it is installed, else digits
-    python benchmarks/compression.py --epochs 1 --samples 6000   a quick look
+    python -m benchmarks.accuracy.compression   Fashion-MNIST where it is installed, else digits
+    python -m benchmarks.accuracy.compression --epochs 1 --samples 6000   a quick look
 
 Trains every variant from the weights of the example's network (kept in runs/), the float network too.
 Flash: the file; the file with gzip; what Vela, for Ethos-U55, makes of weights, biases and commands.
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import setting  # first: puts the examples on the path
+from benchmarks import setting  # first: puts the examples on the path
 
 # isort: split
 import keras

@@ -1,8 +1,8 @@
 """What a training step costs: this package, ReLU, and other spiking libraries, in alternating runs.
 
-    python benchmarks/training.py                        # leaves out whose library is not installed
-    python benchmarks/training.py --networks 4conv --rounds 20 --output runs/training
-    python benchmarks/training.py --backend jax          # the Keras contestants elsewhere, on a GPU if there is one
+    python -m benchmarks.training.steps                 # leaves out whose library is not installed
+    python -m benchmarks.training.steps --networks 4conv --rounds 20 --output runs/training
+    python -m benchmarks.training.steps --backend jax   # the Keras contestants elsewhere, on a GPU if there is one
 
 The others need `pip install torch spikingjelly snntorch` in the same environment. Each contestant is a process of its
 own that waits for its turn, so that two never run at once; PyTorch's memory layout (with --compile also torch.compile)
@@ -29,13 +29,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import setting  # first: quiet TensorFlow
+from benchmarks import setting  # first: quiet TensorFlow
 
 # isort: split
 import numpy as np
 
-import contestants
-from contestant_task import TORCH
+from benchmarks.training import contestants
+from benchmarks.training.contestant_task import TORCH
 
 ROUNDS, STEPS, WARM_UP = 15, 2, 3
 BATCH = {"4conv": 64, "resnet20": 16}
@@ -55,7 +55,7 @@ class Contestant:
         self, name: str, network: str, *options: str, timesteps: int = TIMESTEPS, batch: int | None = None
     ) -> None:
         self.name, self.options = name, options
-        command = [sys.executable, contestants.__file__, name, network, "--batch", str(batch or BATCH[network])]
+        command = [sys.executable, "-m", contestants.__name__, name, network, "--batch", str(batch or BATCH[network])]
         command += ["--timesteps", str(timesteps), *options]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -68,7 +68,7 @@ class Contestant:
             answer = self.process.stdout.readline()
             if answer:
                 return json.loads(answer)
-        raise RuntimeError(f"{self.name} {' '.join(self.options)} failed: run benchmarks/contestants.py to see why")
+        raise RuntimeError(f"{self.name} {' '.join(self.options)} failed: run {contestants.__name__} to see why")
 
     def seconds(self, steps: int = STEPS) -> float:
         return self.run(steps)["seconds"] / steps
@@ -157,7 +157,7 @@ def peak_mib(name: str, network: str, batch: int) -> float:
 
 def time_layers(all_timesteps: Iterable[int], rounds: int) -> Iterator[dict[str, object]]:
     """One row for each number of timesteps, and for each shape of a batch normalization."""
-    import layer_times  # which imports TensorFlow
+    from benchmarks.training import layer_times  # which imports TensorFlow
 
     for timesteps in all_timesteps:
         yield {"what": "layer", "case": f"T={timesteps}", "name": OURS, **layer_times.neurons(timesteps, rounds)}

@@ -1,9 +1,9 @@
 """Integer-exact training with batch normalization folded once, or kept and folded on the fly: which trains best?
 
-    python benchmarks/batch_norm.py                                        digits, three seeds
-    python benchmarks/batch_norm.py --datasets fashion_mnist --samples 10000
+    python -m benchmarks.exact_training.batch_norm   digits, three seeds
+    python -m benchmarks.exact_training.batch_norm --datasets fashion_mnist --samples 10000
 
-The trained networks are those of benchmarks/aware.py. Each variant is fine-tuned on the same samples in the same order,
+The trained networks are those of aware.py. Each variant is fine-tuned on the same samples in the same order,
 then its kernels are written into the model of `quantize_aware`, whose file is the same; all test images.
 
     folded      what `quantize_aware` does: kernel and bias, folded with the moving statistics of the float network
@@ -21,17 +21,17 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import setting  # first: puts the examples on the path
+from benchmarks import setting  # first: puts the examples on the path
 
 # isort: split
 import keras
 import numpy as np
 from keras import ops
 
-import aware
 import datasets
 import train_and_export as example
-from aware_networks import Case, part, trained
+from benchmarks.exact_training import aware
+from benchmarks.exact_training.aware_networks import Case, part, trained
 from keras_ternary_spike import PerTimestep
 from keras_ternary_spike.backend import gradient
 from keras_ternary_spike.exact import ExactConv2D

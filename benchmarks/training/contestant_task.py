@@ -1,4 +1,4 @@
-"""What every contestant of benchmarks/training.py computes: two networks, one neuron, one batch of random images."""
+"""What every contestant of steps.py computes: two networks, one neuron, one batch of random images."""
 
 from __future__ import annotations
 

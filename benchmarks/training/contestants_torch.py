@@ -1,4 +1,4 @@
-"""The contestants of benchmarks/training.py that are PyTorch modules.
+"""The contestants of steps.py that are PyTorch modules.
 
 Time and batch share the first axis between layers: `(timesteps * batch, channels, height, width)`, timesteps outermost.
 """
@@ -10,7 +10,17 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from contestant_task import CLASSES, DECAY, FILTERS, SHAPES, STAGES, STRIDES, THRESHOLD, WIDTHS, Task
+from benchmarks.training.contestant_task import (
+    CLASSES,
+    DECAY,
+    FILTERS,
+    SHAPES,
+    STAGES,
+    STRIDES,
+    THRESHOLD,
+    WIDTHS,
+    Task,
+)
 
 
 class Straight(torch.autograd.Function):

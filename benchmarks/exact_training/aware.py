@@ -1,8 +1,8 @@
 """Integer-exact training: accuracy before and after fine-tuning, exactness of the file, and what a step costs.
 
-    python benchmarks/aware.py                       digits, and Fashion-MNIST where it is installed; three seeds
-    python benchmarks/aware.py --datasets digits --seeds 0 --timesteps 1 2 4 --networks chain resnet
-    python benchmarks/aware.py --datasets fashion_mnist --seeds 0 --samples 12000
+    python -m benchmarks.exact_training.aware   digits, and Fashion-MNIST where it is installed; three seeds
+    python -m benchmarks.exact_training.aware --datasets digits --seeds 0 --timesteps 1 2 4 --networks chain resnet
+    python -m benchmarks.exact_training.aware --datasets fashion_mnist --seeds 0 --samples 12000
 
 Trains the network of examples/train_and_export.py, or a small ResNet with identity shortcuts, once per seed (kept in
 runs/aware/), then fine-tunes it on integers for two epochs. All test images; times are ratios of alternating training
@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import setting  # first: puts the examples on the path
+from benchmarks import setting  # first: puts the examples on the path
 
 # isort: split
 import keras
@@ -25,8 +25,8 @@ import numpy as np
 
 import datasets
 import train_and_export as example
-from aware_files import exactness
-from aware_networks import CHAIN, NETWORKS, Case, trained
+from benchmarks.exact_training.aware_files import exactness
+from benchmarks.exact_training.aware_networks import CHAIN, NETWORKS, Case, trained
 from keras_ternary_spike.export import quantize_aware
 
 LEARNING_RATE = 1e-4  # at first; a cosine takes it to 0

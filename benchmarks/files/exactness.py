@@ -1,6 +1,6 @@
 """Random networks, exported and compared on every runtime: how many int8 values differ. Wanted: none.
 
-python benchmarks/exactness.py --networks 20 --seed 0
+python -m benchmarks.files.exactness --networks 20 --seed 0
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import argparse
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-import setting  # first: quiet TensorFlow
+from benchmarks import setting  # first: quiet TensorFlow
 
 # isort: split
 import keras

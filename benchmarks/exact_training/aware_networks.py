@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import setting  # first: puts the examples on the path
+from benchmarks import setting  # first: puts the examples on the path
 
 # isort: split
 import keras

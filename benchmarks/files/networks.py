@@ -1,9 +1,9 @@
 """Real networks at full size on every runtime and on Ethos-U: how many int8 values differ, what stays on the CPU.
 
-    python benchmarks/networks.py
-    python benchmarks/networks.py --networks resnet19 unet --quick
-    python benchmarks/networks.py --results runs/networks.jsonl      goes on where it was stopped
-    python benchmarks/networks.py --export resnet19                  only time, memory and hash of exporting
+    python -m benchmarks.files.networks
+    python -m benchmarks.files.networks --networks resnet19 unet --quick
+    python -m benchmarks.files.networks --results runs/networks.jsonl      goes on where it was stopped
+    python -m benchmarks.files.networks --export resnet19                  only time, memory and hash of exporting
 
 Every network meets every number of timesteps, decay and threshold; over six networks every two of these values meet.
 Weights are drawn as training could leave them: negative batch-norm gammas, amplitudes from 0.3 to 1.2. Wanted: 0
@@ -23,10 +23,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import setting  # first: quiet TensorFlow
+from benchmarks import setting  # first: quiet TensorFlow
 
 # isort: split
-import zoo
+from benchmarks.files import zoo
 from keras_ternary_spike.export import check, export_tflite, verify
 
 NETWORKS = ("resnet19", "resnet20", "ms_resnet", "vgg", "keyword_spotter", "unet", "tiny")
@@ -152,7 +152,7 @@ def _peak_bytes() -> int:
 
 def export_row(name: str) -> tuple[str, ...]:
     """Time and memory of exporting one network, in two processes."""
-    command = [sys.executable, __file__, "--export-alone", name]
+    command = [sys.executable, "-m", __spec__.name, "--export-alone", name]
     texts = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)]
     one, two = (json.loads(text.splitlines()[-1]) for text in texts)
     return (
