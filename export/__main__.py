@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 from .cli.export_command import export
@@ -17,11 +18,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     named = arguments[:1] and arguments[0] in COMMANDS
     command, rest = (arguments[0], arguments[1:]) if named else (DEFAULT_COMMAND, arguments)
     try:
-        COMMANDS[command](rest)
+        with warnings.catch_warnings():
+            warnings.showwarning = one_line(warnings.showwarning)
+            COMMANDS[command](rest)
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     return 0
+
+
+def one_line(others: Callable[..., None]) -> Callable[..., None]:
+    """What shows a UserWarning as "warning: ...", and leaves all other warnings to `others`."""
+
+    def show(message: Warning, category: type[Warning], *place: object, **options: object) -> None:
+        if category is not UserWarning:
+            return others(message, category, *place, **options)
+        print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+    return show
 
 
 DEFAULT_COMMAND = "export"

@@ -7,11 +7,12 @@ import keras
 from .calibration.calibrate import calibrate, with_constants
 from .describe.assemble import assemble
 from .describe.model import describe
+from .describe.told_ranges import told_ranges
 from .folding.passes import fold_network
 from .folding.separate_outputs import separate_outputs
 from .program.samples import Samples, check_samples
 from .quantize.emit.context import Form
-from .quantize.input_ranges import Ranges
+from .quantize.input_ranges import Ranges, check_told_ranges, warn_of_saturation
 from .quantize.metadata import with_origin
 from .quantize.to_program import quantize
 from .targets.check import check_target, require
@@ -21,7 +22,7 @@ from .tflite import flatbuffer
 def export_tflite(
     model: keras.Model,
     *,
-    input_range: Ranges = (0.0, 1.0),
+    input_range: Ranges | None = None,
     form: Form = "unrolled",
     target: str | None = None,
     samples: Samples | None = None,
@@ -35,9 +36,10 @@ def export_tflite(
 
     Args:
         model: Built Keras model, with any number of inputs and outputs. Batch size and dtype do not matter.
-        input_range: `(low, high)` of the samples in the units of the model's inputs: `(0, 255)` where the model
-            starts with `Rescaling(1/255)`. Values beyond saturate. For several inputs also a range for each, by name:
-            `{"image": (0, 255), "motion": (-1, 1)}`. Default: `(0.0, 1.0)`.
+        input_range: `(low, high)` of the samples in the units of the model's inputs. Values beyond saturate. For
+            several inputs also a range for each, by name: `{"image": (0, 255), "motion": (-1, 1)}`. Default: None, what
+            the first layers tell, `(0, 255)` of a model that starts with `Rescaling(1/255)`, else `(0, 1)`; then
+            `samples` must lie within.
         form: `"unrolled"` computes all timesteps in one call. `"step"` computes one timestep a call, with the states
             as inputs and outputs paired by name; `StepRunner` drives it. Default: `"unrolled"`.
         target: refuse a file that would not run wholly on this target, such as `"ethos-u55-128"`; see `check`.
@@ -53,7 +55,11 @@ def export_tflite(
 
     Raises:
         ValueError: naming the layer, the rule and the way out, if the model cannot be exported exactly, or the target
-            leaves an operator out.
+            leaves an operator out. If `input_range` is left out and the first layers were adapted to other numbers
+            than 0 to 1, or the samples are others.
+
+    Warns:
+        UserWarning: with the share of the samples' values that lie outside a given `input_range`.
 
     Example:
         >>> Path("model.tflite").write_bytes(export_tflite(model))
@@ -61,12 +67,16 @@ def export_tflite(
     if target is not None:
         check_target(target)
     network = separate_outputs(describe(model))
-    folded = fold_network(network)
-    program = quantize(folded, input_range=input_range, form=form)
+    folded, ranges = fold_network(network), told_ranges(model) if input_range is None else input_range
+    program = quantize(folded, input_range=ranges, form=form)
     if samples is not None:
-        unrolled = program if form == "unrolled" else quantize(folded, input_range=input_range)
-        chosen = calibrate(unrolled, folded, check_samples(unrolled, samples), verbose=verbose)
-        program = with_constants(program, chosen)
+        unrolled = program if form == "unrolled" else quantize(folded, input_range=ranges)
+        arrays = check_samples(unrolled, samples)
+        if input_range is None:
+            check_told_ranges(unrolled, ranges, arrays)
+        else:
+            warn_of_saturation(unrolled, arrays)
+        program = with_constants(program, calibrate(unrolled, folded, arrays, verbose=verbose))
     tflite_bytes = flatbuffer.write(with_origin(program, network, model))
     if target is not None:
         require(tflite_bytes, target)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,11 +29,10 @@ def export(arguments: Sequence[str]) -> None:
     for module in options.modules:
         import_module(module)
     model = load_model(options.model)
-    ranges = {name: (number(low), number(high)) for name, low, high in options.ranges} or tuple(options.input_range)
     samples = None if options.verify is None else load_samples(options.verify, several=len(model.inputs) > 1)
     chosen_for = None if options.nearest else samples
     tflite_bytes = export_tflite(
-        model, input_range=ranges, form=options.form, target=options.target, samples=chosen_for
+        model, input_range=given_range(options), form=options.form, target=options.target, samples=chosen_for
     )
     files = {options.output: tflite_bytes}
     if options.certificate is not None:
@@ -60,6 +59,13 @@ def export_options(arguments: Sequence[str]) -> argparse.Namespace:
         if path.resolve() == options.output.resolve():
             parser.error(f"--certificate and --output must be different files. Received: {path} for both")
     return options
+
+
+def given_range(options: argparse.Namespace) -> tuple[float, float] | Mapping[str, tuple[float, float]] | None:
+    """The range for all inputs, or one for each by name; None where none was given."""
+    if options.ranges:
+        return {name: (number(low), number(high)) for name, low, high in options.ranges}
+    return None if options.input_range is None else tuple(options.input_range)
 
 
 def certificate_paths(html: Path) -> tuple[Path, Path]:
@@ -93,9 +99,8 @@ def add_file_options(group: argparse._ArgumentGroup) -> None:
         "--input-range",
         type=float,
         nargs=2,
-        default=(0.0, 1.0),
         metavar=("LOW", "HIGH"),
-        help="range of the samples in the units of the model's inputs (default: 0 1)",
+        help="range of the samples in the units of the model's inputs (default: what its first layers tell, else 0 1)",
     )
     group.add_argument(
         "--input-range-of",

@@ -12,16 +12,17 @@ from keras_ternary_spike import PerTimestep, exact
 from ..describe.assemble import MERGES
 from ..describe.model import describe
 from ..describe.signature import input_structure, output_structure, packed
+from ..describe.told_ranges import told_ranges
 from ..describe.trace import trace
 from ..folding.passes import fold_network
 from ..network import nodes
 from ..network.nodes import Node
-from ..quantize.input_ranges import UNIT_RANGE, Ranges
+from ..quantize.input_ranges import Ranges
 from .decisions import DTYPE, Decisions, decide
 from .layers import SEQUENCES, exact_add, exact_input, exact_layers
 
 
-def quantize_aware(model: keras.Model, *, input_range: Ranges = UNIT_RANGE) -> keras.Model:
+def quantize_aware(model: keras.Model, *, input_range: Ranges | None = None) -> keras.Model:
     """The model as its exported file computes it, for fine-tuning: what is trained is what is shipped.
 
     Batch normalization, amplitudes and thresholds are folded into the kernels and every grid of the file is fixed.
@@ -32,7 +33,7 @@ def quantize_aware(model: keras.Model, *, input_range: Ranges = UNIT_RANGE) -> k
     Args:
         model: Built Keras model, as for `export_tflite`. It stays as it is.
         input_range: `(low, high)` of the samples in the units of the model's inputs, for all or for each by name;
-            values beyond saturate. It becomes part of the new model. Default: `(0.0, 1.0)`.
+            values beyond saturate. It becomes part of the new model. Default: None, as for `export_tflite`.
 
     Returns:
         Functional model with the inputs and outputs of `model`; layers keep their names. Outputs are real numbers,
@@ -54,7 +55,8 @@ def quantize_aware(model: keras.Model, *, input_range: Ranges = UNIT_RANGE) -> k
             f"A model can be made exact once. Received: {model.name!r}, which `quantize_aware` returned. Go on "
             "training it, or start from the float model."
         )
-    decisions = decide(fold_network(network), input_range)
+    ranges = told_ranges(model) if input_range is None else input_range
+    decisions = decide(fold_network(network), ranges)
     values: dict[str, Any] = {}
     inputs = []
     for node in decisions.folded.nodes:

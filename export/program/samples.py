@@ -59,13 +59,19 @@ def quantize_input(program: Program, samples: Integers) -> Integers:
 
 def count_saturating(program: Program, samples: Integers) -> int:
     """How many values `quantize_input` has to saturate."""
-
-    def count(tensor: Tensor, values: np.ndarray) -> int:
-        steps = _steps(tensor, values)
-        return int(np.count_nonzero(steps != np.clip(steps, INT8_MIN, INT8_MAX)))
-
-    counts = _each(program, program.named_inputs, samples, count)
+    counts = _each(program, program.named_inputs, samples, _count_beyond)
     return sum(counts.values()) if isinstance(counts, Mapping) else counts
+
+
+def saturating_shares(program: Program, samples: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """The share of the values that `quantize_input` has to saturate, by input; inputs without are left out."""
+    counts = {name: _count_beyond(sample_tensors(program)[name], values) for name, values in samples.items()}
+    return {name: count / samples[name].size for name, count in counts.items() if count}
+
+
+def _count_beyond(tensor: Tensor, values: np.ndarray) -> int:
+    steps = _steps(tensor, values)
+    return int(np.count_nonzero(steps != np.clip(steps, INT8_MIN, INT8_MAX)))
 
 
 def dequantize_output(program: Program, integers: Integers) -> Integers:

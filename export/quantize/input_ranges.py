@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -10,10 +11,12 @@ import numpy as np
 from ..network import nodes
 from ..network.nodes import Network
 from ..program.program import Program
+from ..program.samples import sample_tensors, saturating_shares
 
 Range = tuple[float, float]  # (low, high)
 Ranges = Range | Mapping[str, Range]  # for all inputs, or for each by name
 UNIT_RANGE: Range = (0.0, 1.0)
+FEWEST_STEPS = 8  # of samples that are not all alike
 
 
 def with_names(program: Program, network: Network) -> Program:
@@ -57,6 +60,34 @@ def checked_range(input_range: Range) -> Range:
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise ValueError(f"`input_range` must be (low, high) with low < high, both finite. Received: {input_range}")
     return low, high
+
+
+def check_told_ranges(program: Program, told: Mapping[str, Range], samples: Mapping[str, np.ndarray]) -> None:
+    """Raises ValueError if samples contradict ranges that nobody gave: some lie beyond, or use next to nothing."""
+    shares = saturating_shares(program, samples)
+    for name, values in samples.items():
+        if name in shares or _is_next_to_nothing(program, name, values):
+            low, high = float(np.min(values)), float(np.max(values))
+            raise ValueError(
+                f"`input_range` must be given for samples like these. Received: values from {low:g} to {high:g} at "
+                f"input {name!r}, for which {told[name]} is the default. Give input_range=({low:g}, {high:g}), or "
+                "samples in the units of the model's input."
+            )
+
+
+def warn_of_saturation(program: Program, samples: Mapping[str, np.ndarray]) -> None:
+    """A UserWarning for every input of whose samples some lie beyond the range that the user gave."""
+    for name, share in saturating_shares(program, samples).items():
+        warnings.warn(
+            f"{100 * share:.2g} % of the samples' values of input {name!r} lie outside `input_range` and saturate.",
+            stacklevel=3,
+        )
+
+
+def _is_next_to_nothing(program: Program, name: str, values: np.ndarray) -> bool:
+    """Whether samples that are not all alike keep within a few steps of the input."""
+    spread = float(np.ptp(values)) if values.size else 0.0
+    return 0 < spread < FEWEST_STEPS * float(sample_tensors(program)[name].scale)
 
 
 def stated_ranges(network: Network, ranges: Mapping[str, Range]) -> list[float] | dict[str, list[float]]:
