@@ -24,7 +24,6 @@ from ..quantize.emit.reshaping import emit_concatenate, emit_crop, emit_reshape_
 from ..quantize.emit.strides import Pair, sum_stages, window_counts
 
 GRID = Grid(1 / 16)  # of every value but the input: calibration chooses better ones, for the same time and size
-FUSING = (nodes.Conv, nodes.DepthwiseConv, nodes.Dense, nodes.Add)  # whose operators take an activation
 
 
 def relu_twin(network: Network) -> Program:
@@ -106,7 +105,7 @@ def activation(network: Network, node: Node) -> str:
     while any(isinstance(reader, nodes.Repeat) for reader in readers):
         repeat = next(reader for reader in readers if isinstance(reader, nodes.Repeat))
         readers = [reader for reader in readers if reader is not repeat] + list(network.consumers(repeat.name))
-    fuses = isinstance(node, FUSING) and node.name not in network.outputs
+    fuses = node.takes_activation and node.name not in network.outputs
     return "RELU" if fuses and readers and all(isinstance(reader, nodes.LIF) for reader in readers) else "NONE"
 
 

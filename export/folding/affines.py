@@ -174,6 +174,4 @@ def _sign_behind(network: Network, affine: nodes.Affine, lif: nodes.LIF) -> Netw
 
 
 def _is_behind_max_pool(network: Network, node: Node) -> bool:
-    return has_linear_above(network, node) and any(
-        isinstance(source, nodes.MaxPool) for source in values_above(network, node)
-    )
+    return has_linear_above(network, node) and any(source.monotone for source in values_above(network, node))

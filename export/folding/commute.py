@@ -2,12 +2,10 @@
 
 In real arithmetic, with s = scale and o = offset per channel and n = number of values added up:
 
-    s * sum(x) + o = sum(s * x + o / n)                        SumPool, TimeSum
-    s * max(x) + o = max(s * x + o)                            MaxPool, where s >= 0
-    the same numbers in another order                          Reshape
-    the same numbers at every timestep                         Repeat
-    the same numbers at more or fewer pixels                   Upsample, Crop
-    s * pad(x) = pad(s * x)                                    ZeroPad, where o = 0
+    s * sum(x) + o = sum(s * x + o / n)        linear kinds that keep constants: SumPool, TimeSum, Repeat, Crop
+    s * pad(x) = pad(s * x)                    other linear kinds, where o = 0: ZeroPad
+    s * max(x) + o = max(s * x + o)            monotone kinds, where s >= 0: MaxPool
+    the same numbers in another order          Reshape
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ def above(network: Network, node: Node, line: Line) -> Line | None:
     scale, offset = line
     if isinstance(node, nodes.Reshape):
         return _regrouped(line, node.shape, network[node.inputs[0]].shape)
-    return (scale, offset / _addends(network, node)) if _passes(node, line) else None
+    return (scale, offset / node.addends(network.timesteps)) if _passes(node, line) else None
 
 
 def below(network: Network, node: Node, line: Line) -> Line | None:
@@ -32,7 +30,7 @@ def below(network: Network, node: Node, line: Line) -> Line | None:
     scale, offset = line
     if isinstance(node, nodes.Reshape):
         return _regrouped(line, network[node.inputs[0]].shape, node.shape)
-    return (scale, offset * _addends(network, node)) if _passes(node, line) else None
+    return (scale, offset * node.addends(network.timesteps)) if _passes(node, line) else None
 
 
 def compose(first: Line, second: Line) -> Line:
@@ -57,18 +55,10 @@ def from_input(network: Network, node: nodes.Concatenate, name: str, line: Line)
 
 
 def _passes(node: Node, line: Line) -> bool:
+    """Whether f(scale * x + offset) = scale * f(x) + addends * offset, channel by channel."""
     scale, offset = line
-    if isinstance(node, nodes.MaxPool):
-        return bool(np.all(scale >= 0))
-    if isinstance(node, nodes.ZeroPad):
-        return not np.any(offset)
-    return isinstance(node, nodes.SumPool | nodes.TimeSum | nodes.Repeat | nodes.Upsample | nodes.Crop)
-
-
-def _addends(network: Network, node: Node) -> int:
-    if isinstance(node, nodes.TimeSum):
-        return network.timesteps
-    return node.size[0] * node.size[1] if isinstance(node, nodes.SumPool) else 1
+    takes_scale = node.linear or (node.monotone and bool(np.all(scale >= 0)))
+    return node.keeps_channels and takes_scale and (node.keeps_constants or not np.any(offset))
 
 
 def _regrouped(line: Line, before: tuple[int, ...], after: tuple[int, ...]) -> Line | None:

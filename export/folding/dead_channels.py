@@ -19,18 +19,6 @@ from ..network import nodes
 from ..network.nodes import Network, Node
 from ..network.queries import nodes_of, only_reader
 
-MIXING = (nodes.Conv, nodes.ConvTranspose, nodes.Dense)  # every output channel reads every input channel
-ABOVE = (nodes.MaxPool, nodes.Repeat)  # what may lie between such a kernel and its neurons: a constant passes unchanged
-BELOW = (
-    nodes.MaxPool,
-    nodes.SumPool,
-    nodes.Repeat,
-    nodes.TimeSum,
-    nodes.ZeroPad,
-    nodes.Upsample,
-    nodes.Crop,
-    nodes.Reshape,
-)  # and behind the neurons: 0 stays 0
 MARGIN = 0.9
 
 # By name, for the nodes from a kernel to the readers of its spikes: which of the kernel's output channels each position
@@ -82,10 +70,10 @@ def _kernel_above(network: Network, lif: nodes.LIF) -> nodes.Linear | None:
     node: Node = lif
     while len(node.inputs) == 1 and only_reader(network, node.inputs[0]) is node:
         node = network[node.inputs[0]]
-        if isinstance(node, MIXING):
+        if node.mixes_channels:
             return node
-        if not isinstance(node, ABOVE):
-            return None
+        if not (node.keeps_channels and node.keeps_constants and node.addends(network.timesteps) == 1):
+            return None  # the bias of a silent channel would not arrive as it is
     return None
 
 
@@ -105,10 +93,10 @@ def _follow(network: Network, node: Node, channels: np.ndarray, found: dict[str,
     if node.name in network.outputs or not readers:
         return False
     for reader in readers:
-        if isinstance(reader, MIXING):
+        if reader.mixes_channels:
             found[reader.name] = channels
             continue
-        below = _behind(node, reader, channels) if isinstance(reader, BELOW) else None
+        below = _behind(node, reader, channels) if reader.keeps_zeros else None
         if below is None:
             return False
         found[reader.name] = below
@@ -119,8 +107,10 @@ def _follow(network: Network, node: Node, channels: np.ndarray, found: dict[str,
 
 def _behind(node: Node, reader: Node, channels: np.ndarray) -> np.ndarray | None:
     """The channels along the last axis behind `reader`; None where a Reshape puts several into one position."""
-    if not isinstance(reader, nodes.Reshape):
+    if reader.keeps_channels:
         return channels
+    if not isinstance(reader, nodes.Reshape):
+        return None
     rows = np.broadcast_to(channels, node.shape).reshape(-1, reader.shape[-1])
     return rows[0] if (rows == rows[0]).all() else None
 
@@ -137,7 +127,7 @@ def _unread(network: Network, positions: Positions, channels: int) -> np.ndarray
     first = next(iter(positions))
     for name, origin in positions.items():
         node = network[name]
-        if isinstance(node, MIXING) and name != first:
+        if node.mixes_channels and name != first:
             used = np.moveaxis(node.kernel, -2, 0).reshape(len(origin), -1).any(axis=1)
             read[origin[used]] = True
     return ~read
@@ -157,7 +147,7 @@ def _narrowed(node: Node, linear: nodes.Linear, keep: np.ndarray) -> Node:
     shape = (*node.shape[:-1], int(keep.sum()))
     if node is linear:
         return replace(linear, kernel=linear.kernel[..., keep], bias=linear.bias[keep], shape=shape)
-    if isinstance(node, MIXING):
+    if node.mixes_channels:
         return replace(node, kernel=node.kernel[..., keep, :])
     if isinstance(node, nodes.LIF):
         kept = {name: _kept(getattr(node, name), keep) for name in ("decay", "threshold", "amplitude")}

@@ -13,16 +13,6 @@ from ..network.queries import are_counts, only_reader
 from ..network.surgery import affine, fresh_name, place_before, prune, settle, substitute
 from .commute import below
 
-LINEAR = (
-    nodes.Linear,
-    nodes.SumPool,
-    nodes.TimeSum,
-    nodes.Reshape,
-    nodes.Repeat,
-    nodes.Upsample,
-    nodes.ZeroPad,
-    nodes.Crop,
-)
 ONE, ZERO = np.ones(()), np.zeros(())
 Part = tuple[str, np.ndarray]  # name of what is read, and the factor it is multiplied by
 
@@ -49,7 +39,7 @@ def over_sum(network: Network, node: Node) -> Network | None:
 def _distributed(network: Network, add: nodes.Add) -> Network | None:
     if not are_counts(network, add) or are_counts(network, add, factors=False):
         return None
-    readers = (reader for reader in network.consumers(add.name) if isinstance(reader, LINEAR))
+    readers = (reader for reader in network.consumers(add.name) if reader.linear)
     candidates = (_per_factor(network, add, reader) for reader in readers)
     return next((candidate for candidate in candidates if candidate is not None), None)
 
@@ -63,7 +53,7 @@ def _per_factor(network: Network, add: nodes.Add, node: Node) -> Network | None:
     for names, factor in groups:
         network, name = _total(network, node, names)
         parts.append((name, factor))
-    widens = isinstance(node, nodes.Conv | nodes.ConvTranspose | nodes.Dense) and len(parts) > 1
+    widens = node.mixes_channels and len(parts) > 1
     return _widened(network, node, parts) if widens else _spread(network, node, parts)
 
 

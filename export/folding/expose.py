@@ -72,4 +72,4 @@ def _retyped(node: Node, kind: type[Node]) -> Node:
 def _meets_max_pool(network: Network, node: Node) -> bool:
     """Whether the spikes of `node` reach a MaxPool before a Linear or another neuron."""
     readers = (reader for reader in network.consumers(node.name) if not isinstance(reader, nodes.Linear | nodes.LIF))
-    return any(isinstance(reader, nodes.MaxPool) or _meets_max_pool(network, reader) for reader in readers)
+    return any(reader.monotone or _meets_max_pool(network, reader) for reader in readers)

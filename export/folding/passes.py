@@ -133,9 +133,7 @@ def _why_stuck(network: Network, affine: nodes.Affine) -> str:
             "An offset in front of a zero-padded convolution cannot be folded, for the padding would need it too. "
             f'{received} Put BatchNormalization behind the convolution, or use padding="valid".'
         )
-    if np.any(affine.scale < 0) and any(
-        isinstance(node, nodes.MaxPool) for node in (reader, *values_above(network, affine))
-    ):
+    if np.any(affine.scale < 0) and any(node.monotone for node in (reader, *values_above(network, affine))):
         return (
             "A negative factor per channel cannot pass a maximum. "
             f"{received} Put BatchNormalization before MaxPooling2D, directly behind the convolution."

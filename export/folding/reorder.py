@@ -13,24 +13,12 @@ from dataclasses import replace
 import numpy as np
 
 from ..network import nodes
-from ..network.linear_algebra import is_pointwise, of_sum, ones, then_sum_pool
+from ..network.linear_algebra import of_sum, ones, then_sum_pool
 from ..network.nodes import Network, Node
 from ..network.queries import are_counts, nodes_of, only_reader
 from ..network.surgery import exchange, fresh_name, insert_after, prune, settle, substitute
 from .distribute import over_sum
 from .timestep_kernels import leads_to_timestep_kernels
-
-STATELESS = (
-    nodes.Linear,
-    nodes.Affine,
-    nodes.Pool,
-    nodes.Reshape,
-    nodes.Add,
-    nodes.Concatenate,
-    nodes.Upsample,
-    nodes.ZeroPad,
-    nodes.Crop,
-)
 
 
 def sum_time_early(network: Network) -> Network:
@@ -79,9 +67,7 @@ def _of_time_sum(node: Node, timesteps: int) -> Node | None:
         return of_sum(node, timesteps)
     if isinstance(node, nodes.Affine):
         return replace(node, offset=node.offset * timesteps)
-    return (
-        node if isinstance(node, nodes.SumPool | nodes.Reshape | nodes.Upsample | nodes.ZeroPad | nodes.Crop) else None
-    )
+    return node if node.stateless and node.linear else None
 
 
 def _repeat_later(network: Network, repeat: nodes.Repeat) -> Network | None:
@@ -90,7 +76,7 @@ def _repeat_later(network: Network, repeat: nodes.Repeat) -> Network | None:
         sources = [network[name] for name in reader.inputs]
         if leads_to_timestep_kernels(network, reader):
             continue
-        if isinstance(reader, STATELESS) and all(isinstance(source, nodes.Repeat) for source in sources):
+        if reader.stateless and all(isinstance(source, nodes.Repeat) for source in sources):
             return _exchanged(network, repeat, reader)
     return None
 
@@ -112,7 +98,7 @@ def _pool_in_kernel(network: Network, pool: nodes.SumPool) -> Network | None:
     ):
         return None
     on_spikes = are_counts(network, network[linear.inputs[0]], factors=False)
-    if is_pointwise(linear) and (on_spikes or isinstance(linear, nodes.Dense)):
+    if linear.pointwise and (on_spikes or isinstance(linear, nodes.Dense)):
         linear = replace(of_sum(linear, pool.size[0] * pool.size[1]), shape=pool.shape)
         return exchange(network, linear, replace(pool, shape=(*pool.shape[:2], linear.kernel.shape[-2])))
     return substitute(substitute(network, linear.name, then_sum_pool(linear, pool)), pool.name)
@@ -121,7 +107,7 @@ def _pool_in_kernel(network: Network, pool: nodes.SumPool) -> Network | None:
 def _by_kernel(network: Network, pool: nodes.SumPool) -> Network:
     """`pool` as a depthwise convolution with ones, or in the kernel of a 1x1 convolution behind it."""
     conv = only_reader(network, pool.name)
-    if isinstance(conv, nodes.Conv) and is_pointwise(conv):
+    if isinstance(conv, nodes.Conv) and conv.pointwise:
         kernel = np.broadcast_to(conv.kernel, (*pool.size, *conv.kernel.shape[2:])).copy()
         wide = replace(conv, inputs=pool.inputs, kernel=kernel, strides=pool.strides)
         return substitute(substitute(network, conv.name, wide), pool.name)

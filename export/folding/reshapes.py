@@ -11,8 +11,6 @@ from ..network.nodes import Network, Node, Padding
 from ..network.queries import only_reader
 from ..network.surgery import fresh_name, insert_after, prune, reading, settle, substitute
 
-POINTWISE = (nodes.LIF, nodes.Affine, nodes.Repeat, nodes.Add, nodes.Concatenate)
-
 
 def merge_reshapes(network: Network) -> Network:
     """Every Reshape as far down as it goes, and as few as there can be."""
@@ -33,9 +31,14 @@ def _one_reshape_less(network: Network, node: nodes.Reshape) -> Network | None:
         return prune(substitute(network, node.name, replace(node, inputs=source.inputs)))
     for reader in network.consumers(node.name):
         sources = [network[name] for name in reader.inputs]
-        if isinstance(reader, POINTWISE) and reader.name not in network.outputs and _are_alike(network, sources):
+        if _passes(network, reader) and _are_alike(network, sources):
             return _exchanged(network, node, reader)
     return None
+
+
+def _passes(network: Network, reader: Node) -> bool:
+    """A Dense stays on vectors: FULLY_CONNECTED is the smaller operator."""
+    return reader.pointwise and not isinstance(reader, nodes.Linear) and reader.name not in network.outputs
 
 
 def _are_alike(network: Network, sources: list[Node]) -> bool:

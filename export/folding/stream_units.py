@@ -16,7 +16,7 @@ import numpy as np
 from ..network import nodes
 from ..network.linear_algebra import after_affine, factors, then_affine
 from ..network.nodes import Network, Node
-from ..network.queries import KEEPS_COUNTS, fires, repeated
+from ..network.queries import fires, repeated
 from ..network.surgery import affine_after, factor_on_edge, substitute
 
 Edge = tuple[str, str]  # names: read, reading
@@ -39,7 +39,7 @@ def set_units(network: Network) -> Network:
 
 
 def _is_inside(node: Node) -> bool:
-    return isinstance(node, (nodes.Linear, nodes.Affine, *KEEPS_COUNTS))
+    return isinstance(node, nodes.Linear | nodes.Affine) or node.keeps_counts
 
 
 def _stream(network: Network, name: str) -> set[str]:
@@ -86,7 +86,7 @@ def _wanted(network: Network, stream: set[str]) -> Unit:
 
 def _keeps_channels(network: Network, stream: set[str]) -> bool:
     """Whether the last axis means the same channels everywhere in the stream."""
-    return not any(isinstance(network[name], nodes.Reshape | nodes.Concatenate) for name in stream)
+    return all(network[name].keeps_channels or isinstance(network[name], nodes.Linear) for name in stream)
 
 
 def _factor_of_neuron(network: Network, source: str, reader: str) -> Unit | None:

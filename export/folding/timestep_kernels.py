@@ -12,13 +12,6 @@ from ..network.nodes import Network, Node
 from ..network.queries import nodes_of, only_reader
 from ..network.surgery import exchange, fresh_name, settle, substitute
 
-BETWEEN = (
-    nodes.Add,
-    nodes.Concatenate,
-    nodes.MaxPool,
-    nodes.Reshape,
-)  # what may lie between a kernel per timestep and its neurons
-
 
 def pool_kernels_in_front(network: Network) -> Network:
     """The sum of a window first, then the factors of the timesteps: sum(f x + o) = f sum(x) + n o."""
@@ -92,7 +85,12 @@ def leads_to_timestep_kernels(network: Network, node: Node) -> bool:
 
 
 def _feeds_neurons(network: Network, node: Node) -> bool:
+    """Whether currents are all that the value of `node` is, perhaps added, joined or moved."""
     readers = network.consumers(node.name)
     if not readers or node.name in network.outputs:
         return False
-    return all(isinstance(r, nodes.LIF) or (isinstance(r, BETWEEN) and _feeds_neurons(network, r)) for r in readers)
+    return all(isinstance(reader, nodes.LIF) or _hands_on(network, reader) for reader in readers)
+
+
+def _hands_on(network: Network, node: Node) -> bool:
+    return node.stateless and node.keeps_counts and _feeds_neurons(network, node)

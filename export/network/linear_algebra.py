@@ -40,15 +40,6 @@ def of_sum(linear: nodes.Linear, addends: int) -> nodes.Linear:
     return replace(linear, bias=linear.bias * addends)
 
 
-def is_pointwise(linear: nodes.Linear) -> bool:
-    """Whether every output pixel reads exactly the input pixel in its place."""
-    if isinstance(linear, nodes.Dense):
-        return True
-    if isinstance(linear, nodes.ConvTranspose):
-        return False
-    return linear.kernel.shape[:2] == (1, 1) and linear.strides == (1, 1) and linear.padding == NO_PADDING
-
-
 def then_sum_pool(conv: nodes.Conv | nodes.DepthwiseConv, pool: nodes.SumPool) -> nodes.Conv | nodes.DepthwiseConv:
     """pool(conv(x)) as one convolution of stride `conv.strides * pool.strides` without dilation.
 

@@ -1,30 +1,23 @@
-"""The float description of a spiking network: frozen nodes in topological order, no Keras."""
+"""The float description of a spiking network: frozen nodes in topological order, no Keras.
+
+Every kind by its name: those with a kernel are in `kernels`; what a kind has to say about itself, in `node`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 import numpy as np
 
-Padding = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right)), in pixels
-NO_PADDING: Padding = ((0, 0), (0, 0))
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Node:
-    """One operation.
-
-    name: unique; the Keras layer's name where there is one.
-    inputs: names of the nodes whose values it reads.
-    shape: of its value at one timestep, without the batch axis.
-    temporal: whether the value has a time axis (then every timestep has its own, or the same repeated).
-    """
-
-    name: str
-    inputs: tuple[str, ...] = ()
-    shape: tuple[int, ...]
-    temporal: bool
+from .kernels import Conv as Conv
+from .kernels import ConvTranspose as ConvTranspose
+from .kernels import Dense as Dense
+from .kernels import DepthwiseConv as DepthwiseConv
+from .kernels import Linear as Linear
+from .kernels import Windowed as Windowed
+from .node import NO_PADDING as NO_PADDING
+from .node import Node as Node
+from .node import Padding as Padding
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,12 +27,18 @@ class Input(Node):
     range: (low, high) of the samples where the model has fixed it, else None.
     """
 
+    linear = monotone = keeps_channels = keeps_counts = keeps_zeros = False
+    keeps_constants = stateless = pointwise = mixes_channels = takes_activation = False
+
     range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Affine(Node):
     """scale * x + offset, per channel (last axis): arrays of shape () or (channels,)."""
+
+    keeps_channels = stateless = pointwise = True
+    linear = monotone = keeps_counts = keeps_zeros = keeps_constants = mixes_channels = takes_activation = False
 
     scale: np.ndarray
     offset: np.ndarray
@@ -52,62 +51,20 @@ class TimestepAffine(Node):
     In a folded network it stands behind a Linear that nothing else reads: a kernel per timestep.
     """
 
+    keeps_channels = pointwise = True
+    linear = monotone = keeps_counts = keeps_zeros = keeps_constants = False
+    stateless = mixes_channels = takes_activation = False
+
     factors: np.ndarray
     offsets: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Linear(Node):
-    """A kernel and a bias: the base of the convolutions and Dense. bias: (channels of the output,).
-
-    Of a model trained on integers, else None: multipliers, output steps per accumulator step of every channel;
-    scale, real units per step of the output.
-    """
-
-    kernel: np.ndarray
-    bias: np.ndarray
-    multipliers: tuple[Fraction, ...] | None = None
-    scale: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Conv(Linear):
-    """2-D convolution over (height, width, channels), zero-padded. kernel: (kh, kw, in, out)."""
-
-    strides: tuple[int, int] = (1, 1)
-    dilation: tuple[int, int] = (1, 1)
-    padding: Padding = NO_PADDING
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class DepthwiseConv(Linear):
-    """Depthwise 2-D convolution, zero-padded. kernel: (kh, kw, in, multiplier); output channel in*multiplier + m."""
-
-    strides: tuple[int, int] = (1, 1)
-    dilation: tuple[int, int] = (1, 1)
-    padding: Padding = NO_PADDING
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ConvTranspose(Linear):
-    """Transposed 2-D convolution, cropped. kernel: (kh, kw, in, out), each at least as large as its stride.
-
-    full[i * stride + k] = sum of kernel[k] * x[i], a full output of (size - 1) * stride + kernel pixels; the value is
-    what `cropping` leaves of it, plus the bias. TensorFlow's paddings: "valid" crops nothing, "same" kernel - stride.
-    """
-
-    strides: tuple[int, int] = (1, 1)
-    cropping: Padding = NO_PADDING
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Dense(Linear):
-    """Matrix product over the last axis. kernel: (in, units)."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Pool(Node):
+class Pool(Node, base=True):
     """Window over (height, width): the base of MaxPool, AveragePool and SumPool."""
+
+    keeps_channels = keeps_zeros = keeps_constants = stateless = True
+    pointwise = mixes_channels = takes_activation = False
 
     size: tuple[int, int]
     strides: tuple[int, int]
@@ -118,15 +75,27 @@ class Pool(Node):
 class MaxPool(Pool):
     """Maximum over each window; padding never wins."""
 
+    monotone = keeps_counts = True
+    linear = False
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AveragePool(Pool):
     """Mean over each window (global pooling: a window as large as the image). Unpadded."""
 
+    linear = True
+    monotone = keeps_counts = False
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SumPool(Pool):
     """Sum over each window: what an AveragePool becomes when its divisor is folded away. Unpadded."""
+
+    linear = keeps_counts = True
+    monotone = False
+
+    def addends(self, timesteps: int) -> int:
+        return self.size[0] * self.size[1]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -139,15 +108,24 @@ class Add(Node):
     where only spikes do.
     """
 
+    keeps_channels = keeps_counts = stateless = pointwise = takes_activation = True
+    linear = monotone = keeps_zeros = keeps_constants = mixes_channels = False
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Concatenate(Node):
     """Inputs behind one another along the channels (last axis), all with a time axis or all without."""
 
+    keeps_counts = stateless = pointwise = True
+    linear = monotone = keeps_channels = keeps_zeros = keeps_constants = mixes_channels = takes_activation = False
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Upsample(Node):
     """Every pixel repeated: (rows, columns) times. Nearest-neighbour upsampling."""
+
+    linear = keeps_channels = keeps_counts = keeps_zeros = keeps_constants = stateless = True
+    monotone = pointwise = mixes_channels = takes_activation = False
 
     factors: tuple[int, int]
 
@@ -156,12 +134,18 @@ class Upsample(Node):
 class ZeroPad(Node):
     """Pixels of value 0 around an image."""
 
+    linear = keeps_channels = keeps_counts = keeps_zeros = stateless = True
+    monotone = keeps_constants = pointwise = mixes_channels = takes_activation = False
+
     padding: Padding
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Crop(Node):
     """An image without its outermost pixels."""
+
+    linear = keeps_channels = keeps_counts = keeps_zeros = keeps_constants = stateless = True
+    monotone = pointwise = mixes_channels = takes_activation = False
 
     cropping: Padding
 
@@ -170,10 +154,16 @@ class Crop(Node):
 class Reshape(Node):
     """Same values in row-major order, another shape (Flatten among them)."""
 
+    linear = keeps_counts = keeps_zeros = stateless = True
+    monotone = keeps_channels = keeps_constants = pointwise = mixes_channels = takes_activation = False
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Repeat(Node):
     """The same value at every timestep (DirectEncoding)."""
+
+    linear = keeps_channels = keeps_counts = keeps_zeros = keeps_constants = pointwise = True
+    monotone = stateless = mixes_channels = takes_activation = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -185,6 +175,9 @@ class LIF(Node):
     threshold off ("subtract", `reset_amount` times) or leaves it ("none"). half: of a model trained on integers, the
     threshold lies at half + 1/2 steps; else None.
     """
+
+    keeps_channels = keeps_zeros = pointwise = True
+    linear = monotone = keeps_counts = keeps_constants = stateless = mixes_channels = takes_activation = False
 
     decay: float | np.ndarray
     threshold: float | np.ndarray
@@ -199,10 +192,19 @@ class LIF(Node):
 class TimeAverage(Node):
     """Mean over timesteps."""
 
+    linear = keeps_channels = keeps_zeros = keeps_constants = pointwise = True
+    monotone = keeps_counts = stateless = mixes_channels = takes_activation = False
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TimeSum(Node):
     """Sum over timesteps: what a TimeAverage becomes when its divisor is folded away."""
+
+    linear = keeps_channels = keeps_counts = keeps_zeros = keeps_constants = pointwise = True
+    monotone = stateless = mixes_channels = takes_activation = False
+
+    def addends(self, timesteps: int) -> int:
+        return timesteps
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,6 @@ from . import nodes
 from .linear_algebra import factors
 from .nodes import Network, Node
 
-KEEPS_COUNTS = (
-    nodes.MaxPool,
-    nodes.SumPool,
-    nodes.Reshape,
-    nodes.Repeat,
-    nodes.TimeSum,
-    nodes.Upsample,
-    nodes.ZeroPad,
-    nodes.Crop,
-    nodes.Add,
-    nodes.Concatenate,
-)
-
 
 def are_counts(network: Network, node: Node, *, factors: bool = True) -> bool:
     """Whether the value of `node` is made of spikes alone, without a kernel between.
@@ -32,7 +19,7 @@ def are_counts(network: Network, node: Node, *, factors: bool = True) -> bool:
     if isinstance(node, nodes.LIF):
         return True
     factor = factors and isinstance(node, nodes.Affine) and not np.any(node.offset)
-    if not (factor or isinstance(node, KEEPS_COUNTS)):
+    if not (factor or node.keeps_counts):
         return False
     return all(are_counts(network, network[name], factors=factors) for name in node.inputs)
 
@@ -41,16 +28,12 @@ def count_bound(network: Network, node: Node) -> int | None:
     """Largest |value| of a node that holds spikes or sums of spikes; None for any other node."""
     if isinstance(node, nodes.LIF):
         return 1
-    if not isinstance(node, KEEPS_COUNTS):
+    if not node.keeps_counts:
         return None
     below = [count_bound(network, network[name]) for name in node.inputs]
     if None in below:
         return None
-    if isinstance(node, nodes.Add):
-        return sum(below)
-    if isinstance(node, nodes.TimeSum):
-        return max(below) * network.timesteps
-    return max(below) * node.size[0] * node.size[1] if isinstance(node, nodes.SumPool) else max(below)
+    return sum(below) if isinstance(node, nodes.Add) else max(below) * node.addends(network.timesteps)
 
 
 def values_above(network: Network, node: Node) -> Iterator[Node]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..network import nodes
 from ..network.nodes import Network, Node
-from ..network.queries import KEEPS_COUNTS, count_bound, fires
+from ..network.queries import count_bound, fires
 from ..program.grid import INT8_MAX, LARGEST_ADD_RATIO, SMALLEST_ADD_RATIO, Grid
 from .integer_neuron import Decay, distinct, drop_steps, largest_half, snap, spike_unit, step
 from .membrane_bounds import bounded_half
@@ -83,7 +83,7 @@ def current_groups(network: Network) -> list[tuple[str, ...]]:
     """Nodes that are not counts, grouped so that whatever is added, pooled or concatenated is in one group."""
     group = {node.name: (node.name,) for node in network.nodes if count_bound(network, node) is None}
     for node in network.nodes:
-        if node.name in group and isinstance(node, KEEPS_COUNTS):
+        if node.name in group and node.keeps_counts:
             joined = tuple(dict.fromkeys(name for part in (*node.inputs, node.name) for name in group.get(part, ())))
             group.update(dict.fromkeys(joined, joined))
     return list(dict.fromkeys(group.values()))

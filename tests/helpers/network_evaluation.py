@@ -5,8 +5,12 @@ import numpy as np
 from keras_ternary_spike.export.network import nodes
 
 
-def evaluate(network, samples):
-    """The network's output. samples: `(batch, ...)`, with the time axis behind the batch if the input is temporal."""
+def evaluate(network, samples, others=None):
+    """The network's output.
+
+    samples: `(batch, ...)`, with the time axis behind the batch if the input is temporal. others: {kind of node: its
+    function of (node, `(batch, *shape)`)}, of kinds that the package does not know.
+    """
     values = {}
     for node in network.nodes:
         if isinstance(node, nodes.Input):
@@ -23,10 +27,16 @@ def evaluate(network, samples):
             values[node.name] = np.stack([value] * network.timesteps, axis=1)
         elif isinstance(node, nodes.TimeAverage):
             values[node.name] = sum(value[:, t] for t in range(network.timesteps)) / network.timesteps
-        elif node.temporal:
-            values[node.name] = np.stack([at_once(node, value[:, t]) for t in range(network.timesteps)], axis=1)
+        elif isinstance(node, nodes.TimeSum):
+            values[node.name] = sum(value[:, t] for t in range(network.timesteps))
+        elif isinstance(node, nodes.TimestepAffine):
+            pairs = zip(node.factors, node.offsets, strict=True)
+            values[node.name] = np.stack([f * value[:, t] + o for t, (f, o) in enumerate(pairs)], axis=1)
         else:
-            values[node.name] = at_once(node, value)
+            function = (others or {}).get(type(node), at_once)
+            frames = [value[:, t] for t in range(network.timesteps)] if node.temporal else [value]
+            values[node.name] = np.stack([function(node, frame) for frame in frames], axis=1)
+            values[node.name] = values[node.name] if node.temporal else values[node.name][:, 0]
     return values[network.outputs[0]]
 
 
@@ -88,6 +98,8 @@ def windows(node, value):
         patch = padded[:, rows][:, :, columns]
         if isinstance(node, nodes.MaxPool):
             result[:, i, j] = patch.max((1, 2))
+        elif isinstance(node, nodes.SumPool):
+            result[:, i, j] = patch.sum((1, 2))
         elif isinstance(node, nodes.AveragePool):
             result[:, i, j] = patch.mean((1, 2))
         elif isinstance(node, nodes.Conv):

@@ -66,12 +66,16 @@ class Context:
 
 def fused_neuron(context: Context, node: Node) -> nodes.LIF | None:
     """The neuron that `node` alone drives, if it carries no state: the operator of `node` itself fires."""
+    return _stateless_reader(context, node) if node.takes_activation else None
+
+
+def _stateless_reader(context: Context, node: Node) -> nodes.LIF | None:
     readers = context.network.consumers(node.name)
-    if len(readers) != 1 or isinstance(node, nodes.ConvTranspose):  # TRANSPOSE_CONV fuses no activation
+    if len(readers) != 1:
         return None
     reader = readers[0]
     if isinstance(reader, nodes.Repeat):
-        return fused_neuron(context, reader)
+        return _stateless_reader(context, reader)
     if isinstance(reader, nodes.LIF) and reader.signed and effective_decay(context.network, reader) == 0:
         return reader
     return None

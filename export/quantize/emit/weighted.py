@@ -44,7 +44,7 @@ def targets(context: Context, name: str, linear: nodes.Linear, source: Signal, t
     if still or len(readers) != 1 or not isinstance(readers[0], nodes.LIF):
         return (target, *rest)
     grid, clips = leaked_grid(integer_neuron(context, readers[0])), readers[0].reset == "zero"
-    if grid is None or (clips and isinstance(linear, nodes.ConvTranspose)):  # TRANSPOSE_CONV fuses no activation
+    if grid is None or (clips and not linear.takes_activation):
         return (target, *rest)
     return (Target(grid, "RELU_N1_TO_1" if clips else "NONE", like=target.grid), *rest)
 

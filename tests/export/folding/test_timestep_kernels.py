@@ -58,6 +58,7 @@ CHAINS = {
     "twice": lambda: [conv(), tebn(), spiking(), conv(padding="same"), tebn(), spiking(), *head()],
     "depthwise": lambda: [conv(), spiking(), PerTimestep(layers.DepthwiseConv2D(3)), tebn(), spiking(), *head()],
     "max_pool": lambda: [conv(), tebn(), PerTimestep(layers.MaxPooling2D()), spiking(), *head()],
+    "upsampled": lambda: [conv(), tebn(), PerTimestep(layers.UpSampling2D()), spiking(), *head()],
     "average_pool": lambda: [conv(), tebn(), PerTimestep(layers.AveragePooling2D(2)), spiking(), *head()],
     "dense": lambda: [
         *(conv(), spiking(), PerTimestep(layers.Flatten())),
@@ -134,7 +135,7 @@ def test_folding_keeps_the_outputs(kind, rng):
     assert np.ptp(after) > 0.01  # something fires
 
 
-@pytest.mark.parametrize("kind", ["tdbn", "twice", "residual", "average_pool"])
+@pytest.mark.parametrize("kind", ["tdbn", "twice", "residual", "upsampled", "average_pool"])
 def test_files_hold_the_same_bits_everywhere(kind, rng):
     model = MODELS[kind](rng)
     samples = rng.uniform(0, 1, (8, *model.input_shape[1:])).astype("float32")
