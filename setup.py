@@ -11,4 +11,5 @@ setup(
         *(f"{EXPORT}.{name}" for name in find_packages("export")),
     ],
     package_dir={EXPORT: "export"},
+    package_data={f"{EXPORT}.c_code": ["kernels/*.h", "kernels/*.c"]},
 )

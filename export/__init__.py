@@ -7,6 +7,7 @@
     verify(model, tflite_bytes, samples) -> Report
     check(tflite_bytes, target="ethos-u55-128") -> TargetReport
     certify(model, tflite_bytes, samples) -> Certificate
+    export_c(model_or_tflite, folder)  the same integers as C99
 
 Names are imported on first use: `load` needs neither Keras nor TensorFlow.
 """
@@ -15,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .c_code.export_c import export_c as export_c
     from .certificate.certificate import Certificate as Certificate
     from .certificate.certificate import certify as certify
     from .exact_training.quantize_aware import quantize_aware as quantize_aware
@@ -38,6 +40,7 @@ _MODULES = {
     "TargetReport": "targets.report",
     "certify": "certificate.certificate",
     "check": "targets.check",
+    "export_c": "c_code.export_c",
     "export_tflite": "exporter",
     "fold": "exporter",
     "load": "runtimes.predictor",

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 
+from .cli.c_code_command import write_c_code
 from .cli.export_command import export
 from .cli.file_commands import check_file, inspect_file, sweep, write_c_array
 
@@ -44,6 +45,7 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "inspect": inspect_file,
     "check": check_file,
     "c-array": write_c_array,
+    "c-code": write_c_code,
     "sweep": sweep,
 }
 

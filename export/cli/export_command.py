@@ -77,9 +77,16 @@ def export_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="keras-ternary-spike",
         description="Export a trained spiking Keras model as an exact int8 TFLite file.",
-        epilog="Other commands: sweep; on .tflite files inspect, check, c-array: keras-ternary-spike COMMAND --help",
+        epilog="Other commands: c-code, sweep; on .tflite files inspect, check, c-array (COMMAND --help)",
     )
     parser.add_argument("model", type=Path, help="the Keras model, a .keras file")
+    add_modules(parser)
+    add_file_options(parser.add_argument_group("the file"))
+    add_proof_options(parser.add_argument_group("samples and proof"))
+    return parser
+
+
+def add_modules(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--import",
         dest="modules",
@@ -88,13 +95,18 @@ def export_parser() -> argparse.ArgumentParser:
         metavar="MODULE",
         help="import a module that registers your own Keras classes, before loading (may be repeated)",
     )
-    add_file_options(parser.add_argument_group("the file"))
-    add_proof_options(parser.add_argument_group("samples and proof"))
-    return parser
 
 
 def add_file_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("-o", "--output", type=Path, required=True, help="the .tflite file to write")
+    add_network_options(group)
+    group.add_argument(
+        "--target", metavar="TARGET", help="write only a file that runs wholly on this target, such as ethos-u55-128"
+    )
+
+
+def add_network_options(group: argparse._ArgumentGroup) -> None:
+    """What `export_tflite` has to know of a Keras model."""
     group.add_argument(
         "--input-range",
         type=float,
@@ -116,9 +128,6 @@ def add_file_options(group: argparse._ArgumentGroup) -> None:
         choices=("unrolled", "step"),
         default="unrolled",
         help="all timesteps in one call, or one a call with the states as inputs and outputs (default: unrolled)",
-    )
-    group.add_argument(
-        "--target", metavar="TARGET", help="write only a file that runs wholly on this target, such as ethos-u55-128"
     )
 
 

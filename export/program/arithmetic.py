@@ -27,11 +27,14 @@ Kernel = Callable[["Operator", Sequence["Tensor"], "Tensor", Sequence[np.ndarray
 
 def requantize(value: np.ndarray, output: Tensor, activation: str) -> np.ndarray:
     """Rounds `value` (float64, in steps of `output`) to int8 after the fused activation."""
+    return np.clip(np.rint(value) + output.zero_point, *limits(output, activation)).astype(np.int8)
+
+
+def limits(output: Tensor, activation: str) -> tuple[int, int]:
+    """The smallest and the largest int8 that a fused activation lets through."""
     scale, zero = float(output.scale), output.zero_point
-    low, high = CLAMP[activation]
-    low = max(INT8_MIN, zero + np.rint(low / scale))
-    high = min(INT8_MAX, zero + np.rint(high / scale))
-    return np.clip(np.rint(value) + zero, low, high).astype(np.int8)
+    low, high = (zero + np.rint(bound / scale) for bound in CLAMP[activation])
+    return int(max(INT8_MIN, low)), int(min(INT8_MAX, high))
 
 
 def integers(array: np.ndarray, tensor: Tensor) -> np.ndarray:

@@ -1,0 +1,103 @@
+"""Text of C: identifiers, comments, strings, constants. A layer's name may hold anything; none of it becomes code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+LINE = 112
+INDENT = "    "
+IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+WORDS = """
+    alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl concept const const_cast
+    consteval constexpr constinit continue co_await co_return co_yield decltype default delete do double dynamic_cast
+    else enum explicit export extern false float for friend goto if inline int long main mutable namespace new noexcept
+    not not_eq nullptr operator or or_eq private protected public register reinterpret_cast requires restrict return
+    short signed sizeof static static_assert static_cast struct switch template this thread_local throw true try typedef
+    typeid typename union unsigned using virtual void volatile wchar_t while xor xor_eq
+"""
+KEYWORDS = frozenset(WORDS.split())
+TYPES = re.compile(r"(u?int(_least|_fast)?(8|16|32|64)|u?int(ptr|max)|s?size|ptrdiff|wchar|char(8|16|32)|max_align)")
+
+
+def check_name(name: str) -> str:
+    """`name`, the prefix of every symbol. Raises: ValueError unless it is an identifier of C and C++."""
+    if not IDENTIFIER.fullmatch(name) or name in KEYWORDS or TYPES.fullmatch(name):
+        raise ValueError(
+            "`name` must be a C identifier that starts with a letter, no keyword of C or C++ and no type of <stdint.h> "
+            f"without its _t. Received: name={name!r}"
+        )
+    return name
+
+
+def identifier(text: str) -> str:
+    """`text` with every character that C has no use for replaced."""
+    made = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_")[:48] or "tensor"
+    return made if made[0].isalpha() else f"layer_{made}"
+
+
+def comment(text: str) -> str:
+    """`text` inside a comment: printable ASCII without an end of a comment, a beginning, or a continued line."""
+    plain = "".join(c if " " <= c <= "~" else "?" for c in text)
+    return plain.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/").replace("??/", "?")
+
+
+def string(text: str) -> str:
+    """`text` as a string literal, UTF-8; every byte that is no letter, digit or blank escaped in octal."""
+    escaped = "".join(
+        chr(byte) if (chr(byte).isalnum() and byte < 128) or byte == 32 else f"\\{byte:03o}" for byte in text.encode()
+    )
+    return f'"{escaped}"'
+
+
+def filled(items: Sequence[str], indent: str = INDENT) -> str:
+    """Items with commas between, in lines of at most LINE characters."""
+    lines, line = [], indent
+    for position, item in enumerate(items):
+        piece = item + ("," if position + 1 < len(items) else "")
+        if len(line) + len(piece) + 1 > LINE and line != indent:
+            lines.append(line.rstrip())
+            line = indent
+        line += piece + " "
+    return "\n".join([*lines, line.rstrip()])
+
+
+def number(value: int) -> str:
+    """An integer constant of C; INT32_MIN has none."""
+    return "(-2147483647 - 1)" if value == -(2**31) else str(value)
+
+
+@dataclass
+class Constants:
+    """The constants of a source file; equal ones of one type stand once.
+
+    texts: their definitions, in order. flash: their bytes, by name.
+    """
+
+    texts: list[str] = field(default_factory=list)
+    flash: dict[str, int] = field(default_factory=dict)
+    _known: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def array(self, name: str, values: np.ndarray) -> str:
+        """An array of integers, of the type that `values` has. Returns its name in C."""
+        kind = f"{values.dtype.name}_t"
+        body = "{\n" + filled([number(value) for value in values.reshape(-1).tolist()]) + "\n}"
+        return self._define(kind, name, f"[{values.size}]", body, values.nbytes)
+
+    def struct(self, kind: str, name: str, values: Sequence[int | Sequence[int]], size: int) -> str:
+        """A struct of `size` bytes, its members in order."""
+        items = [str(value) if isinstance(value, int) else "{" + ", ".join(map(str, value)) + "}" for value in values]
+        return self._define(kind, name, "", "{\n" + filled(items) + "\n}", size)
+
+    def _define(self, kind: str, name: str, suffix: str, body: str, size: int) -> str:
+        key = (kind + suffix, body)
+        if key not in self._known:
+            base = identifier(name)
+            free = (base, *(f"{base}_{n}" for n in range(2, len(self.flash) + 3)))
+            self._known[key] = own = next(one for one in free if one not in self.flash and one not in KEYWORDS)
+            self.flash[own] = size
+            self.texts.append(f"static const {kind} {own}{suffix} = {body};")
+        return self._known[key]

@@ -1,0 +1,116 @@
+"""From a model, or a file of this package, to a folder of C."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..program.program import Program
+from ..program.samples import Samples
+from ..tflite import flatbuffer
+from .c_text import check_name
+from .design import design
+from .header import header_text
+from .selftest import selftest_text
+from .source import source_text
+from .vectors import vectors
+
+if TYPE_CHECKING:
+    import keras
+
+
+def export_c(
+    model_or_tflite: keras.Model | bytes,
+    folder: str | os.PathLike,
+    *,
+    name: str = "model",
+    class_names: Sequence[str] = (),
+    samples: Samples | None = None,
+    **options: object,
+) -> None:
+    """Writes a network as C99 that any C or C++ compiler takes: no interpreter, no heap, no float, the file's bits.
+
+    Args:
+        model_or_tflite: Built Keras model, or the bytes of a .tflite file that `export_tflite` returned.
+        folder: Where the files go: a folder that does not exist or is empty. All of them are written, or none.
+        name: Prefix of every symbol and file, a C identifier. Default: `"model"`.
+        class_names: What the values of the only output stand for, in order. Default: none.
+        samples: Numbers as the model takes them; the self-test runs the first of them. Default: noise.
+        **options: Of `export_tflite`, where a Keras model is given, such as `input_range` and `form`.
+
+    Raises:
+        ValueError: if the file is of another tool or corrupt, an operator has no C kernel, `name` is no identifier, or
+            the folder is not empty; and as `export_tflite`.
+        OSError: if the folder cannot be written.
+
+    Example:
+        >>> export_c(model, "board", name="kws", input_range=(-1, 1))
+    """
+    check_name(name)
+    target = check_folder(Path(folder))
+    files = c_files(_program(model_or_tflite, options), name=name, class_names=tuple(class_names), samples=samples)
+    write_folder(target, files)
+
+
+def c_files(
+    program: Program, *, name: str, class_names: tuple[str, ...] = (), samples: Samples | None = None
+) -> dict[str, bytes]:
+    """The C files of a program, by their paths in the folder. Raises: ValueError as `export_c`."""
+    planned = design(program, name)
+    _check_classes(class_names, planned.classes)
+    texts = {
+        f"{name}.h": header_text(planned, class_names),
+        f"{name}.c": source_text(planned, class_names),
+        f"{name}_selftest.c": selftest_text(planned, vectors(program, samples)),
+    }
+    return {path: text.encode() for path, text in texts.items()}
+
+
+def check_folder(folder: Path) -> Path:
+    """`folder`, if it does not exist yet or holds nothing, and can be made. Raises: ValueError otherwise."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"The output must be a folder. Received: {folder}")
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"The folder of the output must be new or empty: nothing is overwritten. Received: {folder}")
+    if not folder.absolute().parent.is_dir():
+        raise ValueError(f"The folder around the output must exist. Received: {folder}")
+    return folder
+
+
+def write_folder(folder: Path, files: dict[str, bytes]) -> None:
+    """Writes all files, or none: into a neighbour first, which then takes the folder's name."""
+    folder = folder.absolute()
+    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        for path, data in files.items():
+            (made / path).parent.mkdir(parents=True, exist_ok=True)
+            (made / path).write_bytes(data)
+        made.chmod(folder.stat().st_mode if folder.exists() else 0o755)
+        os.replace(made, folder)  # takes the place of an empty folder, and of no other
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _program(model_or_tflite: keras.Model | bytes, options: dict[str, object]) -> Program:
+    if isinstance(model_or_tflite, bytes | bytearray):
+        if options:
+            raise ValueError(f"A .tflite file takes no options of `export_tflite`. Received: {', '.join(options)}")
+        program = flatbuffer.read(bytes(model_or_tflite))
+        if "timesteps" not in program.metadata:
+            raise ValueError("The .tflite file must be one that `export_tflite` of this package wrote. It is not.")
+        return program
+    from ..exporter import export_tflite
+
+    return flatbuffer.read(export_tflite(model_or_tflite, **options))
+
+
+def _check_classes(class_names: tuple[str, ...], classes: int | None) -> None:
+    if class_names and len(class_names) != classes:
+        raise ValueError(
+            f"`class_names` must hold a name for each of the {classes or 'values of one output'}. "
+            f"Received: {len(class_names)}"
+        )

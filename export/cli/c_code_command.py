@@ -1,0 +1,51 @@
+"""The command that writes C: `keras-ternary-spike c-code MODEL -o FOLDER`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..user_files import import_module
+from .export_command import add_modules, add_network_options, given_range, load_model, load_samples
+from .file_commands import PROGRAM
+
+
+def write_c_code(arguments: Sequence[str]) -> None:
+    """Writes a folder of C for a .keras model, or for a .tflite file of this package."""
+    options = c_code_parser().parse_args(arguments)
+    from ..c_code.export_c import check_folder, export_c
+    from ..tflite import flatbuffer
+
+    check_folder(options.output)
+    for module in options.modules:
+        import_module(module)
+    if options.model.suffix == ".tflite":
+        model, chosen = options.model.read_bytes(), {}
+        several = len(flatbuffer.read(model).inputs) > 1
+    else:
+        model = load_model(options.model)
+        several = len(model.inputs) > 1
+        chosen = {"input_range": given_range(options), "form": options.form}
+    samples = None if options.samples is None else load_samples(options.samples, several=several)
+    classes = tuple(options.class_names.split(",")) if options.class_names else ()
+    export_c(model, options.output, name=options.name, class_names=classes, samples=samples, **chosen)
+    for path in sorted(path for path in options.output.rglob("*") if path.is_file()):
+        print(f"{path}: {path.stat().st_size:,} bytes")
+
+
+def c_code_parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(
+        prog=f"{PROGRAM} c-code",
+        description="Write a network as C99 without interpreter, heap or float: the file's bits.",
+    )
+    result.add_argument("model", type=Path, help="a .keras file, or a .tflite file of this package")
+    add_modules(result)
+    result.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FOLDER", help="a new or empty folder for the C files"
+    )
+    result.add_argument("--name", default="model", help="prefix of every symbol and file (default: model)")
+    result.add_argument("--class-names", metavar="A,B,C", help="what the values of the output stand for")
+    result.add_argument("--samples", type=Path, metavar="SAMPLES.npz", help="what the self-test runs (default: noise)")
+    add_network_options(result.add_argument_group("of a .keras file"))
+    return result
