@@ -63,7 +63,7 @@ $(VENV)/%/.installed: $(PROJECT) | $(VENV)/.created
 	@echo 'Installing Keras, $(BACKEND) into $(VENV)/$*: a minute or two the first time.'
 	"$(PYTHON)" -m venv "$(VENV)/$*"
 	"$(VENV)/$*/bin/python" -m pip install --quiet --disable-pip-version-check \
-	    $(BACKEND) "keras>=3.12,<4" "numpy>=1.26,<3" "wrapt>=1.15" "pytest>=8" \
+	    $(BACKEND) "keras>=3.12,<4" "numpy>=1.26,<3" "pytest>=8" \
 	    "ai-edge-litert>=2.1,<3" "flatbuffers>=24.3,<26"
 	@# Without the dependencies, for TensorFlow is one.
 	"$(VENV)/$*/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -e .

@@ -8,6 +8,7 @@
     check(tflite_bytes, target="ethos-u55-128") -> TargetReport
     certify(model, tflite_bytes, samples) -> Certificate
     export_c(model_or_tflite, folder)  the same integers as C99
+    flash(tflite_bytes) -> Flash       bytes: as it is, with gzip, as Vela encodes it
 
 Names are imported on first use: `load` needs neither Keras nor TensorFlow.
 """
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from .c_code.export_c import export_c as export_c
     from .certificate.certificate import Certificate as Certificate
     from .certificate.certificate import certify as certify
+    from .costs.sizes import Flash as Flash
+    from .costs.sizes import flash as flash
     from .exact_training.quantize_aware import quantize_aware as quantize_aware
     from .exporter import export_tflite as export_tflite
     from .exporter import fold as fold
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "Certificate": "certificate.certificate",
+    "Flash": "costs.sizes",
     "Predictor": "runtimes.predictor",
     "Program": "program.program",
     "Report": "verification.report",
@@ -42,6 +46,7 @@ _MODULES = {
     "check": "targets.check",
     "export_c": "c_code.export_c",
     "export_tflite": "exporter",
+    "flash": "costs.sizes",
     "fold": "exporter",
     "load": "runtimes.predictor",
     "quantize_aware": "exact_training.quantize_aware",

@@ -1,17 +1,19 @@
 """Ternary spiking layers for Keras.
 
-Importing this package imports neither Keras nor TensorFlow: names resolve on first use. As soon as Keras is
-imported, before or after this package, all of them are, so that `keras.saving.load_model` finds the classes.
+Importing this package imports neither Keras nor TensorFlow: names and rooms resolve on first use. As soon as Keras is
+imported, before or after this package, all of its names are, so that `keras.saving.load_model` finds the classes.
 """
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import wrapt
+from .registration import when_keras_is_imported
 
 if TYPE_CHECKING:
+    from . import compression as compression
+    from . import exact as exact
+    from . import export as export
+    from . import models as models
     from .layers.batch_normalization import BatchNormalization as BatchNormalization
     from .layers.complemented import ComplementedTernaryLIF as ComplementedTernaryLIF
     from .layers.complemented import ComplementedTernaryLIFCell as ComplementedTernaryLIFCell
@@ -32,10 +34,14 @@ if TYPE_CHECKING:
     from .layers.time_axis import DirectEncoding as DirectEncoding
     from .layers.time_axis import PerTimestep as PerTimestep
     from .layers.time_axis import TimeAverage as TimeAverage
+    from .neuron.dynamics import Dynamics as Dynamics
+    from .neuron.sequence import lif_sequence as lif_sequence
+    from .neuron.sequence import lif_step as lif_step
     from .neuron.surrogate import ATan as ATan
     from .neuron.surrogate import FastSigmoid as FastSigmoid
     from .neuron.surrogate import Rectangular as Rectangular
     from .neuron.surrogate import Sigmoid as Sigmoid
+    from .neuron.surrogate import Surrogate as Surrogate
     from .neuron.surrogate import Triangular as Triangular
     from .training.adaptation import adapt_amplitudes as adapt_amplitudes
     from .training.firing_rate import FiringRate as FiringRate
@@ -45,81 +51,55 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_MODULES = {
-    "TernaryLIF": "layers.lif",
-    "BinaryLIF": "layers.lif",
-    "MultiLevelLIF": "layers.lif",
-    "TernaryLIFCell": "layers.lif_cell",
-    "BinaryLIFCell": "layers.lif_cell",
-    "MultiLevelLIFCell": "layers.lif_cell",
-    "ComplementedTernaryLIF": "layers.complemented",
-    "ComplementedTernaryLIFCell": "layers.complemented",
-    "DirectEncoding": "layers.time_axis",
-    "PerTimestep": "layers.time_axis",
-    "TimeAverage": "layers.time_axis",
-    "BatchNormalization": "layers.batch_normalization",
-    "ThresholdDependentBatchNormalization": "layers.normalization",
-    "TemporalEffectiveBatchNormalization": "layers.normalization",
-    "TimestepAffine": "layers.normalization",
-    "SpikeRegularizer": "layers.spike_regularizers",
-    "FiringRateTarget": "layers.spike_regularizers",
-    "SynapticOperationBudget": "layers.spike_regularizers",
-    "MembraneCentring": "layers.spike_regularizers",
-    "TemporalMembranePotential": "layers.spike_regularizers",
-    "FiringRate": "training.firing_rate",
-    "NeuronHealth": "training.health",
-    "Health": "training.health",
-    "measure_health": "training.health",
-    "adapt_amplitudes": "training.adaptation",
-    "Rectangular": "neuron.surrogate",
-    "Triangular": "neuron.surrogate",
-    "ATan": "neuron.surrogate",
-    "Sigmoid": "neuron.surrogate",
-    "FastSigmoid": "neuron.surrogate",
+_NAMES = {
+    "layers.batch_normalization": ("BatchNormalization",),
+    "layers.complemented": ("ComplementedTernaryLIF", "ComplementedTernaryLIFCell"),
+    "layers.lif": ("BinaryLIF", "MultiLevelLIF", "TernaryLIF"),
+    "layers.lif_cell": ("BinaryLIFCell", "MultiLevelLIFCell", "TernaryLIFCell"),
+    "layers.normalization": (
+        "TemporalEffectiveBatchNormalization",
+        "ThresholdDependentBatchNormalization",
+        "TimestepAffine",
+    ),
+    "layers.spike_regularizers": (
+        "FiringRateTarget",
+        "MembraneCentring",
+        "SpikeRegularizer",
+        "SynapticOperationBudget",
+        "TemporalMembranePotential",
+    ),
+    "layers.time_axis": ("DirectEncoding", "PerTimestep", "TimeAverage"),
+    "neuron.dynamics": ("Dynamics",),
+    "neuron.sequence": ("lif_sequence", "lif_step"),
+    "neuron.surrogate": ("ATan", "FastSigmoid", "Rectangular", "Sigmoid", "Surrogate", "Triangular"),
+    "training.adaptation": ("adapt_amplitudes",),
+    "training.firing_rate": ("FiringRate",),
+    "training.health": ("Health", "NeuronHealth", "measure_health"),
 }
-
-_INNER = (
-    "neuron.sequence",
-    "neuron.equations",
-    "neuron.dynamics",
-    "layers.lif",
-    "layers.lif_cell",
-    "neuron.masking",
-    "neuron.memory",
-    "layers.parameters",
-)
-_SOURCES = {f"{__name__}.{module}" for module in (*_MODULES.values(), *_INNER)}  # they import names from each other
-_imported: set[str] = set()  # Keras and sources, once their import is over
+_ROOMS = ("compression", "exact", "export", "models")
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = ["__version__", *_MODULES]
 
 
-def _resolve() -> None:
-    """Import all of them: a model to be loaded may hold any."""
+def _load() -> None:
+    """Import all names, and the layers of `exact`: a model to be loaded may hold any."""
     for name, module in _MODULES.items():
         globals()[name] = getattr(importlib.import_module(f".{module}", __name__), name)
     importlib.import_module(".exact", __name__)
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f".{name}", __name__)
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    _resolve()
+    _load()
     return globals()[name]
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_ROOMS})
 
 
-@wrapt.when_imported("keras")
-def _register(module: ModuleType) -> None:
-    """Resolve the names, unless one of our modules imports Keras and is not done: it comes here too when it is."""
-    _imported.add(module.__name__)
-    half_imported = _SOURCES & sys.modules.keys() - _imported
-    if "keras" in _imported and not half_imported:
-        _resolve()
-
-
-for _source in _SOURCES:
-    wrapt.register_post_import_hook(_register, _source)
+when_keras_is_imported(_load)

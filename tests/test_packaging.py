@@ -51,6 +51,10 @@ def test_the_wheel_holds_every_module_under_the_name_it_is_imported_by(wheel):
     assert held == core | export
 
 
+def test_the_wheel_tells_type_checkers_that_it_is_typed(wheel):
+    assert "keras_ternary_spike/py.typed" in zipfile.ZipFile(wheel).namelist()
+
+
 def test_the_wheel_names_its_licence_and_its_command(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()

@@ -26,8 +26,7 @@ import datasets
 import train_and_export as example
 from keras_ternary_spike.compression import PolynomialDecay, Prune, TernaryKernels, sparsity
 from keras_ternary_spike.compression.kernels import find_kernels
-from keras_ternary_spike.export import export_tflite, verify
-from keras_ternary_spike.export.costs.sizes import Flash, flash
+from keras_ternary_spike.export import Flash, export_tflite, flash, verify
 
 SPARSITY = 0.8
 PRUNING_STEPS = 20  # how often the pruned share grows

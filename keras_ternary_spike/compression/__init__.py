@@ -12,6 +12,8 @@ would turn an unused `tf.keras` into Keras 2.)
 
 from typing import Any
 
+import keras as keras  # before any file of the room: see registration.py
+
 from .cluster import Cluster as Cluster
 from .kernels import sparsity as sparsity
 from .prune import Prune as Prune

@@ -4,6 +4,8 @@ Every value between them is a whole number of steps of an int8 grid; a layer's s
 constants, chosen by `keras_ternary_spike.export.quantize_aware`, which builds models of these layers.
 """
 
+import keras as keras  # before any file of the room: see registration.py
+
 from .boundary import ExactInput as ExactInput
 from .boundary import ExactOutput as ExactOutput
 from .boundary import ExactShift as ExactShift

@@ -4,6 +4,8 @@ Each function is called as `resnet19((32, 32, 3), 10, timesteps=2)` and returns 
 logits out.
 """
 
+import keras as keras  # before any file of the room: see registration.py
+
 from .operations import Operations as Operations
 from .operations import count_operations as count_operations
 from .plain import tiny as tiny

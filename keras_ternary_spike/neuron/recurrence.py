@@ -32,7 +32,7 @@ class Recurrence:
         current, amplitude, and where it has them the past, decay, threshold and the memory's factors.
 
     Args:
-        dynamics: `keras_ternary_spike.dynamics.Dynamics`.
+        dynamics: a `Dynamics`.
         memory: the kind of `Memory`, None for none.
         unroll: whether the graph holds every timestep; otherwise it holds a loop.
         decay: Float, a tuple of one for each channel, or None where it is one of the tensors.

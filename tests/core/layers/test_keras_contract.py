@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import keras_ternary_spike
 from keras_ternary_spike import (
     ATan,
     BinaryLIF,
@@ -197,47 +196,3 @@ def test_a_whole_network_learns_when_jit_compiled(rng):
     assert history[-1] < history[0]
     for old, weight in zip(before, model.trainable_weights, strict=True):
         assert "batch_normalization" in weight.path or not np.array_equal(old, weight), weight.path
-
-
-def test_importing_the_package_stays_light():
-    script = """
-        import sys, keras_ternary_spike
-        print(keras_ternary_spike.__version__, "TernaryLIF" in dir(keras_ternary_spike))
-        print([name for name in ("keras", "tensorflow", "numpy", "keras_ternary_spike.export") if name in sys.modules])
-        """
-    assert run_python(script).splitlines() == [f"{keras_ternary_spike.__version__} True", "[]"]
-
-
-MODULES = (
-    *("neuron.sequence", "neuron.surrogate", "neuron.recurrence", "neuron.dynamics", "layers.parameters"),
-    *("layers.lif_cell", "layers.lif", "training.adaptation", "training.health", "layers.time_axis"),
-    *("neuron.equations", "neuron.masking", "neuron.memory", "neuron.unrolled"),
-)
-
-
-@pytest.fixture(scope="module")
-def first_imports():
-    """By module, what a process prints that imports it before any other of the package. Keras is there already."""
-    script = """
-        import keras, os, sys
-        for module in sys.argv[1:]:
-            if not os.fork():
-                __import__(f"keras_ternary_spike.{module}")
-                public = vars(sys.modules["keras_ternary_spike"])
-                print(module, "NeuronHealth" in public, flush=True)
-                os._exit(0)
-            os.wait()
-        """
-    return dict(line.split() for line in run_python(script, *MODULES).splitlines())
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_any_module_can_be_imported_first(first_imports, module):
-    assert first_imports.get(module) == "True"
-
-
-def test_every_public_name_resolves():
-    for name in keras_ternary_spike.__all__:
-        assert hasattr(keras_ternary_spike, name), name
-    with pytest.raises(AttributeError, match="no attribute 'QuaternaryLIF'"):
-        _ = keras_ternary_spike.QuaternaryLIF
