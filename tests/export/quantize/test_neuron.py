@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from every_runtime import assert_every_tensor_equals
 from keras_ternary_spike.decay import snap_decay
 from keras_ternary_spike.export.program.builder import Builder, slices
 from keras_ternary_spike.export.program.grid import INT8_MAX, INT8_MIN, Grid
@@ -18,7 +19,7 @@ from keras_ternary_spike.export.quantize.integer_neuron import (
     snap,
     spike_unit,
 )
-from keras_ternary_spike.export.runtimes.implementations import RUNTIMES, expose
+from keras_ternary_spike.export.runtimes.implementations import RUNTIMES
 from keras_ternary_spike.export.tflite import flatbuffer
 
 DECAYS = [0.02, 0.05, 0.1, 0.25, 1 / 3, 0.5, 0.6, 0.75, 0.9, 0.97, 1.0]
@@ -84,12 +85,10 @@ def rational_neuron(currents, one):
 
 def check_everywhere(program, inputs, expected):
     """Program against the spikes expected, by tensor name, and every runtime against Program."""
-    trace, tflite = program.trace(inputs), expose(flatbuffer.write(program))
+    trace, tflite = program.trace(inputs), flatbuffer.write(program)
     for name, spikes in expected.items():
         np.testing.assert_array_equal(trace[name][0], spikes, err_msg=name)
-    for name, runtime in RUNTIMES.items():
-        for tensor, values in runtime.run(tflite, inputs).items():
-            np.testing.assert_array_equal(values, trace[tensor], err_msg=f"{name}: {tensor}")
+    assert_every_tensor_equals(trace, tflite, inputs)
 
 
 @pytest.mark.parametrize("signed, plain", [(True, False), (True, True), (False, True)])

@@ -6,113 +6,16 @@ import numpy as np
 import pytest
 
 from keras_ternary_spike.export.network.nodes import (
-    LIF,
     NO_PADDING,
     Affine,
-    Conv,
-    Dense,
-    DepthwiseConv,
-    Input,
     MaxPool,
-    Network,
-    Repeat,
-    Reshape,
     SumPool,
     TimeSum,
 )
 from keras_ternary_spike.export.quantize.prepare import longest_run, split_sums
 from keras_ternary_spike.export.quantize.to_program import quantize
-from keras_ternary_spike.export.runtimes.implementations import RUNTIMES, expose
 from keras_ternary_spike.export.tflite import flatbuffer
-
-
-class Chain:
-    """Grows a chain of nodes; every value after `repeat` or a temporal input has a time axis."""
-
-    def __init__(self, rng, shape, timesteps, temporal=False):
-        self.rng, self.timesteps = rng, timesteps
-        self.nodes = [Input(name="image", shape=shape, temporal=temporal)]
-
-    @property
-    def shape(self):
-        return self.nodes[-1].shape
-
-    def add(self, kind, name, shape=None, temporal=None, **fields):
-        last = self.nodes[-1]
-        temporal = last.temporal if temporal is None else temporal
-        shape = last.shape if shape is None else shape
-        self.nodes.append(kind(name=name, inputs=(last.name,), shape=shape, temporal=temporal, **fields))
-        return self
-
-    def repeat(self):
-        return self.add(Repeat, "repeat", temporal=True)
-
-    def conv(
-        self, name, channels, size=3, strides=(1, 1), dilation=(1, 1), padding=NO_PADDING, depthwise=False, gain=1.2
-    ):
-        height, width, fan_in = self.shape
-        rows, columns = (
-            (n + sum(pad) - (size - 1) * d - 1) // s + 1
-            for n, pad, d, s in zip((height, width), padding, dilation, strides, strict=True)
-        )
-        inputs = size * size * (1 if depthwise else fan_in)
-        kernel = self.rng.normal(0, gain / np.sqrt(inputs), (size, size, fan_in, channels))
-        out = fan_in * channels if depthwise else channels
-        return self.add(
-            DepthwiseConv if depthwise else Conv,
-            name,
-            (rows, columns, out),
-            kernel=kernel,
-            bias=self.rng.normal(0, 0.1, out),
-            strides=strides,
-            dilation=dilation,
-            padding=padding,
-        )
-
-    def lif(self, name, decay=0.25, signed=True):
-        return self.add(LIF, name, decay=decay, threshold=0.5, amplitude=1.0, signed=signed)
-
-    def dense(self, name, units, gain=1.0):
-        kernel = self.rng.normal(0, gain / np.sqrt(self.shape[-1]), (self.shape[-1], units))
-        return self.add(Dense, name, (units,), kernel=kernel, bias=self.rng.normal(0, 0.1, units))
-
-    def head(self, classes=10):
-        height, width, channels = self.shape
-        return (
-            self.add(TimeSum, "time", temporal=False)
-            .add(SumPool, "sum", (1, 1, channels), size=(height, width), strides=(height, width))
-            .add(Reshape, "flat", (channels,))
-            .dense("logits", classes, gain=0.1)
-        )
-
-    def network(self):
-        return Network("chain", tuple(self.nodes), (self.nodes[-1].name,), self.timesteps)
-
-
-def assert_exact(network, rng, samples=3, **options):
-    """The program and all runtimes agree on every tensor, exposed and as shipped. Returns the program's trace."""
-    program = quantize(network, **options)
-    tflite = flatbuffer.write(program)
-    shape = program.tensors[program.inputs[0]].shape[1:]
-    inputs = rng.integers(-128, 128, (samples, *shape)).astype(np.int8)
-    trace, output = program.trace(inputs), program.tensors[program.outputs[0]].name
-    for name, runtime in RUNTIMES.items():
-        for tensor, values in runtime.run(expose(tflite), inputs).items():
-            np.testing.assert_array_equal(values, trace[tensor], err_msg=f"{name}: {tensor}")
-        np.testing.assert_array_equal(runtime.run(tflite, inputs)[output], trace[output], err_msg=name)
-    assert_spikes_are_literal(program, trace)
-    return program, trace
-
-
-def assert_spikes_are_literal(program, trace):
-    for tensor in program.tensors:
-        assert tensor.dtype == "int8" or tensor.data is not None
-        if "/spike/" in tensor.name:
-            assert tensor.scale == 1.0 and tensor.zero_point == 0
-            assert set(np.unique(trace[tensor.name])) <= {-1, 0, 1}
-
-
-SAME = ((1, 1), (1, 1))
+from node_graphs import SAME, Chain, assert_exact
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -120,7 +23,7 @@ def test_random_networks_are_exact_on_every_runtime(seed):
     rng = np.random.default_rng(seed)
     timesteps, decay = int(rng.integers(1, 6)), float(rng.choice([0, 0.1, 0.25, 0.5, 0.9, 1]))
     height, width = rng.integers(9, 14, 2).tolist()
-    chain = Chain(rng, (height, width, int(rng.integers(1, 5))), timesteps)
+    chain = Chain(rng, timesteps, (height, width, int(rng.integers(1, 5))))
     chain.conv("conv0", int(rng.integers(3, 20)), padding=SAME, gain=3.0).repeat()
     chain.lif("lif0", decay, signed=bool(rng.integers(2)))
     for layer in range(1, 4):
@@ -143,20 +46,20 @@ def test_random_networks_are_exact_on_every_runtime(seed):
 
 
 def test_sequences_of_vectors_are_exact(rng):
-    chain = Chain(rng, (13,), 4, temporal=True).dense("dense0", 24, 2.0).lif("lif0").dense("dense1", 16, 2.0)
+    chain = Chain(rng, 4, (13,), temporal=True).dense("dense0", 24, 2.0).lif("lif0").dense("dense1", 16, 2.0)
     chain.lif("lif1", 0.9).add(TimeSum, "time", temporal=False).dense("logits", 3)
     assert_exact(chain.network(), rng, input_range=(-1.0, 1.0))
 
 
 def test_spike_sequences_can_leave_the_network(rng):
-    chain = Chain(rng, (6, 5, 2), 3, temporal=True).conv("conv0", 4, gain=4.0).lif("lif0")
+    chain = Chain(rng, 3, (6, 5, 2), temporal=True).conv("conv0", 4, gain=4.0).lif("lif0")
     program, trace = assert_exact(chain.network(), rng)
     assert program.tensors[program.outputs[0]].shape == (1, 3, 4, 3, 4)
     np.testing.assert_array_equal(trace["lif0/sequence"][:, 1], trace["lif0/spike/1"])
 
 
 def test_firing_rates_can_leave_the_network_under_their_scale(rng):
-    chain = Chain(rng, (9,), 5).dense("dense0", 8, 4.0).repeat().lif("lif0").add(TimeSum, "time", temporal=False)
+    chain = Chain(rng, 5, (9,)).dense("dense0", 8, 4.0).repeat().lif("lif0").add(TimeSum, "time", temporal=False)
     chain.add(Affine, "rate", scale=np.array(-0.14), offset=np.array(0.0))
     program, trace = assert_exact(chain.network(), rng)
     assert program.tensors[program.outputs[0]].scale == np.float32(0.14)
@@ -165,7 +68,7 @@ def test_firing_rates_can_leave_the_network_under_their_scale(rng):
 
 @pytest.mark.parametrize("timesteps, decay", [(1, 0.25), (3, 0.0), (3, 0.25), (7, 0.05), (16, 1.0)])
 def test_spikes_are_named_by_layer_and_timestep(rng, timesteps, decay):
-    chain = Chain(rng, (6, 6, 1), timesteps).conv("conv0", 4, gain=4.0).repeat().lif("lif0", decay)
+    chain = Chain(rng, timesteps, (6, 6, 1)).conv("conv0", 4, gain=4.0).repeat().lif("lif0", decay)
     chain.conv("conv1", 4).lif("lif1", decay).head()
     program = quantize(chain.network())
     names = {tensor.name for tensor in program.tensors}
@@ -175,13 +78,13 @@ def test_spikes_are_named_by_layer_and_timestep(rng, timesteps, decay):
 
 
 def test_constant_layers_are_computed_once(rng):
-    chain = Chain(rng, (8, 8, 1), 4).repeat().conv("conv0", 4, padding=SAME).lif("lif0").head()
+    chain = Chain(rng, 4, (8, 8, 1)).repeat().conv("conv0", 4, padding=SAME).lif("lif0").head()
     kinds = [operator.kind for operator in quantize(chain.network()).operators]
     assert kinds.count("CONV_2D") == 1
 
 
 def test_offset_before_zero_padding_is_exact(rng):
-    chain = Chain(rng, (6, 6, 1), 2)
+    chain = Chain(rng, 2, (6, 6, 1))
     chain.add(Affine, "rescaling", scale=np.array(1.0), offset=np.array(-127.5))
     chain.conv("conv0", 4, padding=SAME, gain=0.02).repeat().lif("lif0").head()
     program, _ = assert_exact(chain.network(), rng, input_range=(0, 255))
@@ -197,7 +100,7 @@ def test_runs_are_as_long_as_int8_allows(pixels, bound, run):
 
 
 def test_large_global_sums_are_split_without_changing_the_sum(rng):
-    chain = Chain(rng, (13, 11, 2), 4).conv("conv0", 6, padding=SAME, gain=4.0).repeat().lif("lif0").head()
+    chain = Chain(rng, 4, (13, 11, 2)).conv("conv0", 6, padding=SAME, gain=4.0).repeat().lif("lif0").head()
     network = chain.network()
     kernel, tiled = network["logits"].kernel, split_sums(network)["logits"].kernel
     np.testing.assert_array_equal(tiled.reshape(-1, *kernel.shape), np.broadcast_to(kernel, (11, *kernel.shape)))
@@ -208,7 +111,7 @@ def test_large_global_sums_are_split_without_changing_the_sum(rng):
 
 
 def test_logits_are_close_to_the_matrix_product_of_their_inputs(rng):
-    chain = Chain(rng, (7, 7, 1), 2).conv("conv0", 16, padding=SAME, gain=4.0).repeat().lif("lif0").head()
+    chain = Chain(rng, 2, (7, 7, 1)).conv("conv0", 16, padding=SAME, gain=4.0).repeat().lif("lif0").head()
     program, trace = assert_exact(chain.network(), rng, samples=20)
     node, scale = chain.nodes[-1], float(program.tensors[program.outputs[0]].scale)
     inputs = trace["flat/reshaped"].astype(float)
@@ -219,19 +122,19 @@ def test_logits_are_close_to_the_matrix_product_of_their_inputs(rng):
 
 
 def test_same_network_gives_the_same_bytes(rng):
-    network = Chain(rng, (8, 8, 1), 2).conv("conv0", 4).repeat().lif("lif0").head().network()
+    network = Chain(rng, 2, (8, 8, 1)).conv("conv0", 4).repeat().lif("lif0").head().network()
     assert flatbuffer.write(quantize(network)) == flatbuffer.write(quantize(network))
 
 
 @pytest.mark.parametrize("input_range", [(1.0, 0.0), (0.0, 0.0), (0.0, np.inf), (np.nan, 1.0)])
 def test_input_range_must_ascend(rng, input_range):
-    network = Chain(rng, (4,), 1).dense("logits", 2).network()
+    network = Chain(rng, 1, (4,)).dense("logits", 2).network()
     with pytest.raises(ValueError, match=r"`input_range` must be \(low, high\) with low < high"):
         quantize(network, input_range=input_range)
 
 
 def test_window_sum_beyond_int8_is_refused_by_name(rng):
-    chain = Chain(rng, (24, 24, 1), 1).conv("conv0", 4, gain=4.0).lif("lif0")
+    chain = Chain(rng, 1, (24, 24, 1)).conv("conv0", 4, gain=4.0).lif("lif0")
     chain.add(SumPool, "wide", (2, 2, 4), size=(12, 12), strides=(10, 10)).conv("conv1", 3, size=2)
     with pytest.raises(ValueError, match=r"'wide'.*may reach 144, beyond int8's 127"):
         quantize(chain.network())
