@@ -10,7 +10,7 @@ from ..program.program import Integers, Program, unwrapped
 from ..program.samples import Samples, check_samples, count_samples, dequantize_output, part, quantize_input
 from ..program.step_form import without_states
 from ..tflite import flatbuffer
-from . import implementations as runtimes
+from .session import Session
 
 
 def load(tflite_bytes: bytes) -> Predictor:
@@ -25,7 +25,7 @@ def load(tflite_bytes: bytes) -> Predictor:
 
 
 class Predictor:
-    """A file on LiteRT's XNNPACK kernels, one thread.
+    """A file on LiteRT's XNNPACK kernels, one thread. Several threads may share it; it can be pickled.
 
     input_shape, output_shape: of one sample, without the batch axis; for several inputs or outputs by name.
     program: the integer program of the file, with its metadata.
@@ -35,8 +35,10 @@ class Predictor:
         self.program = without_states(flatbuffer.read(tflite_bytes))
         self.input_shape = _shapes(self.program, self.program.named_inputs)
         self.output_shape = _shapes(self.program, self.program.named_outputs)
-        self._interpreter = runtimes.litert(tflite_bytes)
-        self._fetch = [detail["index"] for detail in self._interpreter.get_output_details()]
+        self._session = Session(tflite_bytes)
+
+    def __reduce__(self) -> tuple[type[Predictor], tuple[bytes]]:
+        return type(self), (self._session.tflite_bytes,)
 
     def predict(self, samples: Samples, *, batch_size: int = 32) -> Integers:
         """The network's outputs (logits, where the Keras model ended with a softmax).
@@ -67,10 +69,9 @@ class Predictor:
         tensors = [self.program.tensors[index] for index in self.program.outputs]
         integers = [np.empty((len(feeds[0]), *tensor.shape[1:]), np.int8) for tensor in tensors]
         for i in range(len(feeds[0])):
-            runtimes.set_inputs(self._interpreter, [values[i] for values in feeds])
-            self._interpreter.invoke()
-            for values, index in zip(integers, self._fetch, strict=True):
-                values[i] = self._interpreter.get_tensor(index)[0]
+            outputs = self._session.run([values[i] for values in feeds])
+            for values, output in zip(integers, outputs, strict=True):
+                values[i] = output
         return dequantize_output(self.program, dict(zip(self.program.named_outputs, integers, strict=True)))
 
 

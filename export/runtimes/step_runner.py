@@ -11,13 +11,15 @@ from ..program.program import Integers, check_lengths, check_names, unwrapped
 from ..program.samples import Samples, by_name, check_samples, dequantize_output, quantize_input
 from ..program.step_form import paired_states
 from ..tflite import flatbuffer
-from . import implementations as runtimes
+from .session import Session
 
 
 class StepRunner:
     """A file of `export_tflite(model, form="step")` on LiteRT's XNNPACK kernels, one thread.
 
-    After as many steps as the model has timesteps the scores equal the unrolled file's output, bit for bit.
+    After as many steps as the model has timesteps the scores equal the unrolled file's output, bit for bit. Several
+    threads may share it: each `step` and each `run` is a whole, and all belong to one stream. Pickled it goes on where
+    it was.
 
     program: the integer program of the file, with its metadata.
     steps: timesteps since the last reset.
@@ -36,15 +38,24 @@ class StepRunner:
         self._pairs = paired_states(self.program)
         self._inputs = tuple(name for name in self.program.named_inputs if name not in self._pairs)
         self._outputs = tuple(name for name in self.program.named_outputs if name not in self._pairs.values())
-        self._interpreter = runtimes.litert(tflite_bytes)
-        self._fetch = [detail["index"] for detail in self._interpreter.get_output_details()]
+        self._session = Session(tflite_bytes)
         self.reset()
+
+    def __getstate__(self) -> tuple[bytes, int, dict[str, np.ndarray]]:
+        with self._session.turn():
+            return self._session.tflite_bytes, self.steps, self._states
+
+    def __setstate__(self, state: tuple[bytes, int, dict[str, np.ndarray]]) -> None:
+        tflite_bytes, steps, states = state
+        self.__init__(tflite_bytes)
+        self.steps, self._states = steps, states
 
     def reset(self) -> None:
         """Back to before the first timestep: every state 0."""
-        self.steps = 0
         tensors = {name: self.program.tensors[self.program.named_inputs[name]] for name in self._pairs}
-        self._states = {name: np.full(t.shape, t.zero_point, np.int8) for name, t in tensors.items()}
+        with self._session.turn():
+            self.steps = 0
+            self._states = {name: np.full(t.shape, t.zero_point, np.int8) for name, t in tensors.items()}
 
     def step(self, frame: Samples) -> Integers:
         """Feeds one timestep.
@@ -60,15 +71,8 @@ class StepRunner:
         Raises:
             ValueError: if a name or a shape differs, a number is not finite, or a mean over time is already complete.
         """
-        limit = self.program.metadata["timesteps"]
-        if self._averages and self.steps >= limit:
-            raise ValueError(f"The mean over time is complete after {limit} steps. Call reset() before the next.")
-        frame = by_name(frame, self._inputs)
-        check_names("frame", frame, self._inputs)
-        batch = {name: np.asarray(values)[None] for name, values in frame.items()}
-        outputs = self._invoke(quantize_input(self.program, check_samples(self.program, batch)) | self._states)
-        self._states = {name: outputs[after] for name, after in self._pairs.items()}
-        self.steps += 1
+        with self._session.turn():
+            outputs = self._step(frame)
         scores = dequantize_output(self.program, {name: outputs[name] for name in self._outputs})
         return unwrapped({name: values[0] for name, values in scores.items()})
 
@@ -91,14 +95,28 @@ class StepRunner:
                 f"Stopping early needs one output, the classes. Received: confidence={confidence} and outputs "
                 f"{list(self._outputs)}. Call step() and decide yourself."
             )
-        self.reset()
-        for frame in self._in_time(frames):
-            scores = self.step(frame)
-            if confidence < 1 and softmax(scores).max() >= confidence:
-                break
-        if not self.steps:
-            raise ValueError("`frames` must hold at least one timestep. Received: 0")
-        return scores
+        with self._session.turn():
+            self.reset()
+            for frame in self._in_time(frames):
+                scores = self.step(frame)
+                if confidence < 1 and softmax(scores).max() >= confidence:
+                    break
+            if not self.steps:
+                raise ValueError("`frames` must hold at least one timestep. Received: 0")
+            return scores
+
+    def _step(self, frame: Samples) -> dict[str, np.ndarray]:
+        """One timestep: all outputs of the file, whose states are kept."""
+        limit = self.program.metadata["timesteps"]
+        if self._averages and self.steps >= limit:
+            raise ValueError(f"The mean over time is complete after {limit} steps. Call reset() before the next.")
+        frame = by_name(frame, self._inputs)
+        check_names("frame", frame, self._inputs)
+        batch = {name: np.asarray(values)[None] for name, values in frame.items()}
+        outputs = self._invoke(quantize_input(self.program, check_samples(self.program, batch)) | self._states)
+        self._states = {name: outputs[after] for name, after in self._pairs.items()}
+        self.steps += 1
+        return outputs
 
     def _in_time(self, frames: Samples | Iterable[Samples]) -> Iterable[Samples]:
         if not isinstance(frames, Mapping):
@@ -115,12 +133,8 @@ class StepRunner:
 
     def _invoke(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """One call of the file; all inputs and outputs by name, `(1, *shape)`."""
-        runtimes.set_inputs(self._interpreter, [feeds[name][0] for name in self.program.named_inputs])
-        self._interpreter.invoke()
-        return {
-            name: self._interpreter.get_tensor(index)
-            for name, index in zip(self.program.named_outputs, self._fetch, strict=True)
-        }
+        outputs = self._session.run([feeds[name][0] for name in self.program.named_inputs])
+        return {name: values[None] for name, values in zip(self.program.named_outputs, outputs, strict=True)}
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
