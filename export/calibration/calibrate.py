@@ -10,8 +10,8 @@ import numpy as np
 from ..network import nodes
 from ..network.nodes import Network
 from ..program.grid import INT8_MAX
-from ..program.names import KERNEL, KERNEL_OR_BIAS, TIMESTEP
-from ..program.operators import Operator, source_position
+from ..program.names import KERNELS, KERNELS_AND_BIASES, parse
+from ..program.operators import WEIGHTED, Operator, source_position
 from ..program.program import Program
 from ..program.samples import count_samples, dequantize_output, quantize_input
 from ..quantize.to_program import current_units
@@ -70,7 +70,7 @@ def output_error(program: Program, samples: Mapping[str, np.ndarray], wanted: Ma
 
 def with_constants(program: Program, chosen: Program) -> Program:
     """`program`, of another form, with the constants of `chosen`."""
-    data = {tensor.name: tensor.data for tensor in chosen.tensors if KERNEL_OR_BIAS.fullmatch(tensor.name)}
+    data = {tensor.name: tensor.data for tensor in chosen.tensors if parse(tensor.name).role in KERNELS_AND_BIASES}
     tensors = (replace(tensor, data=data.get(tensor.name, tensor.data)) for tensor in program.tensors)
     notes = {"notes": chosen.metadata["notes"]}
     return replace(program, tensors=tuple(tensors), metadata={**program.metadata, **notes})
@@ -140,8 +140,7 @@ class Calibration:
         position = operator.inputs[source_position(operator)]
         kernel, source = self.tensors[operator.inputs[1]].data, self.tensors[position]
         currents, values = self.currents[name], self.values[position]
-        found = TIMESTEP.fullmatch(self.tensors[operator.output].name)
-        timestep = int(found["timestep"]) if found else 0
+        timestep = parse(self.tensors[operator.output].name).timestep or 0
         rows = []
         for start in range(0, len(values), CHUNK):
             chunk = values[start : start + CHUNK].astype(np.float32) - np.float32(source.zero_point)
@@ -171,10 +170,13 @@ def layers(program: Program, network: Network) -> dict[str, list[int]]:
     names = {node.name for node in network.nodes if isinstance(node, nodes.Linear)}
     found: dict[str, list[int]] = {}
     for position, operator in enumerate(program.operators):
-        match = KERNEL.fullmatch(program.tensors[operator.inputs[1]].name) if len(operator.inputs) > 2 else None
-        full = program.tensors[operator.output].name.endswith("/full")  # a SLICE behind it leaves a part
-        if match and match["layer"] in names and not full and _fan_in(program, operator) <= LARGEST_FAN_IN:
-            found.setdefault(match["layer"], []).append(position)
+        if operator.kind not in WEIGHTED:
+            continue
+        kernel, output = (parse(program.tensors[index].name) for index in (operator.inputs[1], operator.output))
+        chosen = kernel.role in KERNELS and kernel.layer in names
+        whole = "full" not in output.parts  # otherwise a SLICE behind it leaves a part
+        if chosen and whole and _fan_in(program, operator) <= LARGEST_FAN_IN:
+            found.setdefault(kernel.layer, []).append(position)
     return found
 
 

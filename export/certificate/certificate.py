@@ -13,7 +13,7 @@ import numpy as np
 from ..costs.beside_relu import Twin, beside_twin
 from ..costs.operation_counts import Work, work
 from ..costs.sizes import Flash, Memory, flash, memory
-from ..program.names import STATE_IN
+from ..program.names import STATE_IN, is_state
 from ..program.program import Program
 from ..program.samples import Samples, by_name
 from ..program.step_form import is_step, unroll
@@ -143,7 +143,7 @@ def certify(
 def is_sequence(program: Program, samples: Samples) -> bool:
     """Whether samples of a file of the step form have a frame for every timestep."""
     frames = {name: program.tensors[index] for name, index in program.named_inputs.items()}
-    arrays = by_name(samples, [name for name in frames if not name.startswith(STATE_IN)])
+    arrays = by_name(samples, [name for name in frames if not is_state(name, STATE_IN)])
     return isinstance(arrays, Mapping) and any(
         np.ndim(values) > len(frames[name].shape) for name, values in arrays.items() if name in frames
     )

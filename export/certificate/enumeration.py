@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -10,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from ..program.grid import INT8_MAX, INT8_MIN
+from ..program.names import Name, parse
 from ..program.program import Program
 from ..quantize.integer_neuron import Neuron, distinct
 from ..runtimes import implementations as runtimes
@@ -17,7 +17,7 @@ from ..tflite import flatbuffer
 from ..verification.verify import differing
 from .isolation import cases, isolate
 
-SPIKES = re.compile(r"(spike|within)/\d+")
+SPIKES = ("spike", "within")  # `within(j)` may serve several timesteps
 RUN_VALUES = 2**25  # int8 values that the operators write in one run of several decays
 
 
@@ -147,6 +147,6 @@ def expected_spikes(currents: np.ndarray, neuron: Neuron) -> np.ndarray:
 
 def _closest(trace: Mapping[str, np.ndarray], expected: np.ndarray, t: int) -> tuple[int, str]:
     """(wrong spikes, name) of the spike tensor of timestep t: its own, or an equal one that serves it too."""
-    own = f"spike/{t}"
-    names = [own] if own in trace else [name for name in trace if SPIKES.fullmatch(name)]
+    own = str(Name("", "spike", t))
+    names = [own] if own in trace else [name for name in trace if parse(name).role in SPIKES]
     return min((differing(trace[name].reshape(expected.shape), expected), name) for name in names)

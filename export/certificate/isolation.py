@@ -9,24 +9,24 @@ import numpy as np
 
 from ..program.builder import Builder, emit_reshape, slices
 from ..program.grid import INT8_MAX, INT8_MIN, Grid, float32
-from ..program.names import role_path
+from ..program.names import NEURON, Name, parse, unknown, written_by
 from ..program.operators import ELEMENTWISE, Operator
 from ..program.program import Program
 
-RECURRENT = ("positive", "membrane", "clipped", "spike", "fired", "keep", "drop", "leaked", "residue", "state")
-CONSTANT = ("within", "first", "sum")  # of a constant current: see `constant`
-ROLES = (*RECURRENT, *CONSTANT)
 CLIP = "RELU_N1_TO_1"
 ALL_INT8 = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.int8)
 
 
 def own_operators(program: Program, layer: str) -> tuple[Operator, ...]:
-    """The elementwise operators of one spiking layer, all timesteps, in order."""
-    return tuple(
-        operator
-        for operator in program.operators
-        if operator.kind in ELEMENTWISE and role_path(program, operator, layer)[0] in ROLES
-    )
+    """The elementwise operators of one spiking layer, all timesteps, in order.
+
+    Raises: ValueError if one of them writes what no neuron computes, so that none is left out of a proof.
+    """
+    own = [(name, operator) for name, operator in written_by(program, layer) if operator.kind in ELEMENTWISE]
+    for name, _ in own:
+        if name.role not in NEURON:
+            raise unknown(f"{str(name)!r} among the operators of a spiking layer")
+    return tuple(operator for _, operator in own)
 
 
 def current_tensors(program: Program, operators: Sequence[Operator]) -> tuple[int, ...]:
@@ -62,7 +62,7 @@ def isolate(
     tensor = builder.activation("currents", (frames, *sizes), grid)
     rows = slices(builder, tensor, "currents", sizes, grid, frames)
     shape = (*[1] * (len(last.shape) - 1 - len(sizes)), *sizes)
-    rows = [emit_reshape(builder, row, f"current/{t}", shape, grid) for t, row in enumerate(rows)]
+    rows = [emit_reshape(builder, row, Name("", "current", t), shape, grid) for t, row in enumerate(rows)]
     if len(currents) > 1 and not summing:
         rows[0] = _as_first(builder, rows[0], program, currents[0])
     mapped: dict[int, int] = {}
@@ -70,7 +70,7 @@ def isolate(
         if summing:
             inputs = dict(zip(operator.inputs, rows, strict=True))
         else:
-            timestep = 0 if frames == 1 else int(role_path(program, operator, layer)[1])
+            timestep = 0 if frames == 1 else parse(program.tensors[operator.output].name).timestep
             inputs = {index: rows[timestep] for index in currents} | mapped
         mapped[operator.output] = _emit_again(builder, program, operator, inputs, layer, shape)
     return builder.program("neuron", (tensor,), (mapped[operators[-1].output],))
@@ -83,8 +83,9 @@ def _as_first(builder: Builder, row: int, program: Program, current: int) -> int
     clips = any(operator.output == current and operator.activation == CLIP for operator in program.operators)
     if label == 1 and not clips:
         return row
-    operands, activation = (row, builder.scalar("current/label", 1, label, len(shape))), CLIP if clips else "NONE"
-    return builder.emit("MUL", operands, "current/first", shape, Grid(float(tensor.scale)), activation=activation)
+    operands = (row, builder.scalar(Name("current", "label"), 1, label, len(shape)))
+    name, grid, activation = Name("current", "first"), Grid(float(tensor.scale)), CLIP if clips else "NONE"
+    return builder.emit("MUL", operands, name, shape, grid, activation=activation)
 
 
 def of_channels(program: Program, operators: Sequence[Operator], channels: Sequence[int]) -> Program:
@@ -138,13 +139,19 @@ def _emit_again(
         for i in operator.inputs
     )
     output = program.tensors[operator.output]
-    grid, name = Grid(float(output.scale), output.zero_point), output.name.removeprefix(f"{layer}/")
+    grid, name = Grid(float(output.scale), output.zero_point), _alone(output.name, layer)
     return builder.emit(operator.kind, inputs, name, shape, grid, activation=operator.activation)
+
+
+def _alone(text: str, layer: str) -> Name:
+    """The name without the layer's."""
+    name = parse(text)
+    return replace(name, layer="") if name.layer == layer else name
 
 
 def _constant(builder: Builder, program: Program, index: int, layer: str, rank: int) -> int:
     tensor = program.tensors[index]
-    name = tensor.name.removeprefix(f"{layer}/")
+    name = _alone(tensor.name, layer)
     # A Dense layer's constants have no axis for the cases.
     data = (
         tensor.data

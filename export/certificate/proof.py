@@ -10,13 +10,13 @@ with the same operators share the run.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
 from ..costs.operation_counts import APPLICATIONS
-from ..program.names import role_path
+from ..program.names import Name, parse, written_by
 from ..program.operators import Operator, source_position
 from ..program.program import Program, kernel_rows
 from ..quantize.integer_neuron import Neuron, described
@@ -90,7 +90,7 @@ def _prove_operators(program: Program, neuron: Neuron, known: dict, earlier: lis
     method = _method(program, operators, neuron)
     frames = {"currents": 1, "summands": 2, "pairs": timesteps}[method]
     found = _enumerate_channels(program, operators, neuron, frames, known)
-    served = [f"{neuron.name}/{role}" for role in found.served]
+    served = [str(replace(parse(role), layer=neuron.name)) for role in found.served]
     if neuron.decay == 0:
         served = _served(program, neuron, earlier)
     return _proof(neuron, method, found.cases, found.wrong, served, found.compared, found.differing)
@@ -103,11 +103,8 @@ def _method(program: Program, operators: Sequence[Operator], neuron: Neuron) -> 
 
 
 def _prove_kernel(program: Program, neuron: Neuron, known: dict, earlier: list[Proof]) -> Proof:
-    firing = [
-        operator
-        for operator in program.operators
-        if operator.kind in APPLICATIONS and role_path(program, operator, neuron.name)[0] == "spike"
-    ]
+    written = written_by(program, neuron.name)
+    firing = [operator for name, operator in written if operator.kind in APPLICATIONS and name.role == "spike"]
     if not firing:
         raise ValueError(
             f"Every spiking layer of a file must have operators. Received: none of {neuron.name!r}. Export the model "
@@ -139,7 +136,7 @@ def _served(program: Program, neuron: Neuron, earlier: list[Proof]) -> tuple[str
     An operator asked for twice is emitted once, so equal inputs at two timesteps leave one name: where one is missing
     it is that of a timestep with equal spikes in an earlier layer. Empty if none fits.
     """
-    names = [f"{neuron.name}/spike/{t}" for t in range(program.metadata["timesteps"])]
+    names = [str(Name(neuron.name, "spike", t)) for t in range(program.metadata["timesteps"])]
     tensors = {tensor.name for tensor in program.tensors}
     single = [name for name in names if name in tensors]
     found = []

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ..padding import same_padding
-from ..program.names import layer_of
+from ..program.names import STATE_IN, is_state, layer_of, read
 from ..program.operators import ELEMENTWISE, Operator, Tensor, literal, source_position
 from ..program.program import Program, kernel_rows
 
@@ -101,7 +101,7 @@ def operator_work(
 
 def spike_bounds(program: Program) -> dict[int, int]:
     """The tensors that hold spikes or sums of spikes, by index, with the largest |value| that may occur."""
-    states = [i for i in program.inputs if program.tensors[i].name.startswith("state_in/")]
+    states = [i for i in program.inputs if is_state(program.tensors[i].name, STATE_IN)]
     bounds = {index: INT8_BOUND for index in states if literal(program.tensors[index])}
     for operator in program.operators:
         bound = _bound(program, operator, bounds)
@@ -112,7 +112,7 @@ def spike_bounds(program: Program) -> dict[int, int]:
 
 def _bound(program: Program, operator: Operator, bounds: Mapping[int, int]) -> int | None:
     output = program.tensors[operator.output]
-    if operator.activation == "RELU_N1_TO_1" or "/spike/" in output.name:
+    if operator.activation == "RELU_N1_TO_1" or _is_spike(output):
         return 1
     sources = [index for index in operator.inputs if program.tensors[index].data is None]
     if any(index not in bounds for index in sources):
@@ -125,6 +125,11 @@ def _bound(program: Program, operator: Operator, bounds: Mapping[int, int]) -> i
         added = [index for index in operator.inputs if not _is_zero(program.tensors[index])]
         return sum(below) if len(below) == len(added) else None
     return None if operator.kind == "MUL" else max(below)
+
+
+def _is_spike(tensor: Tensor) -> bool:
+    name = read(tensor.name)
+    return name is not None and name.role == "spike"
 
 
 def _is_zero(tensor: Tensor) -> bool:

@@ -15,6 +15,7 @@ from ..network import nodes
 from ..network.nodes import Network, Node
 from ..program.builder import Builder
 from ..program.grid import Grid, input_grid
+from ..program.names import ZERO, Name
 from ..program.program import Program
 from ..program.schedule import with_small_peak
 from ..quantize.emit.context import Context, Signal
@@ -47,19 +48,21 @@ def relu_twin(network: Network) -> Program:
 
 def emit_image(context: Context, node: nodes.Input) -> Signal:
     grid = input_grid(0.0, 1.0)
-    return Signal((context.builder.activation(node.name, node.shape, grid),), grid)
+    return Signal((context.builder.activation(Name(node.name), node.shape, grid),), grid)
 
 
 def emit_weighted(context: Context, node: nodes.Linear, source: Signal) -> Signal:
     target = Target(GRID, activation(context.network, node))
-    return _signal(emit_linear(context.builder, node, source.tensors[0], node.name, source=source.grid, target=target))
+    return _signal(
+        emit_linear(context.builder, node, source.tensors[0], Name(node.name), source=source.grid, target=target)
+    )
 
 
 def emit_sum(context: Context, node: nodes.Add, *sources: Signal) -> Signal:
     total, *others = (source.tensors[0] for source in sources)
     for position, other in enumerate(others, start=1):
         fused = activation(context.network, node) if position == len(others) else "NONE"
-        name = f"{node.name}/{position}"
+        name = Name(node.name, "sum", position)
         total = context.builder.emit("ADD", (total, other), name, node.shape, GRID, activation=fused)
     return _signal(total)
 
@@ -68,9 +71,9 @@ def emit_relu(context: Context, node: nodes.LIF, source: Signal) -> Signal:
     """Nothing where the operator in front fuses it; else the ADD of 0 that carries one."""
     if activation(context.network, producer(context.network, node)) == "RELU":
         return source
-    builder, zero = context.builder, context.builder.scalar("zero", 0, 1.0, len(node.shape))
+    builder, zero = context.builder, context.builder.scalar(ZERO, 0, 1.0, len(node.shape))
     operands = (source.tensors[0], zero)
-    return _signal(builder.emit("ADD", operands, f"{node.name}/relu", node.shape, GRID, activation="RELU"))
+    return _signal(builder.emit("ADD", operands, Name(node.name, "relu"), node.shape, GRID, activation="RELU"))
 
 
 def emit_mean(context: Context, node: nodes.SumPool, source: Signal) -> Signal:
@@ -79,15 +82,15 @@ def emit_mean(context: Context, node: nodes.SumPool, source: Signal) -> Signal:
     strides = (1, 1) if node.shape[:2] == (1, 1) else node.strides
     stages = sum_stages(node.size, strides)
     for index, (size, strides) in enumerate(stages, start=1):
-        name = node.name if index == len(stages) else f"{node.name}/stage{index}"
+        name = Name(node.name) if index == len(stages) else Name(node.name, parts=(f"stage{index}",))
         tensor = _emit_mean(builder, tensor, name, size, strides, channels)
     return _signal(tensor)
 
 
-def _emit_mean(builder: Builder, tensor: int, name: str, size: Pair, strides: Pair, channels: int) -> int:
+def _emit_mean(builder: Builder, tensor: int, name: Name, size: Pair, strides: Pair, channels: int) -> int:
     scale = 1 / (size[0] * size[1])
-    kernel = builder.constant(f"{name}/ones", np.ones((1, *size, channels), np.int8), scale, channel_axis=3)
-    bias = builder.constant(f"{name}/zeros", np.zeros(channels, np.int32), np.float32(scale) * GRID.scale)
+    kernel = builder.constant(Name(str(name), "ones"), np.ones((1, *size, channels), np.int8), scale, channel_axis=3)
+    bias = builder.constant(Name(str(name), "zeros"), np.zeros(channels, np.int32), np.float32(scale) * GRID.scale)
     options = {"stride_h": strides[0], "stride_w": strides[1], "dilation_h_factor": 1, "dilation_w_factor": 1}
     options |= {"depth_multiplier": 1, "padding": "VALID"}
     shape = (*window_counts(builder.shape(tensor)[:2], size, strides), channels)

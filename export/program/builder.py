@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from .grid import Grid
+from .names import Name, checked, numbered
 from .operators import Operator, Tensor
 from .program import Program
 
@@ -15,32 +16,33 @@ Padding = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, righ
 
 
 def slices(
-    builder: Builder, tensor: int, name: str, shape: tuple[int, ...], grid: Grid, timesteps: int
+    builder: Builder, tensor: int, layer: str, shape: tuple[int, ...], grid: Grid, timesteps: int
 ) -> tuple[int, ...]:
     """Cuts `(1, timesteps, rows, ...)` into timesteps along the rows, so that no tensor has five axes."""
     rows, *rest = shape
-    flat = emit_reshape(builder, tensor, f"{name}/rows", (timesteps * rows, *rest), grid)
+    flat = emit_reshape(builder, tensor, Name(layer, "rows"), (timesteps * rows, *rest), grid)
     if timesteps == 1:
         return (flat,)
-    size = builder.constant(f"{name}/size", np.array([1, rows, *rest], np.int32))
-    return tuple(
-        builder.emit("SLICE", (flat, begin, size), f"{name}/frame/{t}", shape, grid)
-        for t in range(timesteps)
-        for begin in [builder.constant(f"{name}/begin/{t}", np.array([0, t * rows, *[0] * len(rest)], np.int32))]
-    )
+    size = builder.constant(Name(layer, "size"), np.array([1, rows, *rest], np.int32))
+    frames = []
+    for t in range(timesteps):
+        begin = np.array([0, t * rows, *[0] * len(rest)], np.int32)
+        operands = (flat, builder.constant(Name(layer, "begin", index=str(t)), begin), size)
+        frames.append(builder.emit("SLICE", operands, Name(layer, "frame", t), shape, grid))
+    return tuple(frames)
 
 
-def emit_copy(builder: Builder, tensor: int, name: str) -> int:
+def emit_copy(builder: Builder, tensor: int, name: Name) -> int:
     """RESHAPE to the same shape."""
     original = builder.tensors[tensor]
-    constant = builder.constant(f"{name}/shape", np.array(original.shape, np.int32))
+    constant = builder.constant(Name(str(name), "shape"), np.array(original.shape, np.int32))
     grid = Grid(float(original.scale), original.zero_point)
     options = {"new_shape": original.shape}
     return builder.emit("RESHAPE", (tensor, constant), name, original.shape[1:], grid, options=options)
 
 
 class Builder:
-    """Grows a Program. Tensors are referred to by index.
+    """Grows a Program. Tensors are referred to by index, and called as `names` says.
 
     Emitting the same operator on the same tensors again returns the first result: whatever is constant
     over time is computed once without anybody asking for it.
@@ -53,27 +55,30 @@ class Builder:
         self._constants: dict[str, int] = {}
         self._uses: dict[str, int] = {}
 
-    def activation(self, name: str, shape: tuple[int, ...], grid: Grid) -> int:
+    def activation(self, name: Name | str, shape: tuple[int, ...], grid: Grid) -> int:
         """A new int8 tensor that an operator (or the caller of the program) fills."""
-        return self._add(Tensor(self._unique(name), (1, *shape), np.float32(grid.scale), grid.zero_point))
+        return self._add(Tensor(self._unique(checked(name)), (1, *shape), np.float32(grid.scale), grid.zero_point))
 
-    def constant(self, name: str, data: np.ndarray, scale=1.0, *, zero_point: int = 0, channel_axis: int = 0) -> int:
+    def constant(
+        self, name: Name | str, data: np.ndarray, scale=1.0, *, zero_point: int = 0, channel_axis: int = 0
+    ) -> int:
         """A tensor with data; the same name stands for the same constant."""
+        name = checked(name)
         if name not in self._constants:
             scale = np.asarray(scale, np.float32)
             tensor = Tensor(name, data.shape, scale, zero_point, data.dtype.name, channel_axis, data)
             self._constants[name] = self._add(tensor)
         return self._constants[name]
 
-    def scalar(self, name: str, value: int, scale: float, rank: int) -> int:
+    def scalar(self, name: Name, value: int, scale: float, rank: int) -> int:
         """A constant that broadcasts against values of `rank` axes without the batch axis."""
-        return self.constant(f"{name}/{rank}d", np.full([1] * (rank + 1), value, np.int8), scale)
+        return self.constant(name.ranked(rank), np.full([1] * (rank + 1), value, np.int8), scale)
 
     def emit(
         self,
         kind: str,
         inputs: tuple[int, ...],
-        name: str,
+        name: Name | str,
         shape: tuple[int, ...],
         grid: Grid,
         *,
@@ -89,8 +94,8 @@ class Builder:
             self._known[key] = output
         return self._known[key]
 
-    def rename(self, index: int, name: str) -> None:
-        self.tensors[index] = replace(self.tensors[index], name=name)
+    def rename(self, index: int, name: Name) -> None:
+        self.tensors[index] = replace(self.tensors[index], name=checked(name))
 
     def shape(self, index: int) -> tuple[int, ...]:
         """Shape without the batch axis."""
@@ -120,32 +125,32 @@ class Builder:
     def _unique(self, name: str) -> str:
         count = self._uses.get(name, 0)
         self._uses[name] = count + 1
-        return name if count == 0 else f"{name}#{count}"
+        return numbered(name, count)
 
 
-def emit_reshape(builder: Builder, tensor: int, name: str, shape: tuple[int, ...], grid: Grid) -> int:
+def emit_reshape(builder: Builder, tensor: int, name: Name, shape: tuple[int, ...], grid: Grid) -> int:
     """RESHAPE to `(1, *shape)`; the same tensor where nothing changes."""
     if builder.shape(tensor) == tuple(shape):
         return tensor
     new_shape = (1, *(int(size) for size in shape))
     label = "x".join(map(str, new_shape))
-    constant = builder.constant(f"shape/{label}", np.array(new_shape, np.int32))
+    constant = builder.constant(Name("", "shape", index=label), np.array(new_shape, np.int32))
     return builder.emit("RESHAPE", (tensor, constant), name, shape, grid, options={"new_shape": new_shape})
 
 
 def emit_slice(
-    builder: Builder, tensor: int, name: str, layer: str, cropping: Padding, shape: tuple[int, ...], grid: Grid
+    builder: Builder, tensor: int, name: Name, layer: str, cropping: Padding, shape: tuple[int, ...], grid: Grid
 ) -> int:
     """SLICE of the image `shape` out of a larger one, `cropping` pixels away from its edges."""
     (top, _), (left, _) = cropping
-    begin = builder.constant(f"{layer}/begin", np.array([0, top, left, 0], np.int32))
-    size = builder.constant(f"{layer}/size", np.array([1, *shape], np.int32))
+    begin = builder.constant(Name(layer, "begin"), np.array([0, top, left, 0], np.int32))
+    size = builder.constant(Name(layer, "size"), np.array([1, *shape], np.int32))
     return builder.emit("SLICE", (tensor, begin, size), name, shape, grid)
 
 
-def emit_pad(builder: Builder, tensor: int, name: str, layer: str, padding: Padding, grid: Grid) -> int:
+def emit_pad(builder: Builder, tensor: int, name: Name, layer: str, padding: Padding, grid: Grid) -> int:
     """PAD with real zeros."""
     (top, bottom), (left, right) = padding
     height, width, channels = builder.shape(tensor)
-    pads = builder.constant(f"{layer}/pads", np.array([(0, 0), *padding, (0, 0)], np.int32))
+    pads = builder.constant(Name(layer, "pads"), np.array([(0, 0), *padding, (0, 0)], np.int32))
     return builder.emit("PAD", (tensor, pads), name, (height + top + bottom, width + left + right, channels), grid)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from .grid import INT8_MAX, INT8_MIN
-from .names import STATE_IN
+from .names import STATE_IN, is_state
 from .operators import Tensor
 from .program import Integers, Program, check_lengths, check_names
 
@@ -30,7 +30,7 @@ def check_samples(program: Program, samples: Samples) -> dict[str, np.ndarray]:
 
 def sample_tensors(program: Program) -> dict[str, Tensor]:
     """The inputs that are no states, by name."""
-    return {n: program.tensors[i] for n, i in program.named_inputs.items() if not n.startswith(STATE_IN)}
+    return {n: program.tensors[i] for n, i in program.named_inputs.items() if not is_state(n, STATE_IN)}
 
 
 def by_name(samples: Samples, names: Sequence[str]) -> object:

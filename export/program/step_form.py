@@ -9,14 +9,14 @@ import numpy as np
 
 from .builder import Builder, slices
 from .grid import Grid
-from .names import STATE_IN, STATE_OUT, name_at
+from .names import STATE_IN, STATE_OUT, Name, is_state, parse, partner
 from .operators import Tensor
 from .program import Program
 
 
 def without_states(program: Program) -> Program:
     """`program`; ValueError if it needs more than samples, as files of the step form do."""
-    states = [name for name in program.named_inputs if name.startswith(STATE_IN)]
+    states = [name for name in program.named_inputs if is_state(name, STATE_IN)]
     if states:
         raise ValueError(
             f"The file must have no states. Received: {states}. Run files of the step form with StepRunner"
@@ -33,7 +33,7 @@ def paired_states(program: Program) -> dict[str, str]:
         raise ValueError('StepRunner needs a file of the step form. Export it with: export_tflite(model, form="step")')
     before = state_tensors(program, program.named_inputs, STATE_IN)
     after = state_tensors(program, program.named_outputs, STATE_OUT)
-    pairs = {name: name.replace(STATE_IN, STATE_OUT, 1) for name in before}
+    pairs = {name: partner(name) for name in before}
     if set(pairs.values()) != set(after):
         raise ValueError(f"Every state input needs an output of its name. Received: {list(before)} and {list(after)}")
     for name, other in pairs.items():
@@ -46,9 +46,9 @@ def paired_states(program: Program) -> dict[str, str]:
     return pairs
 
 
-def state_tensors(program: Program, named: Mapping[str, int], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names start with `prefix`."""
-    return {name: program.tensors[index] for name, index in named.items() if name.startswith(prefix)}
+def state_tensors(program: Program, named: Mapping[str, int], role: str) -> dict[str, Tensor]:
+    """The states among inputs or outputs, by name. role: STATE_IN or STATE_OUT."""
+    return {name: program.tensors[index] for name, index in named.items() if is_state(name, role)}
 
 
 def is_step(program: Program) -> bool:
@@ -90,11 +90,7 @@ def states(program: Program) -> dict[int, int]:
     """The state inputs of a program and the outputs with their next values, by index; none of an unrolled one."""
     outputs = {program.tensors[index].name: index for index in program.outputs}
     names = {index: program.tensors[index].name for index in program.inputs}
-    return {
-        index: outputs[STATE_OUT + name.removeprefix(STATE_IN)]
-        for index, name in names.items()
-        if name.startswith(STATE_IN)
-    }
+    return {index: outputs[partner(name)] for index, name in names.items() if is_state(name, STATE_IN)}
 
 
 def _repeat(builder: Builder, program: Program, feeds: Mapping[int, int], t: int) -> dict[int, int]:
@@ -102,7 +98,7 @@ def _repeat(builder: Builder, program: Program, feeds: Mapping[int, int], t: int
     mapped = dict(feeds)
     for operator in program.operators:
         output = program.tensors[operator.output]
-        builder.tensors.append(replace(output, name=name_at(output.name, t)))
+        builder.tensors.append(replace(output, name=str(parse(output.name).at(t))))
         mapped[operator.output] = len(builder.tensors) - 1
         inputs = tuple(mapped.get(index, index) for index in operator.inputs)
         builder.operators.append(replace(operator, inputs=inputs, output=mapped[operator.output]))
@@ -111,7 +107,7 @@ def _repeat(builder: Builder, program: Program, feeds: Mapping[int, int], t: int
 
 def _zero(builder: Builder, state: Tensor) -> int:
     zero = np.full([1] * len(state.shape), state.zero_point, np.int8)
-    return builder.constant(f"{state.name}/zero", zero, state.scale, zero_point=state.zero_point)
+    return builder.constant(Name(parse(state.name).layer, "zero"), zero, state.scale, zero_point=state.zero_point)
 
 
 def _sequence(builder: Builder, program: Program, index: int, timesteps: int) -> tuple[int, tuple[int, ...]]:

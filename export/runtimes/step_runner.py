@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from ..program.names import STATE_IN
+from ..program.names import parse
 from ..program.program import Integers, check_lengths, check_names, unwrapped
 from ..program.samples import Samples, by_name, check_samples, dequantize_output, quantize_input
 from ..program.step_form import paired_states
@@ -129,7 +129,7 @@ class StepRunner:
     def _averages(self) -> bool:
         """Whether an output is a mean over time: then there is a state that is no neuron's."""
         neurons = {neuron["name"] for neuron in self.program.metadata["neurons"]}
-        return any(name.removeprefix(STATE_IN) not in neurons for name in self._states)
+        return any(parse(name).layer not in neurons for name in self._states)
 
     def _invoke(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """One call of the file; all inputs and outputs by name, `(1, *shape)`."""

@@ -6,13 +6,13 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
+from ..program.names import STATE_IN, STATE_OUT, is_state, partner
 from ..program.program import Program
 from ..runtimes import own_process as trial
 from ..tflite import flatbuffer
 from .c_templates import DATA, HEADER, MAIN, OPS, STATES
 from .tflm_resolver import op_resolver
 
-STATE_IN, STATE_OUT = "state_in/", "state_out/"
 BYTES_PER_LINE = 12
 MARGIN_SHARE, MARGIN_BYTES, ARENA_ALIGNMENT = 8, 1024, 16  # an eighth of the measured arena and 1 KiB
 NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -85,12 +85,12 @@ def loop_values(program: Program) -> dict[str, object]:
     }
 
 
-def value_rows(program: Program, named: Mapping[str, int], states: str) -> list[str]:
+def value_rows(program: Program, named: Mapping[str, int], state: str) -> list[str]:
     """The places of all inputs or outputs but the states, each with its name and sizes in a comment."""
     return [
         f"    {place},  // {in_comment(name)}: {shape(program, index)}"
         for place, (name, index) in enumerate(named.items())
-        if not name.startswith(states)
+        if not is_state(name, state)
     ]
 
 
@@ -103,19 +103,19 @@ def state_rows(program: Program) -> list[str]:
     rows, offset = [], 0
     for place, index in enumerate(program.inputs):
         tensor = program.tensors[index]
-        if tensor.name.startswith(STATE_IN):
-            partner = STATE_OUT + tensor.name.removeprefix(STATE_IN)
-            if partner not in outputs or program.tensors[outputs[partner][1]].shape != tensor.shape:
+        if is_state(tensor.name, STATE_IN):
+            after = partner(tensor.name)
+            if after not in outputs or program.tensors[outputs[after][1]].shape != tensor.shape:
                 raise ValueError(f"Every state must be an input and an output of one shape. Received: {tensor.name!r}")
             size = math.prod(tensor.shape)
-            rows.append(f"    {{{place}, {outputs[partner][0]}, {offset}, {size}, {tensor.zero_point}}},")
+            rows.append(f"    {{{place}, {outputs[after][0]}, {offset}, {size}, {tensor.zero_point}}},")
             offset += size
     return rows
 
 
 def state_bytes(program: Program) -> int:
     tensors = [program.tensors[index] for index in program.inputs]
-    return sum(math.prod(tensor.shape) for tensor in tensors if tensor.name.startswith(STATE_IN))
+    return sum(math.prod(tensor.shape) for tensor in tensors if is_state(tensor.name, STATE_IN))
 
 
 def shape(program: Program, index: int) -> str:

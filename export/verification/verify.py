@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..program.names import SPIKE_NAME, spike_tensors
+from ..program.names import spike_tensors
 from ..program.operators import literal
 from ..program.program import Program
 from ..program.samples import (
@@ -80,8 +80,8 @@ def report_on(tally: Tally, first: Mapping[str, np.ndarray], *, samples: int, wi
         agreements=tally.agreements(),
         float_tensors=tuple(t.name for t in program.tensors if t.dtype not in ("int8", "int32")),
         operators=dict(Counter(operator.kind for operator in program.operators).most_common()),
-        spike_tensors=tuple(t.name for t in spike_tensors(program)),
-        improper_spikes=tuple(t.name for t in spike_tensors(program) if t.name in tally.improper),
+        spike_tensors=tuple(t.name for _, t in spike_tensors(program)),
+        improper_spikes=tuple(t.name for _, t in spike_tensors(program) if t.name in tally.improper),
         firing_rates={layer: tally.spikes[layer] / count for layer, count in tally.neurons.items()},
         file_bytes=len(tflite_bytes),
         arena_bytes=runtimes.arena_bytes(tflite_bytes) if "tflm" in tally.runtimes else None,
@@ -102,7 +102,7 @@ class Tally:
         self.pairs = {f"{one} / {other}": 0 for one, other in itertools.combinations(self.runtimes, 2)}
         self.first: dict[str, str] = {}
         self.spikes, self.neurons = Counter(), Counter()
-        self.improper = {t.name for t in spike_tensors(program) if not literal(t)}
+        self.improper = {t.name for _, t in spike_tensors(program) if not literal(t)}
         self.same_class, self.classified = Counter(), Counter()
         self.saturating = self.inputs = 0
 
@@ -175,9 +175,8 @@ class Tally:
                 self.classified[name] += same.size
 
     def _count_spikes(self, values: runtimes.Outputs) -> None:
-        for tensor in spike_tensors(self.program):
+        for layer, tensor in spike_tensors(self.program):
             spikes = values[tensor.name]
-            layer = SPIKE_NAME.fullmatch(tensor.name)["layer"]
             self.spikes[layer] += int(np.count_nonzero(spikes))
             self.neurons[layer] += spikes.size
             if spikes.min() < -1 or spikes.max() > 1:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..program.names import name_at
+from ..program.names import parse
 from ..program.program import Program
 from ..program.samples import Samples, check_samples, count_samples, dequantize_output, part, quantize_input
 from ..program.step_form import states
@@ -59,8 +59,8 @@ def calls_of(program: Program, whole: Program, samples: Mapping[str, np.ndarray]
         calls[name] = np.concatenate(list(frames))
     trace = whole.trace(quantize_input(whole, samples)) if states(program) else {}
     for before, after in states(program).items():
-        state, later = program.tensors[before], program.tensors[after].name
-        left = [trace[name_at(later, t)] for t in range(timesteps - 1)]
+        state, later = program.tensors[before], parse(program.tensors[after].name)
+        left = [trace[str(later.at(t))] for t in range(timesteps - 1)]
         zero = np.full((count_samples(samples), *state.shape[1:]), state.zero_point, np.int8)
         integers = np.concatenate([zero, *left]).astype(np.float64)
         calls[state.name] = np.float64(state.scale) * (integers - state.zero_point)

@@ -20,6 +20,7 @@ import numpy as np
 
 from ...program.builder import Builder
 from ...program.grid import BINARY_SPIKE, INT8_MAX, SPIKE, Grid
+from ...program.names import ZERO, Name
 from ..integer_neuron import Neuron
 from .firing import emit_beyond
 
@@ -31,11 +32,11 @@ def emit_constant_neuron(builder: Builder, neuron: Neuron, current: int, timeste
     """
     name = neuron.name
     if not neuron.signed:  # a current below 0 never fires; without it, clipping to [-1, 1] leaves {0, 1}
-        zero = builder.scalar("zero", 0, 1.0, len(builder.shape(current)))
+        zero = builder.scalar(ZERO, 0, 1.0, len(builder.shape(current)))
         current = builder.emit(
             "ADD",
             (current, zero),
-            f"{name}/positive",
+            Name(name, "positive"),
             builder.shape(current),
             Grid(neuron.step, low=0),
             activation="RELU",
@@ -43,16 +44,16 @@ def emit_constant_neuron(builder: Builder, neuron: Neuron, current: int, timeste
     within, smallest = {}, INT8_MAX + 1  # {j: tensor}, of the js that are the first to suffice for some current
     for j, quiet in enumerate(quiet_currents(neuron, timesteps), start=1):
         if quiet < smallest:
-            role = f"spike/{j - 1}" if j <= 2 else f"within/{j}"
-            within[j] = emit_beyond(builder, f"{name}/{role}", current, quiet, neuron)
+            own = Name(name, "spike", j - 1) if j <= 2 else Name(name, "within", index=str(j))
+            within[j] = emit_beyond(builder, own, current, quiet, neuron)
             smallest = quiet
     sums = _Sums(builder, name, SPIKE if neuron.signed else BINARY_SPIKE, within)
     spikes = []
     for n in range(1, timesteps + 1):
         firsts = frozenset(j for j in within if (n % j == 0 if neuron.reset == "zero" else j <= n))
-        spikes.append(sums.emit(firsts, f"spike/{n - 1}"))
+        spikes.append(sums.emit(firsts, Name(name, "spike", n - 1)))
         if spikes[-1] not in spikes[:-1]:  # it may be one of `within`
-            builder.rename(spikes[-1], f"{name}/spike/{n - 1}")
+            builder.rename(spikes[-1], Name(name, "spike", n - 1))
     return tuple(spikes)
 
 
@@ -82,14 +83,14 @@ class _Sums:
         self.tensors = {frozenset(j for j in within if j <= last): tensor for last, tensor in within.items()}
         self.within = within
 
-    def emit(self, firsts: frozenset[int], role: str) -> int:
+    def emit(self, firsts: frozenset[int], name: Name) -> int:
         """The tensor of the sum of first(j) for all j in `firsts`."""
         start = min(self.tensors, key=lambda start: self._operators(start ^ firsts))
         for j in sorted(start ^ firsts):
             kind, operands = "SUB" if j in start else "ADD", (self.tensors[start], self._first(j))
             start ^= {j}
-            own = "sum/" + "+".join(map(str, sorted(start)))
-            self.tensors[start] = self._emit(kind, operands, role if start == firsts else own)
+            own = Name(self.name, "sum", index="+".join(map(str, sorted(start))))
+            self.tensors[start] = self._emit(kind, operands, name if start == firsts else own)
         return self.tensors[firsts]
 
     def _operators(self, missing: frozenset[int]) -> int:
@@ -99,8 +100,10 @@ class _Sums:
         alone = frozenset({j})
         if alone not in self.tensors:
             before = max(other for other in self.within if other < j)
-            self.tensors[alone] = self._emit("SUB", (self.within[j], self.within[before]), f"first/{j}")
+            self.tensors[alone] = self._emit(
+                "SUB", (self.within[j], self.within[before]), Name(self.name, "first", index=str(j))
+            )
         return self.tensors[alone]
 
-    def _emit(self, kind: str, operands: tuple[int, int], role: str) -> int:
-        return self.builder.emit(kind, operands, f"{self.name}/{role}", self.builder.shape(operands[0]), self.spike)
+    def _emit(self, kind: str, operands: tuple[int, int], name: Name) -> int:
+        return self.builder.emit(kind, operands, name, self.builder.shape(operands[0]), self.spike)

@@ -11,7 +11,7 @@ from ...network import nodes
 from ...network.nodes import Network, Node
 from ...program.builder import Builder
 from ...program.grid import Grid
-from ...program.names import STATE_IN, STATE_OUT
+from ...program.names import STATE_IN, STATE_OUT, Name
 from ..current_grids import CurrentGrid, effective_decay
 from ..integer_neuron import Neuron, drop_steps
 
@@ -58,9 +58,9 @@ class Context:
 
     def state(self, name: str, shape: tuple[int, ...], grid: Grid, emit: Callable[[int], int]) -> int:
         """Emits `emit(state)`, with the state an input of the program and the result its next value. Returns that."""
-        before = self.builder.activation(f"{STATE_IN}{name}", shape, grid)
+        before = self.builder.activation(Name(name, STATE_IN), shape, grid)
         self.states[before] = after = emit(before)
-        self.builder.rename(after, f"{STATE_OUT}{name}")
+        self.builder.rename(after, Name(name, STATE_OUT))
         return after
 
 
@@ -87,8 +87,8 @@ def integer_neuron(context: Context, node: nodes.LIF) -> Neuron:
     return Neuron(node.name, decay, current.half, node.signed, node.reset, drop, current.unit)
 
 
-def per_timestep(signal: Signal, name: str, emit: Callable[[int, str], int]) -> tuple[int, ...]:
+def per_timestep(signal: Signal, name: Name, emit: Callable[[int, Name], int]) -> tuple[int, ...]:
     """Applies `emit(tensor, name)` at every timestep, or once where all timesteps are the same."""
     if len(set(signal.tensors)) == 1:
         return (emit(signal.tensors[0], name),) * len(signal.tensors)
-    return tuple(emit(tensor, f"{name}/{t}") for t, tensor in enumerate(signal.tensors))
+    return tuple(emit(tensor, name.at(t)) for t, tensor in enumerate(signal.tensors))

@@ -7,6 +7,7 @@ import numpy as np
 from ...network import nodes
 from ...program.builder import Builder
 from ...program.grid import INT8_MAX, INT8_MIN, Grid, float32, shifted_input_grid
+from ...program.names import Name
 from ..integer_neuron import step
 from .context import Context, Signal, per_timestep
 
@@ -41,15 +42,15 @@ def emit_shift(context: Context, node: nodes.Affine, source: Signal, offset: flo
         return source
     steps = source.grid.zero_point - grid.zero_point
     data = np.clip(steps, INT8_MIN, INT8_MAX)
-    name, rank = f"{node.name}/offset", len(node.shape)
+    name, rank = Name(node.name, "offset"), len(node.shape)
     constant = context.builder.constant(
         name, np.full([1] * (rank + 1), data, np.int8), grid.scale, zero_point=int(data - steps)
     )
 
-    def emit(tensor: int, name: str) -> int:
+    def emit(tensor: int, name: Name) -> int:
         return context.builder.emit("ADD", (tensor, constant), name, node.shape, grid)
 
-    return Signal(per_timestep(source, f"{node.name}/shifted", emit), grid)
+    return Signal(per_timestep(source, Name(node.name, "shifted"), emit), grid)
 
 
 def emit_shortcut(context: Context, node: nodes.Affine, source: Signal) -> Signal:
@@ -62,21 +63,21 @@ def emit_shortcut(context: Context, node: nodes.Affine, source: Signal) -> Signa
     current = context.currents[node.name]
     grid, steps = current.grid, np.floor(np.atleast_1d(node.scale) / step(current.half) + 0.5)
     shape = [1] * len(node.shape) + [len(steps)]
-    constant = context.builder.constant(f"{node.name}/steps", steps.astype(np.int8).reshape(shape), grid.scale)
+    constant = context.builder.constant(Name(node.name, "steps"), steps.astype(np.int8).reshape(shape), grid.scale)
 
-    def emit(tensor: int, name: str) -> int:
+    def emit(tensor: int, name: Name) -> int:
         return context.builder.emit("MUL", (tensor, constant), name, node.shape, grid)
 
-    return Signal(per_timestep(source, f"{node.name}/current", emit), grid)
+    return Signal(per_timestep(source, Name(node.name, "current"), emit), grid)
 
 
 def emit_relabel(builder: Builder, node: nodes.Affine, source: Signal, scale: float) -> Signal:
     """MUL by the constant 1 (or -1) of another scale: the integers pass unchanged."""
     grid = Grid(float32(abs(scale)), low=source.grid.low, high=source.grid.high)
     sign = np.full([1] * (len(node.shape) + 1), np.sign(scale), np.int8)
-    constant = builder.constant(f"{node.name}/factor", sign, grid.scale)
+    constant = builder.constant(Name(node.name, "factor"), sign, grid.scale)
 
-    def emit(tensor: int, name: str) -> int:
+    def emit(tensor: int, name: Name) -> int:
         return builder.emit("MUL", (tensor, constant), name, node.shape, grid)
 
-    return Signal(per_timestep(source, f"{node.name}/scaled", emit), grid)
+    return Signal(per_timestep(source, Name(node.name, "scaled"), emit), grid)

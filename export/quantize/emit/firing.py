@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from ...program.builder import Builder
 from ...program.grid import BINARY_SPIKE, INT8_MAX, SPIKE, float32
+from ...program.names import ZERO, Name
 from ..integer_neuron import Neuron
 from .resets import state_grid
 
 FACTOR = 4  # of the integers, so that their products lie far enough apart
 
 
-def emit_beyond(builder: Builder, name: str, value: int, quiet: int, neuron: Neuron) -> int:
+def emit_beyond(builder: Builder, name: Name, value: int, quiet: int, neuron: Neuron) -> int:
     """The sign of values beyond `quiet` steps of their grid, else 0. A binary neuron's are not negative.
 
     MUL by a constant whose scale puts the threshold midway between `quiet` and `quiet` + 1. The products nearest to the
@@ -19,18 +20,18 @@ def emit_beyond(builder: Builder, name: str, value: int, quiet: int, neuron: Neu
     shape, spike = builder.shape(value), SPIKE if neuron.signed else BINARY_SPIKE
     step = float(builder.tensors[value].scale)
     scale = float32(1 / (FACTOR * (2 * quiet + 1) * step))
-    constant = builder.scalar(f"beyond/{quiet}@{step:.9g}", FACTOR, scale, len(shape))
+    constant = builder.scalar(Name("", "beyond", index=f"{quiet}@{step:.9g}"), FACTOR, scale, len(shape))
     return builder.emit("MUL", (value, constant), name, shape, spike, activation="RELU_N1_TO_1")
 
 
 def _fire(builder: Builder, neuron: Neuron, membrane: int, t: int, current: int | None = None) -> int:
     """Rounds membrane (+ current) to a spike."""
     if neuron.subtracts_spikes:
-        return emit_beyond(builder, f"{neuron.name}/spike/{t}", membrane, neuron.half, neuron)
-    shape, zero = builder.shape(membrane), builder.scalar("zero", 0, 1.0, len(builder.shape(membrane)))
+        return emit_beyond(builder, Name(neuron.name, "spike", t), membrane, neuron.half, neuron)
+    shape, zero = builder.shape(membrane), builder.scalar(ZERO, 0, 1.0, len(builder.shape(membrane)))
     clipped, spike, operands = (
-        f"{neuron.name}/clipped/{t}",
-        f"{neuron.name}/spike/{t}",
+        Name(neuron.name, "clipped", t),
+        Name(neuron.name, "spike", t),
         (membrane, zero if current is None else current),
     )
     if neuron.signed:

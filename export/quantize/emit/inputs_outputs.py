@@ -6,6 +6,7 @@ from ...network import nodes
 from ...network.nodes import Network
 from ...program.builder import emit_copy, emit_reshape, slices
 from ...program.grid import input_grid, shifted_input_grid
+from ...program.names import Name
 from .context import Context, Signal
 
 
@@ -16,7 +17,7 @@ def emit_input(context: Context, node: nodes.Input) -> Signal:
         grid, _ = shifted_input_grid(low, high, shift)
     sequence = node.temporal and context.form == "unrolled"
     shape = (context.timesteps, *node.shape) if sequence else node.shape
-    tensor = context.builder.activation(node.name, shape, grid)
+    tensor = context.builder.activation(Name(node.name), shape, grid)
     context.inputs.append(tensor)
     if not sequence:
         return Signal((tensor,), grid)
@@ -37,7 +38,7 @@ def emit_outputs(context: Context) -> tuple[int, ...]:
     for name in context.network.outputs:
         tensor = emit_output(context, name)
         if tensor in taken:
-            tensor = emit_copy(context.builder, tensor, f"{name}/output/{len(outputs)}")
+            tensor = emit_copy(context.builder, tensor, Name(name, "output", index=str(len(outputs))))
         outputs.append(tensor)
         taken.append(tensor)
     return tuple(outputs)
@@ -49,10 +50,10 @@ def emit_output(context: Context, name: str) -> int:
     if not node.temporal or context.form == "step":
         return signal.tensors[0]
     frames = tuple(
-        emit_reshape(builder, tensor, f"{name}/frame/{t}", (1, *node.shape), signal.grid)
+        emit_reshape(builder, tensor, Name(name, "frame", t), (1, *node.shape), signal.grid)
         for t, tensor in enumerate(signal.tensors)
     )
     if len(frames) == 1:
         return frames[0]
     shape = (len(frames), *node.shape)
-    return builder.emit("CONCATENATION", frames, f"{name}/sequence", shape, signal.grid, options={"axis": 1})
+    return builder.emit("CONCATENATION", frames, Name(name, "sequence"), shape, signal.grid, options={"axis": 1})

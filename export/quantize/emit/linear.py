@@ -12,7 +12,7 @@ from ...network.nodes import NO_PADDING
 from ...padding import same_padding
 from ...program.builder import Builder, emit_pad, emit_slice
 from ...program.grid import Grid, with_zero
-from ...program.names import FIRST
+from ...program.names import FIRST, Name, part_of
 from ..weights import Weights, quantize_weights
 from .strides import emit_skip, is_far, split_strides, window_counts
 
@@ -30,7 +30,7 @@ class Target:
     like: Grid | None = None
 
 
-def emit_linear(builder: Builder, node: nodes.Linear, tensor: int, name: str, *, source: Grid, target: Target) -> int:
+def emit_linear(builder: Builder, node: nodes.Linear, tensor: int, name: Name, *, source: Grid, target: Target) -> int:
     """Emits one linear operator from `tensor` (on `source`) to a new tensor for `target`."""
     if isinstance(node, nodes.Dense):
         if len(node.shape) != 1:
@@ -101,13 +101,13 @@ def block_diagonal(node: nodes.DepthwiseConv) -> nodes.Conv:
     )
 
 
-def _emit_dense(builder: Builder, node: nodes.Dense, tensor: int, name: str, source: Grid, target: Target) -> int:
+def _emit_dense(builder: Builder, node: nodes.Dense, tensor: int, name: Name, source: Grid, target: Target) -> int:
     weights = _weights(node, source, target)
     operands = _operands(builder, node.name, tensor, weights.kernel.T, weights, source, target, channel_axis=0)
     return builder.emit("FULLY_CONNECTED", operands, name, node.shape, target.grid, activation=target.activation)
 
 
-def _emit_conv(builder: Builder, node: nodes.Conv, tensor: int, name: str, source: Grid, target: Target) -> int:
+def _emit_conv(builder: Builder, node: nodes.Conv, tensor: int, name: Name, source: Grid, target: Target) -> int:
     weights = _weights(node, source, target)
     tensor, options = _window_options(builder, node, tensor, source)
     operands = _operands(builder, node.name, tensor, weights.kernel.transpose(3, 0, 1, 2), weights, source, target, 0)
@@ -117,7 +117,7 @@ def _emit_conv(builder: Builder, node: nodes.Conv, tensor: int, name: str, sourc
 
 
 def _emit_depthwise(
-    builder: Builder, node: nodes.DepthwiseConv, tensor: int, name: str, source: Grid, target: Target
+    builder: Builder, node: nodes.DepthwiseConv, tensor: int, name: Name, source: Grid, target: Target
 ) -> int:
     weights = _weights(node, source, target)
     tensor, options = _window_options(builder, node, tensor, source)
@@ -129,12 +129,12 @@ def _emit_depthwise(
         return emit(name=name, shape=node.shape, grid=target.grid)
     extent = [(taps - 1) * spread + 1 for taps, spread in zip(node.kernel.shape, node.dilation, strict=False)]
     shape = (*window_counts(builder.shape(tensor)[:2], extent, near), node.shape[-1])
-    full = emit(name=f"{name}/full", shape=shape, grid=target.grid)
+    full = emit(name=name.part("full"), shape=shape, grid=target.grid)
     return emit_skip(builder, full, name, left, node.shape, target.grid)
 
 
 def _emit_transpose(
-    builder: Builder, node: nodes.ConvTranspose, tensor: int, name: str, source: Grid, target: Target
+    builder: Builder, node: nodes.ConvTranspose, tensor: int, name: Name, source: Grid, target: Target
 ) -> int:
     """TRANSPOSE_CONV of the full output, or cropped as TensorFlow's "same" does; any other cropping is a SLICE."""
     weights = _weights(node, source, target)
@@ -147,12 +147,12 @@ def _emit_transpose(
     sizes = zip(builder.shape(tensor)[:2], node.strides, node.kernel.shape[:2], crops, strict=True)
     rows, columns = ((size - 1) * stride + taps - crop for size, stride, taps, crop in sizes)
     shape = (rows, columns, node.shape[-1])
-    label = builder.constant(f"{node.name}/shape", np.array([1, *shape], np.int32))
+    label = builder.constant(Name(node.name, "shape"), np.array([1, *shape], np.int32))
     options = {"stride_h": node.strides[0], "stride_w": node.strides[1], "padding": "SAME" if same else "VALID"}
     operands = (label, kernel, tensor, bias)
     if shape == node.shape:
         return builder.emit("TRANSPOSE_CONV", operands, name, shape, target.grid, options=options)
-    full = builder.emit("TRANSPOSE_CONV", operands, f"{name}/full", shape, target.grid, options=options)
+    full = builder.emit("TRANSPOSE_CONV", operands, name.part("full"), shape, target.grid, options=options)
     return emit_slice(builder, full, name, node.name, node.cropping, node.shape, target.grid)
 
 
@@ -169,8 +169,10 @@ def _operands(
     """Input, kernel and bias. One scale where all channels share it: the smallest file."""
     scale = weights.scale if np.ptp(weights.scale) else weights.scale[0]
     mark = FIRST if target.like else ""
-    kernel = builder.constant(f"{layer}/kernel{mark}", np.ascontiguousarray(kernel), scale, channel_axis=channel_axis)
-    bias = builder.constant(f"{layer}/bias{mark}", weights.bias, scale * np.float32(source.scale))
+    kernel = builder.constant(
+        Name(layer, f"kernel{mark}"), np.ascontiguousarray(kernel), scale, channel_axis=channel_axis
+    )
+    bias = builder.constant(Name(layer, f"bias{mark}"), weights.bias, scale * np.float32(source.scale))
     return tensor, kernel, bias
 
 
@@ -182,12 +184,14 @@ def _window_options(
     if node.padding != NO_PADDING and node.padding == _same(builder, node, tensor) and not is_far(node.strides):
         padding = "SAME"
     elif node.padding != NO_PADDING:
-        name = f"{builder.tensors[tensor].name}/padded"
+        name = part_of(builder.tensors[tensor].name, "padded")
         tensor = emit_pad(builder, tensor, name, node.name, node.padding, with_zero(source))
     if isinstance(node, nodes.Conv) and is_far(node.strides) and builder.kind(tensor) == "PAD":
         # Vela merges a PAD into the convolution behind it, and then refuses the stride: a copy keeps them apart.
         grid = with_zero(source)
-        tensor = emit_skip(builder, tensor, f"{builder.tensors[tensor].name}/copy", (1, 1), builder.shape(tensor), grid)
+        tensor = emit_skip(
+            builder, tensor, part_of(builder.tensors[tensor].name, "copy"), (1, 1), builder.shape(tensor), grid
+        )
     return tensor, {
         "stride_h": node.strides[0],
         "stride_w": node.strides[1],

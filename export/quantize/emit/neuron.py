@@ -15,6 +15,7 @@ from fractions import Fraction
 from ...network import nodes
 from ...program.builder import Builder
 from ...program.grid import BINARY_SPIKE, SMALLEST_ADD_RATIO, SPIKE, Grid
+from ...program.names import Name
 from ..integer_neuron import Neuron
 from .constant_current import emit_constant_neuron
 from .context import Context, Signal, integer_neuron
@@ -51,7 +52,7 @@ def emit_step(builder: Builder, neuron: Neuron, current: int, state: int) -> tup
 def _integrate(builder: Builder, neuron: Neuron, state: int, current: int, t: int) -> int:
     clips = neuron.subtracts_spikes and neuron.reset == "zero" and neuron.decay == 1
     grid, activation = (leaked_grid(neuron), "RELU_N1_TO_1") if clips else (Grid(neuron.step), "NONE")
-    name, shape = f"{neuron.name}/membrane/{t}", builder.shape(current)
+    name, shape = Name(neuron.name, "membrane", t), builder.shape(current)
     return builder.emit("ADD", (state, current), name, shape, grid, activation=activation)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from ...network import nodes
 from ...program.builder import Builder
 from ...program.grid import INT8_MAX, INT8_MIN, Grid, float32
+from ...program.names import Name
 from .linear import Target, emit_linear
 
 MARGIN = 2.0  # real images reach further than synthetic ones
@@ -45,7 +46,7 @@ def logit_grid(node: nodes.Linear, samples: np.ndarray, source: Grid) -> Grid:
 def _largest_output(node: nodes.Linear, samples: np.ndarray, source: Grid, grid: Grid) -> int:
     builder = Builder()
     tensor = builder.activation("samples", samples.shape[1:], source)
-    output = emit_linear(builder, node, tensor, "outputs", source=source, target=Target(grid))
+    output = emit_linear(builder, node, tensor, Name("outputs"), source=source, target=Target(grid))
     values = builder.program("probe", (tensor,), (output,)).run(samples)
     return int(np.abs(values.astype(np.int32)).max())
 

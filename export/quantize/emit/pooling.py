@@ -10,6 +10,7 @@ import numpy as np
 from ...network import nodes
 from ...program.builder import Builder
 from ...program.grid import INT8_MAX, Grid
+from ...program.names import Name
 from .context import Context, Signal, per_timestep
 from .strides import Pair, emit_skip, split_strides, sum_stages, window_counts
 
@@ -23,10 +24,10 @@ def emit_max_pool(context: Context, node: nodes.MaxPool, source: Signal) -> Sign
         "padding": "SAME" if np.any(node.padding) else "VALID",
     }
 
-    def emit(tensor: int, name: str) -> int:
+    def emit(tensor: int, name: Name) -> int:
         return context.builder.emit("MAX_POOL_2D", (tensor,), name, node.shape, source.grid, options=options)
 
-    return Signal(per_timestep(source, f"{node.name}/max", emit), source.grid)
+    return Signal(per_timestep(source, Name(node.name, "max"), emit), source.grid)
 
 
 def emit_sum_pool(context: Context, node: nodes.SumPool, source: Signal) -> Signal:
@@ -41,29 +42,29 @@ def emit_sum_pool(context: Context, node: nodes.SumPool, source: Signal) -> Sign
     strides = (1, 1) if node.shape[:2] == (1, 1) else node.strides
     stages = sum_stages(node.size, strides)
 
-    def emit(tensor: int, name: str) -> int:
+    def emit(tensor: int, name: Name) -> int:
         grid = source.grid
         for index, (size, strides) in enumerate(stages, start=1):
             grid = Grid(1.0, low=grid.low * math.prod(size), high=grid.high * math.prod(size))
-            ones = f"{node.name}/ones" + (f"_{size[0]}x{size[1]}" if len(stages) > 1 else "")
-            label = name if index == len(stages) else f"{name}/stage{index}"
+            ones = Name(node.name, "ones", index=f"{size[0]}x{size[1]}" if len(stages) > 1 else "")
+            label = name if index == len(stages) else name.part(f"stage{index}")
             tensor = _emit_sum(builder, tensor, label, size, strides, grid, ones=ones)
         return tensor
 
     grid = Grid(1.0, low=source.grid.low * area, high=source.grid.high * area)
-    return Signal(per_timestep(source, f"{node.name}/sum", emit), grid)
+    return Signal(per_timestep(source, Name(node.name, "sum"), emit), grid)
 
 
-def _emit_sum(builder: Builder, tensor: int, name: str, size: Pair, strides: Pair, grid: Grid, *, ones: str) -> int:
+def _emit_sum(builder: Builder, tensor: int, name: Name, size: Pair, strides: Pair, grid: Grid, *, ones: Name) -> int:
     """One depthwise convolution with ones; of a far stride nearer ones, and every so many of its sums."""
     near, left = split_strides(strides)
     *image, channels = builder.shape(tensor)
     kernel = builder.constant(ones, np.ones((1, *size, channels), np.int8), 1.0, channel_axis=3)
-    bias = builder.constant(f"zeros/{channels}", np.zeros(channels, np.int32), 1.0)
+    bias = builder.constant(Name("", "zeros", index=str(channels)), np.zeros(channels, np.int32), 1.0)
     options = {"stride_h": near[0], "stride_w": near[1], "dilation_h_factor": 1, "dilation_w_factor": 1}
     options |= {"depth_multiplier": 1, "padding": "VALID"}
     emit = partial(builder.emit, "DEPTHWISE_CONV_2D", (tensor, kernel, bias), grid=grid, options=options)
     if left == (1, 1):
         return emit(name=name, shape=(*window_counts(image, size, near), channels))
-    full = emit(name=f"{name}/full", shape=(*window_counts(image, size, near), channels))
+    full = emit(name=name.part("full"), shape=(*window_counts(image, size, near), channels))
     return emit_skip(builder, full, name, left, (*window_counts(image, size, strides), channels), grid)

@@ -31,6 +31,7 @@ from fractions import Fraction
 
 from ...program.builder import Builder
 from ...program.grid import BINARY_SPIKE, INT8_MAX, INT8_MIN, Grid, float32
+from ...program.names import Name
 from ..integer_neuron import Neuron, channel_constant
 
 
@@ -70,38 +71,38 @@ def _to_zero(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int
 
 
 def _less_spike(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int) -> int:
-    name, shape, grid, leaked = neuron.name, builder.shape(membrane), state_grid(neuron), membrane
+    shape, grid, leaked = builder.shape(membrane), state_grid(neuron), membrane
     if not builder.is_clipped(membrane, grid.scale):
         operands = (membrane, _decay_constant(builder, neuron, len(shape)))
-        leaked = builder.emit("MUL", operands, f"{name}/leaked/{t}", shape, grid, activation="RELU_N1_TO_1")
-    return builder.emit("SUB", (leaked, spike), f"{name}/state/{t}", shape, grid)
+        leaked = builder.emit("MUL", operands, Name(neuron.name, "leaked", t), shape, grid, activation="RELU_N1_TO_1")
+    return builder.emit("SUB", (leaked, spike), Name(neuron.name, "state", t), shape, grid)
 
 
 def _times_keep(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int) -> int:
     shape, fired = builder.shape(membrane), spike
     if neuron.signed:
-        fired = builder.emit("MUL", (spike, spike), f"{neuron.name}/fired/{t}", shape, BINARY_SPIKE)
+        fired = builder.emit("MUL", (spike, spike), Name(neuron.name, "fired", t), shape, BINARY_SPIKE)
     kept = _decay_constant(builder, neuron, len(shape))
     grid = Grid(float(builder.tensors[kept].scale), low=0, high=int(builder.tensors[kept].data.max()))
-    keep = builder.emit("SUB", (kept, fired), f"{neuron.name}/keep/{t}", shape, grid, activation="RELU")
-    return builder.emit("MUL", (membrane, keep), f"{neuron.name}/state/{t}", shape, state_grid(neuron))
+    keep = builder.emit("SUB", (kept, fired), Name(neuron.name, "keep", t), shape, grid, activation="RELU")
+    return builder.emit("MUL", (membrane, keep), Name(neuron.name, "state", t), shape, state_grid(neuron))
 
 
 def _unchanged(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int) -> int:
-    return _leaked(builder, neuron, membrane, f"{neuron.name}/state/{t}", state_grid(neuron))
+    return _leaked(builder, neuron, membrane, Name(neuron.name, "state", t), state_grid(neuron))
 
 
 def _less_threshold(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int) -> int:
-    name, shape, grid = neuron.name, builder.shape(membrane), Grid(neuron.step)
+    shape, grid = builder.shape(membrane), Grid(neuron.step)
     if isinstance(neuron.decay, tuple):
         drop = spike if neuron.subtracts_spikes else _drop(builder, neuron, spike, t, Fraction(1))
-        residue = builder.emit("SUB", (membrane, drop), f"{name}/residue/{t}", shape, grid)
-        return _leaked(builder, neuron, residue, f"{name}/state/{t}", grid)
+        residue = builder.emit("SUB", (membrane, drop), Name(neuron.name, "residue", t), shape, grid)
+        return _leaked(builder, neuron, residue, Name(neuron.name, "state", t), grid)
     drop = spike if neuron.subtracts_spikes else _drop(builder, neuron, spike, t, neuron.decay)
     label, leaked = Grid(float32(float32(float(neuron.decay)) * neuron.step)), membrane
     if float(builder.tensors[membrane].scale) != label.scale:
-        leaked = _leaked(builder, neuron, membrane, f"{name}/leaked/{t}", label)
-    return builder.emit("SUB", (leaked, drop), f"{name}/state/{t}", shape, grid)
+        leaked = _leaked(builder, neuron, membrane, Name(neuron.name, "leaked", t), label)
+    return builder.emit("SUB", (leaked, drop), Name(neuron.name, "state", t), shape, grid)
 
 
 def _drop(builder: Builder, neuron: Neuron, spike: int, t: int, decay: Fraction) -> int:
@@ -109,12 +110,12 @@ def _drop(builder: Builder, neuron: Neuron, spike: int, t: int, decay: Fraction)
     shape = builder.shape(spike)
     scale = float32(float(decay * neuron.drop / neuron.half) * neuron.step)
     low = -neuron.half if neuron.signed else 0
-    constant = builder.scalar(f"{neuron.name}/threshold", neuron.half, scale, len(shape))
+    constant = builder.scalar(Name(neuron.name, "threshold"), neuron.half, scale, len(shape))
     grid = Grid(scale, low=low, high=neuron.half)
-    return builder.emit("MUL", (spike, constant), f"{neuron.name}/drop/{t}", shape, grid)
+    return builder.emit("MUL", (spike, constant), Name(neuron.name, "drop", t), shape, grid)
 
 
-def _leaked(builder: Builder, neuron: Neuron, membrane: int, name: str, grid: Grid) -> int:
+def _leaked(builder: Builder, neuron: Neuron, membrane: int, name: Name, grid: Grid) -> int:
     """decay * membrane on `grid`."""
     if neuron.decay == 1:
         return membrane
@@ -125,9 +126,11 @@ def _leaked(builder: Builder, neuron: Neuron, membrane: int, name: str, grid: Gr
 def _decay_constant(builder: Builder, neuron: Neuron, rank: int) -> int:
     """The integer 1 of scale decay, or one integer per channel (last axis)."""
     if isinstance(neuron.decay, Fraction):
-        return builder.scalar(f"{neuron.name}/decay", 1, float32(float(neuron.decay)), rank)
+        return builder.scalar(Name(neuron.name, "decay"), 1, float32(float(neuron.decay)), rank)
     integers, scale = channel_constant(neuron.decay)
-    return builder.constant(f"{neuron.name}/decay/{rank}d", integers.reshape([1] * rank + [-1]), float32(scale))
+    return builder.constant(
+        Name(neuron.name, "decay").ranked(rank), integers.reshape([1] * rank + [-1]), float32(scale)
+    )
 
 
 EMITTERS = {"zero": _to_zero, "subtract": _less_threshold, "none": _unchanged}

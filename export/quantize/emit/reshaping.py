@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...network import nodes
 from ...program.builder import Builder, emit_pad, emit_reshape, emit_slice
 from ...program.grid import Grid, with_zero
+from ...program.names import Name
 from .context import Context, Signal, per_timestep
 
 
@@ -23,11 +24,11 @@ def emit_concatenate(context: Context, node: nodes.Concatenate, *sources: Signal
     )
     frames = list(zip(*(source.tensors for source in sources), strict=True))
     constant = len(set(frames)) == 1
-    name = f"{node.name}/joined"
+    name = Name(node.name, "joined")
     options = {"axis": len(node.shape)}
     tensors = tuple(
         context.builder.emit(
-            "CONCATENATION", frame, name if constant else f"{name}/{t}", node.shape, grid, options=options
+            "CONCATENATION", frame, name if constant else name.at(t), node.shape, grid, options=options
         )
         for t, frame in enumerate(frames)
     )
@@ -39,20 +40,20 @@ def emit_upsample(context: Context, node: nodes.Upsample, source: Signal) -> Sig
     height, width, channels = context.builder.shape(source.tensors[0])
     rows, columns = node.factors
 
-    def emit(tensor: int, name: str) -> int:
+    def emit(tensor: int, name: Name) -> int:
         if columns > 1:
-            flat = emit_reshape(context.builder, tensor, f"{name}/pixels", (height * width, channels), source.grid)
-            tensor = emit_copies(context.builder, flat, f"{name}/columns", columns, source.grid)
+            flat = emit_reshape(context.builder, tensor, name.part("pixels"), (height * width, channels), source.grid)
+            tensor = emit_copies(context.builder, flat, name.part("columns"), columns, source.grid)
         if rows > 1:
             lines = (height, width * columns * channels)
-            flat = emit_reshape(context.builder, tensor, f"{name}/lines", lines, source.grid)
-            tensor = emit_copies(context.builder, flat, f"{name}/rows", rows, source.grid)
+            flat = emit_reshape(context.builder, tensor, name.part("lines"), lines, source.grid)
+            tensor = emit_copies(context.builder, flat, name.part("rows"), rows, source.grid)
         return emit_reshape(context.builder, tensor, name, node.shape, source.grid)
 
-    return Signal(per_timestep(source, f"{node.name}/upsampled", emit), source.grid)
+    return Signal(per_timestep(source, Name(node.name, "upsampled"), emit), source.grid)
 
 
-def emit_copies(builder: Builder, tensor: int, name: str, copies: int, grid: Grid) -> int:
+def emit_copies(builder: Builder, tensor: int, name: Name, copies: int, grid: Grid) -> int:
     """`(1, n, m)` to `(1, n, copies * m)`."""
     length, size = builder.shape(tensor)
     return builder.emit("CONCATENATION", (tensor,) * copies, name, (length, copies * size), grid, options={"axis": 2})
@@ -61,24 +62,24 @@ def emit_copies(builder: Builder, tensor: int, name: str, copies: int, grid: Gri
 def emit_zero_pad(context: Context, node: nodes.ZeroPad, source: Signal) -> Signal:
     grid = with_zero(source.grid)
 
-    def emit(tensor: int, name: str) -> int:
+    def emit(tensor: int, name: Name) -> int:
         return emit_pad(context.builder, tensor, name, node.name, node.padding, grid)
 
-    return Signal(per_timestep(source, f"{node.name}/padded", emit), grid)
+    return Signal(per_timestep(source, Name(node.name, "padded"), emit), grid)
 
 
 def emit_crop(context: Context, node: nodes.Crop, source: Signal) -> Signal:
-    def emit(tensor: int, name: str) -> int:
+    def emit(tensor: int, name: Name) -> int:
         return emit_slice(context.builder, tensor, name, node.name, node.cropping, node.shape, source.grid)
 
-    return Signal(per_timestep(source, f"{node.name}/cropped", emit), source.grid)
+    return Signal(per_timestep(source, Name(node.name, "cropped"), emit), source.grid)
 
 
 def emit_reshape_node(context: Context, node: nodes.Reshape, source: Signal) -> Signal:
-    def emit(tensor: int, name: str) -> int:
+    def emit(tensor: int, name: Name) -> int:
         return emit_reshape(context.builder, tensor, name, node.shape, source.grid)
 
-    return Signal(per_timestep(source, f"{node.name}/reshaped", emit), source.grid)
+    return Signal(per_timestep(source, Name(node.name, "reshaped"), emit), source.grid)
 
 
 def emit_repeat(context: Context, node: nodes.Repeat, source: Signal) -> Signal:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ...program.builder import Builder
 from ...program.grid import Grid
+from ...program.names import Name
 
 LARGEST_STRIDE = 3
 Pair = tuple[int, int]  # (height, width)
@@ -43,7 +44,7 @@ def window_counts(image: Pair, size: Pair, strides: Pair) -> Pair:
     return tuple((i - k) // s + 1 for i, k, s in zip(image, size, strides, strict=True))
 
 
-def emit_skip(builder: Builder, tensor: int, name: str, strides: Pair, shape: tuple[int, ...], grid: Grid) -> int:
+def emit_skip(builder: Builder, tensor: int, name: Name, strides: Pair, shape: tuple[int, ...], grid: Grid) -> int:
     """Every `strides`-th pixel of an image, as the maximum over windows of one pixel."""
     options = {"filter_height": 1, "filter_width": 1, "padding": "VALID"}
     options |= {"stride_h": strides[0], "stride_w": strides[1]}

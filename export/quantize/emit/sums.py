@@ -8,6 +8,7 @@ from functools import partial
 from ...network import nodes
 from ...program.builder import Builder
 from ...program.grid import INT8_MAX, SPIKE, Grid
+from ...program.names import Name
 from .context import Context, Signal, fused_neuron
 
 Pairs = Sequence[tuple[int, int]]
@@ -24,22 +25,22 @@ def emit_add(context: Context, node: nodes.Add, *sources: Signal) -> Signal:
         pairs = list(zip(total.tensors, source.tensors, strict=True))
         if neuron and source is sources[-1] and all(first != second for first, second in pairs):
             return Signal(emit_fired_sums(context.builder, neuron, pairs), SPIKE)
-        name = f"{node.name}/sum/{position}" if len(sources) > 2 else f"{node.name}/sum"
+        name = Name(node.name, "sum", index=str(position) if len(sources) > 2 else "")
         total = Signal(emit_sums(context.builder, node, name, pairs, grid), grid)
     return total
 
 
-def emit_sums(builder: Builder, node: nodes.Add, name: str, pairs: Pairs, grid: Grid) -> tuple[int, ...]:
+def emit_sums(builder: Builder, node: nodes.Add, name: Name, pairs: Pairs, grid: Grid) -> tuple[int, ...]:
     constant = len(set(pairs)) == 1
     return tuple(
-        builder.emit("ADD", pair, name if constant else f"{name}/{t}", node.shape, grid) for t, pair in enumerate(pairs)
+        builder.emit("ADD", pair, name if constant else name.at(t), node.shape, grid) for t, pair in enumerate(pairs)
     )
 
 
 def emit_fired_sums(builder: Builder, neuron: nodes.LIF, pairs: Pairs) -> tuple[int, ...]:
     """Rounds sums of two currents to spikes, as ADD(sum, 0) would."""
     return tuple(
-        builder.emit("ADD", pair, f"{neuron.name}/spike/{t}", neuron.shape, SPIKE, activation="RELU_N1_TO_1")
+        builder.emit("ADD", pair, Name(neuron.name, "spike", t), neuron.shape, SPIKE, activation="RELU_N1_TO_1")
         for t, pair in enumerate(pairs)
     )
 
@@ -69,9 +70,9 @@ def emit_time_sum(context: Context, node: nodes.TimeSum, source: Signal) -> Sign
     emit = partial(context.builder.emit, "ADD", shape=node.shape, grid=grid)
     total, *others = source.tensors
     if context.form == "step":
-        total = context.state(node.name, node.shape, grid, lambda before: emit((before, total), f"{node.name}/sum"))
+        total = context.state(node.name, node.shape, grid, lambda before: emit((before, total), Name(node.name, "sum")))
     for t, tensor in enumerate(others, start=1):
-        total = emit((total, tensor), f"{node.name}/sum/{t}")
+        total = emit((total, tensor), Name(node.name, "sum", t))
     return Signal((total,), grid)
 
 

@@ -8,6 +8,7 @@ from ...network import nodes
 from ...network.linear_algebra import kernel_at
 from ...network.nodes import Node
 from ...program.grid import SPIKE, Grid
+from ...program.names import Name
 from . import output_grids as logits
 from .context import Context, Signal, fused_neuron, integer_neuron, per_timestep
 from .linear import Target, emit_linear
@@ -19,19 +20,19 @@ def emit_weighted(context: Context, node: nodes.Linear, source: Signal) -> Signa
         return source  # its kernels of the timesteps are emitted there
     node = in_units(context, node, node.name)
     neuron = fused_neuron(context, node)
-    name = f"{neuron.name}/spike" if neuron else f"{node.name}/current"
+    name = Name(neuron.name, "spike") if neuron else Name(node.name, "current")
     if neuron and len(set(source.tensors)) == 1:
-        name += "/0"
+        name = name.at(0)
     target = Target(SPIKE, "RELU_N1_TO_1") if neuron else Target(linear_grid(context, node, source))
 
-    def emit(tensor: int, name: str, target: Target = target) -> int:
+    def emit(tensor: int, name: Name, target: Target = target) -> int:
         return emit_linear(context.builder, node, tensor, name, source=source.grid, target=target)
 
     own = targets(context, node.name, node, source, target)
     if own[0] is target:
         return Signal(per_timestep(source, name, emit), target.grid)
     frames = enumerate(zip(source.tensors, own, strict=True))
-    return Signal(tuple(emit(tensor, f"{name}/{t}", target) for t, (tensor, target) in frames), target.grid)
+    return Signal(tuple(emit(tensor, name.at(t), target) for t, (tensor, target) in frames), target.grid)
 
 
 def targets(context: Context, name: str, linear: nodes.Linear, source: Signal, target: Target) -> tuple[Target, ...]:
@@ -59,7 +60,7 @@ def emit_timestep_kernels(context: Context, node: nodes.TimestepAffine, source: 
     linear, target, tensors = context.network[node.inputs[0]], Target(context.currents[node.name].grid), []
     own = targets(context, node.name, linear, source, target)
     for t, (tensor, target) in enumerate(zip(source.tensors, own, strict=True)):
-        kernel, name = in_units(context, kernel_at(linear, node, t), node.name), f"{node.name}/current/{t}"
+        kernel, name = in_units(context, kernel_at(linear, node, t), node.name), Name(node.name, "current", t)
         tensors.append(emit_linear(context.builder, kernel, tensor, name, source=source.grid, target=target))
     return Signal(tuple(tensors), own[-1].grid)
 

@@ -18,7 +18,7 @@ from keras_ternary_spike.export.calibration.progress import Progress
 from keras_ternary_spike.export.certificate.proof import channels_that_may_tie
 from keras_ternary_spike.export.describe.model import describe
 from keras_ternary_spike.export.folding.passes import fold_network
-from keras_ternary_spike.export.program.names import FIRST, KERNEL
+from keras_ternary_spike.export.program.names import FIRST, KERNELS, parse
 from keras_ternary_spike.export.quantize.to_program import quantize
 from keras_ternary_spike.export.tflite import flatbuffer
 
@@ -124,7 +124,7 @@ def test_a_file_rounded_for_samples_is_exact_and_repeats_itself(rng):
     assert verify(model, first, samples[:4]).exact
     program = flatbuffer.read(first)
     kernels = [
-        o for o in program.operators if len(o.inputs) > 2 and KERNEL.fullmatch(program.tensors[o.inputs[1]].name)
+        o for o in program.operators if len(o.inputs) > 2 and parse(program.tensors[o.inputs[1]].name).role in KERNELS
     ]
     assert kernels and not any(channels_that_may_tie(program, operator).any() for operator in kernels)
     data = {tensor.name: tensor.data for tensor in program.tensors}
@@ -165,7 +165,7 @@ def test_integers_for_samples_are_those_of_the_same_kernels(rng):
 def test_both_forms_get_the_same_integers(rng):
     model, samples = network(), images(rng, 16)
     whole, step = (flatbuffer.read(export_tflite(model, samples=samples, form=form)) for form in ("unrolled", "step"))
-    data = {tensor.name: tensor.data for tensor in step.tensors if KERNEL.fullmatch(tensor.name)}
+    data = {tensor.name: tensor.data for tensor in step.tensors if parse(tensor.name).role in KERNELS}
     assert len(data) == 6
     for tensor in whole.tensors:
         if tensor.name in data:

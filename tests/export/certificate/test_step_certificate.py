@@ -10,7 +10,7 @@ from keras import layers
 from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import StepRunner, certify, export_tflite
 from keras_ternary_spike.export.certificate.proof import prove
-from keras_ternary_spike.export.program.names import name_at
+from keras_ternary_spike.export.program.names import parse
 from keras_ternary_spike.export.program.step_form import states, unroll
 from keras_ternary_spike.export.runtimes import implementations as runtimes
 from keras_ternary_spike.export.tflite.flatbuffer import read
@@ -66,9 +66,9 @@ def test_nothing_is_merged_over_time(step_bytes):
 
 
 def test_tensors_are_named_by_timestep():
-    assert name_at("first/spike/0", 2) == "first/spike/2"
-    assert name_at("first_conv/current", 2) == "first_conv/current/2"
-    assert name_at("state_out/first", 2) == "first/state/2"
+    assert str(parse("first/spike/0").at(2)) == "first/spike/2"
+    assert str(parse("first_conv/current").at(2)) == "first_conv/current/2"
+    assert str(parse("state_out/first").at(2)) == "first/state/2"
 
 
 def test_states_are_paired_by_name(step_bytes):

@@ -7,6 +7,7 @@ from keras_ternary_spike.export.costs.nonzero_additions import nonzero_additions
 from keras_ternary_spike.export.costs.operation_counts import work
 from keras_ternary_spike.export.program.builder import Builder
 from keras_ternary_spike.export.program.grid import Grid
+from keras_ternary_spike.export.program.names import ZERO
 
 
 def applied_by_hand(kind, spike, kernel):
@@ -32,7 +33,7 @@ def test_additions_of_neither_a_spike_nor_a_weight_of_0_are_those_counted_one_by
     builder = Builder()
     current = builder.activation("current", (5, 5, 2), Grid(1 / 201))
     spike = builder.emit(
-        *("ADD", (current, builder.scalar("zero", 0, 1.0, 3)), "lif/spike/0", (5, 5, 2), Grid(1.0)),
+        *("ADD", (current, builder.scalar(ZERO, 0, 1.0, 3)), "lif/spike/0", (5, 5, 2), Grid(1.0)),
         activation="RELU_N1_TO_1",
     )
     shape, size = ((1, 3, 3, 4) if kind.startswith("D") else (4, 3, 3, 2)), (10 if kind.startswith("T") else 3)
@@ -56,7 +57,7 @@ def test_additions_of_neither_a_spike_nor_a_weight_of_0_are_those_counted_one_by
 def test_additions_of_a_dense_layer_are_counted_one_by_one(rng):
     builder = Builder()
     current, values = builder.activation("current", (6,), Grid(1 / 201)), rng.integers(-1, 2, (4, 6)).astype(np.int8)
-    zero = builder.scalar("zero", 0, 1.0, 1)
+    zero = builder.scalar(ZERO, 0, 1.0, 1)
     spike = builder.emit("ADD", (current, zero), "lif/spike/0", (6,), Grid(1.0), activation="RELU_N1_TO_1")
     operands = (spike, builder.constant("d/kernel", values, 0.01), builder.constant("d/bias", np.zeros(4, np.int32)))
     options = {"keep_num_dims": False}

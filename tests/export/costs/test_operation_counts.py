@@ -6,6 +6,7 @@ import pytest
 from keras_ternary_spike.export.costs.operation_counts import LayerWork, measure, work
 from keras_ternary_spike.export.program.builder import Builder
 from keras_ternary_spike.export.program.grid import Grid
+from keras_ternary_spike.export.program.names import ZERO
 
 REAL, SPIKE = Grid(1 / 255, -128), Grid(1.0, low=-1, high=1)
 
@@ -79,7 +80,7 @@ def test_the_first_layer_multiplies_even_where_its_grid_looks_like_that_of_spike
 def test_elementwise_operators_count_the_values_they_write():
     builder = Builder()
     current = builder.activation("current", (5, 5, 2), Grid(1 / 201))
-    zero = builder.scalar("zero", 0, 1.0, 3)
+    zero = builder.scalar(ZERO, 0, 1.0, 3)
     spike = builder.emit("ADD", (current, zero), "lif/spike/0", (5, 5, 2), SPIKE, activation="RELU_N1_TO_1")
     fired = builder.emit("MUL", (spike, spike), "lif/fired/0", (5, 5, 2), SPIKE)
     assert work(builder.program("lif", (current,), (fired,))).layers == (LayerWork("lif", 2, elementwise=100),)
@@ -131,7 +132,7 @@ def test_measured_additions_are_those_of_inputs_that_are_not_zero():
 def test_transposed_convolution_applies_every_weight_that_is_not_cropped():
     builder = Builder()
     current = builder.activation("current", (3, 3, 2), Grid(1 / 201))
-    zero = builder.scalar("zero", 0, 1.0, 3)
+    zero = builder.scalar(ZERO, 0, 1.0, 3)
     spike = builder.emit("ADD", (current, zero), "lif/spike/0", (3, 3, 2), SPIKE, activation="RELU_N1_TO_1")
     kernel = builder.constant("up/kernel", np.ones((4, 3, 3, 2), np.int8), 0.01)
     label = builder.constant("up/shape", np.array([1, 6, 6, 4], np.int32))
@@ -149,7 +150,7 @@ def test_the_bound_of_a_sum_grows_with_every_sum_before_it():
     """Spikes of two timesteps added, and 2x2 of them summed: up to 8 additions a weight."""
     builder = Builder()
     current = builder.activation("current", (2, 2, 1), Grid(1 / 201))
-    zero = builder.scalar("zero", 0, 1.0, 3)
+    zero = builder.scalar(ZERO, 0, 1.0, 3)
     spike = builder.emit("ADD", (current, zero), "lif/spike/0", (2, 2, 1), SPIKE, activation="RELU_N1_TO_1")
     twice = builder.emit("ADD", (spike, spike), "average/sum/1", (2, 2, 1), Grid(1.0))
     ones = builder.constant("pool/ones", np.ones((1, 2, 2, 1), np.int8), 1.0, channel_axis=3)

@@ -80,7 +80,7 @@ def test_a_sum_that_is_read_twice_keeps_its_negative_values():
     """An MS-ResNet adds to the current itself: the ReLU in front of the next convolution stands alone."""
     program = twin_of(models.ms_resnet((8, 8, 3), 4, width=1 / 32))
     by_name = {program.tensors[o.output].name: o for o in program.operators}
-    assert by_name["block1_add/1"].activation == "NONE"
+    assert by_name["block1_add/sum/1"].activation == "NONE"
     assert by_name["block2_neuron1/relu"].activation == "RELU"
 
 
