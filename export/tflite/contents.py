@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -81,6 +82,11 @@ def contents(tflite_bytes: bytes) -> Contents:
 
     Raises: ValueError, saying what is wrong, if the bytes are not a whole .tflite file.
     """
+    return _contents(bytes(tflite_bytes))
+
+
+@functools.lru_cache(maxsize=2)  # as flatbuffer.read
+def _contents(tflite_bytes: bytes) -> Contents:
     model = unpacking.unpack(tflite_bytes)
     if not model.subgraphs:
         raise _corrupt("it has no subgraph")

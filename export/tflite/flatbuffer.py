@@ -5,6 +5,7 @@ Reference: [schema.fbs](https://github.com/tensorflow/tensorflow/blob/master/ten
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -79,6 +80,11 @@ def read(tflite_bytes: bytes) -> Program:
     Raises: ValueError, saying what is wrong, if the bytes are not a whole .tflite file or hold something that
         a Program cannot: several subgraphs, other operators, options or tensor types.
     """
+    return _read(bytes(tflite_bytes))
+
+
+@functools.lru_cache(maxsize=2)  # whoever runs a file on every runtime asks for it again and again, bare and exposed
+def _read(tflite_bytes: bytes) -> Program:
     model = unpack(tflite_bytes)
     if len(model.subgraphs or []) != 1:
         raise ValueError(f"The file must hold one subgraph. Received: {len(model.subgraphs or [])} subgraphs")
@@ -185,7 +191,7 @@ def _constant(
             f"Constant {name!r} of shape {shape} must have {math.prod(shape) * element.itemsize} bytes. "
             f"Received: {data.size}"
         )
-    return np.frombuffer(data.tobytes(), element).astype(dtype).reshape(shape)
+    return np.frombuffer(data.tobytes(), element).astype(dtype, copy=False).reshape(shape)  # cannot be written to
 
 
 def _pack_operator(operator: Operator, kinds: Sequence[str]) -> schema.OperatorT:

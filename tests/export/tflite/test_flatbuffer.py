@@ -157,6 +157,16 @@ def with_constant(program, name, data):
     return replace(program, tensors=(*program.tensors, constant(name, data)))
 
 
+def test_a_file_that_is_read_again_is_the_same_program_which_nobody_can_change():
+    tflite_bytes = write(every_operator())
+    program = read(tflite_bytes)
+    assert read(bytearray(tflite_bytes)) is program
+    for tensor in program.tensors:
+        if tensor.data is not None:
+            with pytest.raises(ValueError, match="read-only"):
+                tensor.data[...] = 0
+
+
 def test_another_process_writes_the_same_bytes():
     script = "import hashlib, runpy, sys; m = runpy.run_path(sys.argv[1]); "
     script += "print(hashlib.sha256(m['write'](m['every_operator']())).hexdigest())"
