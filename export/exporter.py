@@ -5,15 +5,18 @@ from __future__ import annotations
 import keras
 
 from .calibration.calibrate import calibrate, with_constants
+from .calibration.output_extremes import output_ranges
 from .describe.assemble import assemble
+from .describe.class_outputs import class_outputs
 from .describe.model import describe
 from .describe.told_ranges import told_ranges
 from .folding.passes import fold_network
 from .folding.separate_outputs import separate_outputs
-from .program.samples import Samples, check_samples
+from .program.samples import Samples, check_arrays
 from .quantize.emit.context import Form
-from .quantize.input_ranges import Ranges, check_told_ranges, warn_of_saturation
+from .quantize.input_ranges import Ranges, check_told_ranges, input_shapes, warn_of_saturation
 from .quantize.metadata import with_origin
+from .quantize.output_ranges import warn_of_guesses
 from .quantize.to_program import quantize
 from .targets.check import check_target, require
 from .tflite import flatbuffer
@@ -23,6 +26,7 @@ def export_tflite(
     model: keras.Model,
     *,
     input_range: Ranges | None = None,
+    output_range: Ranges | None = None,
     form: Form = "unrolled",
     target: str | None = None,
     samples: Samples | None = None,
@@ -40,6 +44,10 @@ def export_tflite(
             several inputs also a range for each, by name: `{"image": (0, 255), "motion": (-1, 1)}`. Default: None, what
             the first layers tell, `(0, 255)` of a model that starts with `Rescaling(1/255)`, else `(0, 1)`; then
             `samples` must lie within.
+        output_range: `(low, high)` of the numbers that the model gives; those beyond saturate. For several outputs
+            also a range for some of them, by name. Default: None, what the float model gives on `samples`, and a
+            thirty-second of that more. Without samples a single number gets a range that it cannot leave, and several,
+            as the logits of classes, twice what noise brings.
         form: `"unrolled"` computes all timesteps in one call. `"step"` computes one timestep a call, with the states
             as inputs and outputs paired by name; `StepRunner` drives it. Default: `"unrolled"`.
         target: refuse a file that would not run wholly on this target, such as `"ethos-u55-128"`; see `check`.
@@ -59,7 +67,8 @@ def export_tflite(
             than 0 to 1, or the samples are others.
 
     Warns:
-        UserWarning: with the share of the samples' values that lie outside a given `input_range`.
+        UserWarning: with the share of the samples' values that lie outside a given `input_range`; for outputs whose
+            range is a guess from noise, unless a softmax or a loss says that they are classes.
 
     Example:
         >>> Path("model.tflite").write_bytes(export_tflite(model))
@@ -68,15 +77,17 @@ def export_tflite(
         check_target(target)
     network = separate_outputs(describe(model))
     folded, ranges = fold_network(network), told_ranges(model) if input_range is None else input_range
-    program = quantize(folded, input_range=ranges, form=form)
-    if samples is not None:
-        unrolled = program if form == "unrolled" else quantize(folded, input_range=ranges)
-        arrays = check_samples(unrolled, samples)
+    arrays = None if samples is None else check_arrays(input_shapes(folded), samples)
+    known = {"input_range": ranges, "output_ranges": output_ranges(folded, output_range, arrays)}
+    program = quantize(folded, form=form, **known)
+    if arrays is not None:
+        unrolled = program if form == "unrolled" else quantize(folded, **known)
         if input_range is None:
             check_told_ranges(unrolled, ranges, arrays)
         else:
             warn_of_saturation(unrolled, arrays)
         program = with_constants(program, calibrate(unrolled, folded, arrays, verbose=verbose))
+    warn_of_guesses(program, classes=class_outputs(model))
     tflite_bytes = flatbuffer.write(with_origin(program, network, model))
     if target is not None:
         require(tflite_bytes, target)

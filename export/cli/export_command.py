@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,12 @@ def export(arguments: Sequence[str]) -> None:
     samples = None if options.verify is None else load_samples(options.verify, several=len(model.inputs) > 1)
     chosen_for = None if options.nearest else samples
     tflite_bytes = export_tflite(
-        model, input_range=given_range(options), form=options.form, target=options.target, samples=chosen_for
+        model,
+        input_range=given_range(options.input_range, options.ranges),
+        output_range=given_range(options.output_range, options.output_ranges),
+        form=options.form,
+        target=options.target,
+        samples=chosen_for,
     )
     files = {options.output: tflite_bytes}
     if options.certificate is not None:
@@ -61,11 +66,13 @@ def export_options(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def given_range(options: argparse.Namespace) -> tuple[float, float] | Mapping[str, tuple[float, float]] | None:
-    """The range for all inputs, or one for each by name; None where none was given."""
-    if options.ranges:
-        return {name: (number(low), number(high)) for name, low, high in options.ranges}
-    return None if options.input_range is None else tuple(options.input_range)
+def given_range(
+    numbers: Sequence[float] | None, named: Sequence[tuple[str, str, str]]
+) -> tuple[float, float] | dict[str, tuple[float, float]] | None:
+    """The range for all inputs or outputs, or for some of them by name; None where none was given."""
+    if named:
+        return {name: (number(low), number(high)) for name, low, high in named}
+    return None if numbers is None else tuple(numbers)
 
 
 def certificate_paths(html: Path) -> tuple[Path, Path]:
@@ -124,6 +131,22 @@ def add_network_options(group: argparse._ArgumentGroup) -> None:
         help="the same for one of several inputs, by name; then give it for each of them",
     )
     group.add_argument(
+        "--output-range",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="range of the numbers that the model gives (default: from the samples, else see docs/exact-integers.md)",
+    )
+    group.add_argument(
+        "--output-range-of",
+        dest="output_ranges",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("NAME", "LOW", "HIGH"),
+        help="the same for one of several outputs, by name",
+    )
+    group.add_argument(
         "--form",
         choices=("unrolled", "step"),
         default="unrolled",
@@ -177,7 +200,7 @@ def number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"--input-range-of takes a name and two numbers. Received: {text!r}") from None
+        raise ValueError(f"A range is a name and two numbers. Received: {text!r}") from None
 
 
 def load_samples(path: Path, *, several: bool) -> Samples:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -13,7 +14,7 @@ from ..network.nodes import Network, Node
 from ..program.grid import Grid
 from ..quantize.current_grids import effective_decay, keeps_rest
 from ..quantize.emit.context import Context
-from ..quantize.input_ranges import Ranges, ranges_of
+from ..quantize.input_ranges import Range, Ranges, ranges_of
 from ..quantize.integer_neuron import step
 from ..quantize.to_program import emitted
 
@@ -43,11 +44,11 @@ class Decisions:
         return self.context.currents[name].half if name in self.context.currents else None
 
 
-def decide(folded: Network, input_range: Ranges) -> Decisions:
+def decide(folded: Network, input_range: Ranges, output_ranges: Mapping[str, Range]) -> Decisions:
     """Raises ValueError as `quantize` does, and for what cannot be trained on integers."""
     for node in folded.nodes:
         check_trainable(folded, node)
-    return Decisions(folded, emitted(folded, ranges_of(folded, input_range))[0])
+    return Decisions(folded, emitted(folded, ranges_of(folded, input_range), output_ranges)[0])
 
 
 def check_trainable(network: Network, node: Node) -> None:

@@ -104,6 +104,7 @@ def linear(kind: type[exact.ExactLinear], **options: Any) -> Callable[[Decisions
             multipliers=[str(multiplier) for multiplier in weights.multipliers],
             input_scale=source.scale,
             output_scale=target.scale,
+            output_zero_point=target.zero_point,
             input_bound=source.bound * runs,
             rounded=not fires,
             reach=None if fires or half is None else max(2 * half + 1, INT8_MAX),

@@ -9,20 +9,28 @@ import keras
 
 from keras_ternary_spike import PerTimestep, exact
 
+from ..calibration.output_extremes import output_ranges
 from ..describe.assemble import MERGES
+from ..describe.class_outputs import softmaxes
 from ..describe.model import describe
 from ..describe.signature import input_structure, output_structure, packed
 from ..describe.told_ranges import told_ranges
-from ..describe.trace import trace
 from ..folding.passes import fold_network
 from ..network import nodes
 from ..network.nodes import Node
-from ..quantize.input_ranges import Ranges
+from ..program.samples import Samples, check_arrays
+from ..quantize.input_ranges import Ranges, input_shapes
 from .decisions import DTYPE, Decisions, decide
 from .layers import SEQUENCES, exact_add, exact_input, exact_layers
 
 
-def quantize_aware(model: keras.Model, *, input_range: Ranges | None = None) -> keras.Model:
+def quantize_aware(
+    model: keras.Model,
+    *,
+    input_range: Ranges | None = None,
+    output_range: Ranges | None = None,
+    samples: Samples | None = None,
+) -> keras.Model:
     """The model as its exported file computes it, for fine-tuning: what is trained is what is shipped.
 
     Batch normalization, amplitudes and thresholds are folded into the kernels and every grid of the file is fixed.
@@ -34,6 +42,9 @@ def quantize_aware(model: keras.Model, *, input_range: Ranges | None = None) -> 
         model: Built Keras model, as for `export_tflite`. It stays as it is.
         input_range: `(low, high)` of the samples in the units of the model's inputs, for all or for each by name;
             values beyond saturate. It becomes part of the new model. Default: None, as for `export_tflite`.
+
+        output_range, samples: What is known of the outputs, as for `export_tflite`; they become part of the new model.
+            Samples choose nothing else: training rounds the kernels.
 
     Returns:
         Functional model with the inputs and outputs of `model`; layers keep their names. Outputs are real numbers,
@@ -55,8 +66,9 @@ def quantize_aware(model: keras.Model, *, input_range: Ranges | None = None) -> 
             f"A model can be made exact once. Received: {model.name!r}, which `quantize_aware` returned. Go on "
             "training it, or start from the float model."
         )
-    ranges = told_ranges(model) if input_range is None else input_range
-    decisions = decide(fold_network(network), ranges)
+    folded, ranges = fold_network(network), told_ranges(model) if input_range is None else input_range
+    arrays = None if samples is None else check_arrays(input_shapes(folded), samples)
+    decisions = decide(folded, ranges, output_ranges(folded, output_range, arrays))
     values: dict[str, Any] = {}
     inputs = []
     for node in decisions.folded.nodes:
@@ -65,7 +77,7 @@ def quantize_aware(model: keras.Model, *, input_range: Ranges | None = None) -> 
             values[node.name] = exact_input(decisions, node)(inputs[-1])
         else:
             values[node.name] = _value(decisions, node, values)
-    outputs = [_output(decisions, index, values, softmax) for index, softmax in enumerate(_softmaxes(model))]
+    outputs = [_output(decisions, index, values, softmax) for index, softmax in enumerate(softmaxes(model))]
     inputs, outputs = packed(input_structure(model), inputs), packed(output_structure(model), outputs)
     return keras.Model(inputs, outputs, name=network.name)
 
@@ -86,19 +98,6 @@ def _value(decisions: Decisions, node: Node, values: Mapping[str, Any]) -> Any:
         value = PerTimestep(layer, name=f"{layer.name}_per_timestep", dtype=DTYPE)(value) if wrap else layer(value)
         layer.set_weights(weights)
     return value
-
-
-def _softmaxes(model: keras.Model) -> list[bool]:
-    """For each output whether a softmax stands in front of it."""
-    calls, found = trace(model), []
-    for index in calls.outputs:
-        layer = calls.calls[index].layer
-        while isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.linear:
-            index = calls.calls[index].sources[0]
-            layer = calls.calls[index].layer
-        activation = getattr(layer, "activation", None)
-        found.append(isinstance(layer, keras.layers.Softmax) or activation is keras.activations.softmax)
-    return found
 
 
 def _output(decisions: Decisions, index: int, values: Mapping[str, Any], softmax: bool) -> Any:

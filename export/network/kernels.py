@@ -15,7 +15,7 @@ class Linear(Node, base=True):
     """A kernel and a bias: the base of the convolutions and Dense. bias: (channels of the output,).
 
     Of a model trained on integers, else None: multipliers, output steps per accumulator step of every channel;
-    scale, real units per step of the output.
+    scale and zero_point, those of the output.
     """
 
     linear = stateless = True
@@ -25,6 +25,7 @@ class Linear(Node, base=True):
     bias: np.ndarray
     multipliers: tuple[Fraction, ...] | None = None
     scale: float | None = None
+    zero_point: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

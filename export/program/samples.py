@@ -19,11 +19,15 @@ def check_samples(program: Program, samples: Samples) -> dict[str, np.ndarray]:
 
     samples: an array; for several inputs a mapping by name, or a list in order. States are no samples.
     """
-    tensors = sample_tensors(program)
-    samples = by_name(samples, tuple(tensors))
-    check_names("samples", samples, tensors)
-    called = {name: "`samples`" if len(tensors) == 1 else f"`samples[{name!r}]`" for name in tensors}
-    arrays = {name: _check_array(called[name], tensor, samples[name]) for name, tensor in tensors.items()}
+    return check_arrays({name: tensor.shape[1:] for name, tensor in sample_tensors(program).items()}, samples)
+
+
+def check_arrays(shapes: Mapping[str, tuple[int, ...]], samples: Samples) -> dict[str, np.ndarray]:
+    """As `check_samples`, for inputs of these shapes, without the axis of the samples."""
+    samples = by_name(samples, tuple(shapes))
+    check_names("samples", samples, shapes)
+    called = {name: "`samples`" if len(shapes) == 1 else f"`samples[{name!r}]`" for name in shapes}
+    arrays = {name: _check_array(called[name], shape, samples[name]) for name, shape in shapes.items()}
     check_lengths("samples", arrays)
     return arrays
 
@@ -90,8 +94,8 @@ def _each(program: Program, named: Mapping[str, int], values: Integers, apply: C
     return apply(program.tensors[next(iter(named.values()))], values)
 
 
-def _check_array(called: str, tensor: Tensor, samples: np.ndarray) -> np.ndarray:
-    samples, expected = np.asarray(samples), tensor.shape[1:]
+def _check_array(called: str, expected: tuple[int, ...], samples: np.ndarray) -> np.ndarray:
+    samples = np.asarray(samples)
     if samples.shape[1:] != expected or samples.ndim != len(expected) + 1:
         raise ValueError(
             f"{called} must have shape {('samples', *expected)}. Received: {samples.shape}. "

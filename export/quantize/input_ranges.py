@@ -42,6 +42,14 @@ def ranges_of(network: Network, input_range: Ranges) -> dict[str, Range]:
     return {node.name: fixed_range(node, checked_range(ranges[name])) for name, node in named.items()}
 
 
+def input_shapes(network: Network) -> dict[str, tuple[int, ...]]:
+    """Of one sample of every input, by the name that users give it."""
+    return {
+        name: (network.timesteps, *node.shape) if node.temporal else node.shape
+        for name, node in network.named_inputs.items()
+    }
+
+
 def fixed_range(node: nodes.Input, input_range: Range) -> Range:
     """`input_range`, or the one that the input was trained with on integers; ValueError where they contradict."""
     if node.range is None:
@@ -54,11 +62,11 @@ def fixed_range(node: nodes.Input, input_range: Range) -> Range:
     return node.range
 
 
-def checked_range(input_range: Range) -> Range:
-    """`input_range` if it is one; ValueError otherwise."""
-    low, high = input_range
+def checked_range(numbers: Range, argument: str = "input_range") -> Range:
+    """`numbers` if they are a range; ValueError otherwise."""
+    low, high = numbers
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
-        raise ValueError(f"`input_range` must be (low, high) with low < high, both finite. Received: {input_range}")
+        raise ValueError(f"`{argument}` must be (low, high) with low < high, both finite. Received: {numbers}")
     return low, high
 
 

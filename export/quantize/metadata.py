@@ -22,6 +22,7 @@ from .current_grids import keeps_rest
 from .emit.context import Context, integer_neuron
 from .input_ranges import stated_ranges
 from .integer_neuron import Neuron, step
+from .output_ranges import linear_source
 
 
 def with_origin(program: Program, network: Network, model: keras.Model) -> Program:
@@ -69,14 +70,23 @@ def metadata(context: Context) -> dict[str, object]:
         for node in network.nodes
         if isinstance(node, nodes.LIF)
     ]
+    called = dict(zip(network.outputs, network.output_names or network.outputs, strict=True))
+    guessed = [called[name] for name in network.outputs if is_guessed(context, name)]
     return {
         "network": network.name,
         "timesteps": network.timesteps,
         "form": context.form,
         "input_range": stated_ranges(network, context.input_ranges),
         "neurons": neurons,
+        **({"guessed_outputs": guessed} if guessed else {}),
         "notes": [*network.notes, *saturation_notes(context)],
     }
+
+
+def is_guessed(context: Context, output: str) -> bool:
+    """Whether the range of an output was taken from noise."""
+    found = context.output_grids.get(linear_source(context.network, output))
+    return found is not None and found.guessed
 
 
 def saturation_notes(context: Context) -> list[str]:

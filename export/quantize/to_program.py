@@ -21,15 +21,23 @@ from .emit.sums import emit_add, emit_time_sum
 from .emit.weighted import emit_timestep_kernels, emit_weighted
 from .input_ranges import UNIT_RANGE, Range, Ranges, ranges_of, with_names
 from .metadata import metadata
+from .output_ranges import linear_ranges
 from .prepare import name_shortcuts, split_sums
 
 
-def quantize(network: Network, *, input_range: Ranges = UNIT_RANGE, form: Form = "unrolled") -> Program:
+def quantize(
+    network: Network,
+    *,
+    input_range: Ranges = UNIT_RANGE,
+    output_ranges: Mapping[str, Range] | None = None,
+    form: Form = "unrolled",
+) -> Program:
     """Turns a folded network into integers.
 
     Args:
         network: As `fold_network` returns it: thresholds 1/2, amplitudes 1, sums instead of averages.
         input_range: (low, high) of the samples, in the units of the network's inputs; for all, or for each by name.
+        output_ranges: (low, high) of what leaves the network, by the names of `network.outputs`, where it is known.
         form: "unrolled" computes all timesteps in one call. "step" computes one, with the neurons' states and the sums
             over time as further inputs `state_in/<layer>` and outputs `state_out/<layer>`; all 0 before the first.
 
@@ -40,17 +48,23 @@ def quantize(network: Network, *, input_range: Ranges = UNIT_RANGE, form: Form =
     ranges = ranges_of(network, input_range)
     if form not in get_args(Form):
         raise ValueError(f"`form` must be one of {get_args(Form)}. Received: form={form!r}")
-    context, program = emitted(network, ranges)
+    context, program = emitted(network, ranges, output_ranges or {})
     if form == "unrolled":
         return program
-    grids = {"currents": context.currents, "logit_grids": context.logit_grids}
+    grids = {"currents": context.currents, "output_grids": context.output_grids}
     return emit_network(Context(context.network, Builder(), ranges, form=form, **grids))
 
 
-def emitted(network: Network, ranges: Mapping[str, Range]) -> tuple[Context, Program]:
-    """The unrolled program of a folded network, and all that was decided for it. ranges: by node name of the Input."""
+def emitted(
+    network: Network, ranges: Mapping[str, Range], output_ranges: Mapping[str, Range]
+) -> tuple[Context, Program]:
+    """The unrolled program of a folded network, and all that was decided for it.
+
+    ranges: by node name of the Input. output_ranges: as `quantize` takes them.
+    """
+    known = linear_ranges(network, output_ranges)
     network = prepared(network)
-    context = Context(network, Builder(), ranges, plan_currents(network))
+    context = Context(network, Builder(), ranges, plan_currents(network), output_ranges=known)
     return context, emit_network(context)
 
 

@@ -21,7 +21,7 @@ class ExactLinear(keras.layers.Layer):
     """A kernel and a bias, rounded to integers, on integers.
 
         accumulator = kernel_integers * inputs + bias_integers       exact while below 2**24
-        output = clip(round(accumulator * multiplier), -128, 127)
+        output = clip(round(accumulator * multiplier), -128 - output_zero_point, 127 - output_zero_point)
 
     Kernel and bias are weights in real units: an optimizer sees the numbers of the float network. Their integers are
     multiples of 2 where the multiplier is below 1/2. Gradients ignore all rounding.
@@ -34,6 +34,7 @@ class ExactLinear(keras.layers.Layer):
         rounded: Boolean. Whether the output is rounded; otherwise the neuron behind does it. Default: True.
         reach: Float, the largest |output| before saturation that has a gradient; None for all. Default: None.
         masked: Boolean. Whether some kernel numbers are fixed at 0, by the weight `mask`. Default: False.
+        output_zero_point: Integer in [-128, 127], which stands for an output of 0. Default: 0.
     """
 
     def __init__(
@@ -45,12 +46,14 @@ class ExactLinear(keras.layers.Layer):
         rounded: bool = True,
         reach: float | None = None,
         masked: bool = False,
+        output_zero_point: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.multipliers = tuple(Fraction(multiplier) for multiplier in multipliers)
         self.input_scale, self.output_scale, self.input_bound = input_scale, output_scale, input_bound
         self.rounded, self.reach, self.masked = rounded, reach, masked
+        self.output_zero_point = output_zero_point
 
     @property
     def channels(self) -> int:
@@ -103,7 +106,8 @@ class ExactLinear(keras.layers.Layer):
 
     def requantization(self, fused: bool) -> Requantization:
         multiplier = np.array([float(multiplier) for multiplier in self.multipliers], np.float32)
-        return Requantization(multiplier, self.rounded, np.inf if self.reach is None else self.reach, fused)
+        reach = np.inf if self.reach is None else self.reach
+        return Requantization(multiplier, self.rounded, reach, fused, self.output_zero_point)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -115,6 +119,7 @@ class ExactLinear(keras.layers.Layer):
             "rounded": self.rounded,
             "reach": self.reach,
             "masked": self.masked,
+            "output_zero_point": self.output_zero_point,
         }
 
 

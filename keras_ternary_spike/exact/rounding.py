@@ -50,7 +50,7 @@ class Requantization:
     """From accumulators and biases, `(..., channels)` and `(channels,)`, to the int8 grid of the output.
 
         value = (round(accumulator) + bias) * multiplier
-        output = clip(round(value), -128, 127) if rounded, else value
+        output = clip(round(value), -128 - zero_point, 127 - zero_point) if rounded, else value
         d output / d value = 1 where |value| <= reach, else 0
 
     The accumulator is rounded because fast convolution algorithms leave a fraction behind.
@@ -60,16 +60,19 @@ class Requantization:
         rounded: whether the output is on its grid; otherwise the neuron behind rounds.
         reach: Float, in output steps; infinity for a gradient everywhere.
         fused: whether forward and backward are compiled; the value is then computed again instead of saved.
+        zero_point: Integer, which stands for an output of 0.
     """
 
     multiplier: np.ndarray
     rounded: bool
     reach: float
     fused: bool
+    zero_point: int = 0
 
     def forward(self, accumulator: Any, bias: Any) -> tuple[tuple[Any], Any]:
         value = self._value(accumulator, bias)
-        output = ops.clip(ops.round(value), INT8_MIN, INT8_MAX) if self.rounded else value
+        low, high = INT8_MIN - self.zero_point, INT8_MAX - self.zero_point
+        output = ops.clip(ops.round(value), low, high) if self.rounded else value
         return (output,), None if self.fused or np.isinf(self.reach) else value
 
     def backward(self, tensors: Sequence[Any], value: Any, upstream: Sequence[Any]) -> tuple[Any, Any]:

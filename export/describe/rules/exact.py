@@ -50,6 +50,7 @@ def _linear(layer: exact.ExactLinear) -> dict[str, Any]:
         "bias": bias * unit,
         "multipliers": layer.multipliers,
         "scale": layer.output_scale,
+        "zero_point": layer.output_zero_point,
     }
 
 

@@ -14,6 +14,7 @@ from ...program.grid import Grid
 from ...program.names import STATE_IN, STATE_OUT, Name
 from ..current_grids import CurrentGrid, effective_decay
 from ..integer_neuron import Neuron, drop_steps
+from .output_grids import OutputGrid
 
 Form = Literal["unrolled", "step"]
 
@@ -34,7 +35,8 @@ class Context:
     currents: the grids of values that reach neurons, by node name.
     form: "unrolled", or "step": one timestep a call.
     inputs, states: the program's inputs so far; its state inputs and the tensors that hold their next values.
-    logit_grids: the grids of values that leave the network, by node name.
+    output_ranges: (low, high) of values that leave the network, by the name of the linear node, where they are known.
+    output_grids: the grids of such values.
     """
 
     network: Network
@@ -42,10 +44,11 @@ class Context:
     input_ranges: Mapping[str, tuple[float, float]]
     currents: Mapping[str, CurrentGrid]
     form: Form = "unrolled"
+    output_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     signals: dict[str, Signal] = field(default_factory=dict)
     inputs: list[int] = field(default_factory=list)
     states: dict[int, int] = field(default_factory=dict)
-    logit_grids: dict[str, Grid] = field(default_factory=dict)
+    output_grids: dict[str, OutputGrid] = field(default_factory=dict)
 
     @property
     def timesteps(self) -> int:

@@ -1,34 +1,98 @@
-"""Grids of values that no neuron bounds: the network's outputs, and values between two linear layers."""
+"""Grids of values that no neuron bounds: the network's outputs, and values between two linear layers.
+
+An output's grid holds, in this order: the range that is known of it, given or found on samples; everything that any
+input can bring, where the output is one number; twice what noise brings, where it is several and that is finer. A
+single number has no neighbours to be compared with: there every saturation is an error. In each case it holds what one
+step of one input brings.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from ...network import nodes
 from ...program.builder import Builder
-from ...program.grid import INT8_MAX, INT8_MIN, Grid, float32
+from ...program.grid import INT8_MAX, INT8_MIN, Grid, float32, input_grid, with_zero
 from ...program.names import Name
-from .linear import Target, emit_linear
+from ..input_ranges import Range
+from .linear import Target, emit_linear, integer_weights
 
+WIDENINGS = 4  # each for the steps that rounding added; one is enough but for kernels of a few steps
 MARGIN = 2.0  # real images reach further than synthetic ones
 PROBE_SAMPLES = (4, 64)  # at least, at most
 PROBE_WORK = 2**34  # multiply-accumulates to spend on synthetic inputs: a second or two
 
 
+@dataclass(frozen=True)
+class OutputGrid:
+    """The grid of an output. guessed: real samples may reach further."""
+
+    grid: Grid
+    guessed: bool = False
+
+
+def output_grid(node: nodes.Linear, source: Grid, known: Range | None, probe: Callable[[], np.ndarray]) -> OutputGrid:
+    """Of a linear node whose value leaves the network.
+
+    known: (low, high), in real units. probe: gives int8 inputs of `node` for noise, `(samples, *shape)`.
+    """
+    if known is not None:
+        widening = max(1.0, _least_scale(node, source) / input_grid(*known).scale)
+        return OutputGrid(input_grid(*(end * widening for end in known)))
+    if node.shape[-1] == 1:
+        return OutputGrid(proven_grid(node, source))
+    grid = logit_grid(node, probe(), source)
+    return OutputGrid(grid, guessed=grid.scale < worst_case_grid(node, source).scale)
+
+
+def proven_grid(node: nodes.Linear, source: Grid) -> Grid:
+    """Holds every value that `node`, with its integers, can compute from any input on `source`."""
+    low, high = _real_range(node, source)
+    for _ in range(WIDENINGS):  # rounded kernels may reach a few steps further
+        grid = input_grid(low, high)
+        reached = _integer_range(node, source, grid)
+        if grid.low <= reached[0] and reached[1] <= grid.high:
+            break
+        low, high = min(low, reached[0] * grid.scale), max(high, reached[1] * grid.scale)
+    return grid
+
+
+def _real_range(node: nodes.Linear, source: Grid) -> Range:
+    """(smallest, largest) value over all channels, every input at its worst."""
+    low, high = _extremes(_columns(node, node.kernel) * source.scale, source)
+    low, high = float((low + node.bias).min()), float((high + node.bias).max())
+    return (low, high) if low < 0 or high > 0 else (0.0, 1.0)  # all 0: any grid
+
+
+def _integer_range(node: nodes.Linear, source: Grid, target: Grid) -> tuple[int, int]:
+    """As `_real_range` of the rounded kernel, in steps of `target`, before anything saturates."""
+    weights = integer_weights(node, source, target)
+    multiplier = np.array([float(multiplier) for multiplier in weights.multipliers])
+    low, high = _extremes(_columns(node, weights.kernel.astype(np.float64)), source)
+    low, high = (np.rint((end + weights.bias) * multiplier) for end in (low, high))
+    return int(low.min()), int(high.max())
+
+
+def _extremes(kernel: np.ndarray, source: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest and the largest sum of each column times integers of `source`, or 0 where images are padded."""
+    source, above, below = with_zero(source), np.maximum(kernel, 0).sum(axis=0), np.minimum(kernel, 0).sum(axis=0)
+    return above * source.low + below * source.high, above * source.high + below * source.low
+
+
 def worst_case_grid(node: nodes.Linear, source: Grid) -> Grid:
     """Holds every value that `node` can compute from any input on `source`."""
-    kernel = np.abs(node.kernel).reshape(-1, len(node.bias)) if node.kernel.ndim != 4 else _fan_in(node)
-    worst = kernel.sum(axis=0) * source.bound * source.scale + np.abs(node.bias)
+    worst = np.abs(_columns(node, node.kernel)).sum(axis=0) * source.bound * source.scale + np.abs(node.bias)
     return Grid(float32(max(worst.max(), np.finfo(np.float32).tiny) / INT8_MAX))
 
 
-def _fan_in(node: nodes.Linear) -> np.ndarray:
-    """|kernel| as (inputs per output, channels), for convolutions and depthwise convolutions alike."""
-    height, width, *rest = node.kernel.shape
-    shape = (-1, len(node.bias)) if rest[1] == len(node.bias) else (height * width, len(node.bias))
-    return np.abs(node.kernel).reshape(shape)
+def _columns(node: nodes.Linear, kernel: np.ndarray) -> np.ndarray:
+    """The kernel of a node as (inputs per output, channels), for convolutions and depthwise convolutions alike."""
+    taps = math.prod(kernel.shape[:2]) if isinstance(node, nodes.DepthwiseConv) else -1
+    return kernel.reshape(taps, len(node.bias))
 
 
 def logit_grid(node: nodes.Linear, samples: np.ndarray, source: Grid) -> Grid:
@@ -40,7 +104,12 @@ def logit_grid(node: nodes.Linear, samples: np.ndarray, source: Grid) -> Grid:
     for _ in range(2):  # the second look is at the resolution that the first one found
         reached = _largest_output(node, samples, source, grid) * grid.scale
         grid = Grid(float32(min(grid.scale, MARGIN * (reached + grid.scale) / INT8_MAX)))
-    return grid
+    return Grid(float32(max(grid.scale, _least_scale(node, source))))
+
+
+def _least_scale(node: nodes.Linear, source: Grid) -> float:
+    """Of a grid that holds what one step of one input brings: of a silent network noise tells nothing."""
+    return float(np.abs(node.kernel).max()) * source.scale / INT8_MAX
 
 
 def _largest_output(node: nodes.Linear, samples: np.ndarray, source: Grid, grid: Grid) -> int:

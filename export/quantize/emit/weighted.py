@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from ...network import nodes
 from ...network.linear_algebra import kernel_at
 from ...network.nodes import Node
 from ...program.grid import SPIKE, Grid
 from ...program.names import Name
-from . import output_grids as logits
+from . import output_grids
 from .context import Context, Signal, fused_neuron, integer_neuron, per_timestep
 from .linear import Target, emit_linear
 from .resets import leaked_grid
@@ -76,13 +77,14 @@ def linear_grid(context: Context, node: nodes.Linear, source: Signal) -> Grid:
     if node.name in context.currents:
         return context.currents[node.name].grid
     if node.scale is not None:
-        return Grid(node.scale)
+        return Grid(node.scale, node.zero_point)
     if reaches_output(context, node):
-        if node.name not in context.logit_grids:
-            samples = logits.probe(context.builder, tuple(context.inputs), source.tensors)
-            context.logit_grids[node.name] = logits.logit_grid(node, samples, source.grid)
-        return context.logit_grids[node.name]
-    return logits.worst_case_grid(node, source.grid)
+        if node.name not in context.output_grids:
+            probe = partial(output_grids.probe, context.builder, tuple(context.inputs), source.tensors)
+            known = context.output_ranges.get(node.name)
+            context.output_grids[node.name] = output_grids.output_grid(node, source.grid, known, probe)
+        return context.output_grids[node.name].grid
+    return output_grids.worst_case_grid(node, source.grid)
 
 
 def reaches_output(context: Context, node: Node) -> bool:
