@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from .training.health import Health as Health
     from .training.health import NeuronHealth as NeuronHealth
     from .training.health import measure_health as measure_health
+    from .training.spike_budget import SpikeBudget as SpikeBudget
 
 __version__ = "0.1.0"
 
@@ -75,6 +76,7 @@ _NAMES = {
     "training.adaptation": ("adapt_amplitudes",),
     "training.firing_rate": ("FiringRate",),
     "training.health": ("Health", "NeuronHealth", "measure_health"),
+    "training.spike_budget": ("SpikeBudget",),
 }
 _ROOMS = ("compression", "exact", "export", "models")
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_ternary_spike.exact import ExactInput
+from keras_ternary_spike.layers.trace import Call, Trace, trace
 
 from ..network import nodes
 from ..network.nodes import Network, Node
@@ -16,7 +17,6 @@ from .rules.merging import MERGES, merge
 from .rules.table import RULES
 from .signature import input_names, output_names, stable_name
 from .time_axis import _check_time, _temporal_inputs, _timesteps
-from .trace import Call, Trace, trace
 
 SOFTMAX_NOTE = "softmax left out: the file's outputs are logits"
 

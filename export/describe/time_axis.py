@@ -17,9 +17,9 @@ from keras_ternary_spike import (
     TimestepAffine,
 )
 from keras_ternary_spike.exact import ExactInput, ExactLIF, ExactOutput, ExactShift, ExactShortcut
+from keras_ternary_spike.layers.trace import Call, Trace
 
 from ..network.nodes import Node
-from .trace import Call, Trace
 
 MAX_TIMESTEPS = 16
 NEURONS = (TernaryLIF, BinaryLIF, keras.layers.RNN, ExactLIF)

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 
 from keras_ternary_spike import BatchNormalization, DirectEncoding
+from keras_ternary_spike.layers.trace import Trace, trace
 
 from .signature import input_names
-from .trace import Trace, trace
 
 # They hand values on, or add zeros and nothing else.
 PASSING = (DirectEncoding, keras.layers.Reshape, keras.layers.Permute, keras.layers.Flatten, keras.layers.ZeroPadding2D)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
@@ -63,6 +63,8 @@ class SpikeRegularizer:
     Args:
         strength: Float >= 0, factor of the loss. Default: 1.0.
     """
+
+    kept: ClassVar[bool] = True  # whether it is saved with its layer
 
     strength: float = 1.0
 
@@ -210,7 +212,7 @@ def get(identifier: Any) -> tuple[SpikeRegularizer, ...]:
 
 def serialize(regularizers: tuple[SpikeRegularizer, ...]) -> list[dict[str, Any]] | None:
     """What `get` reads; None where there are none."""
-    return [keras.saving.serialize_keras_object(regularizer) for regularizer in regularizers] or None
+    return [keras.saving.serialize_keras_object(one) for one in regularizers if one.kept] or None
 
 
 def penalty(regularizers: tuple[SpikeRegularizer, ...], activity: Activity) -> Any:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 
-from keras_ternary_spike import PerTimestep
+from .time_axis import PerTimestep
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,12 +18,14 @@ class Call:
     sources: indices of the calls whose values it reads.
     per_timestep: whether PerTimestep (or TimeDistributed) applies it to every timestep on its own.
     ranks: number of axes of each source, with the batch axis, as the layer itself sees it; () for all the same.
+    shape: of the value, with the batch axis, where no layer but an operation such as `x[:, 0]` computes it; else None.
     """
 
     layer: Any
     sources: tuple[int, ...] = ()
     per_timestep: bool = False
     ranks: tuple[int, ...] = ()
+    shape: tuple[int | None, ...] | None = None
 
     @property
     def widest(self) -> tuple[int, ...]:
@@ -89,7 +91,10 @@ def _enter_functional(
         sources = tuple(values[id(x)] for x in tensors)
         ranks = tuple(len(x.shape) for x in tensors)
         indices = _enter(_as_layer(layer, tensors), sources, per_timestep, calls, ranks)
-        results = _StandIn(layer.compute_output_spec(*args, **kwargs))(*tensors)
+        spec = layer.compute_output_spec(*args, **kwargs)
+        if not isinstance(calls[-1].layer, keras.layers.Layer):
+            calls[-1] = replace(calls[-1], shape=keras.tree.flatten(spec)[0].shape)
+        results = _StandIn(spec)(*tensors)
         values.update(zip(map(id, keras.tree.flatten(results)), indices, strict=False))
         return results
 
