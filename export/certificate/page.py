@@ -14,14 +14,16 @@ Certificate = Any  # of `certificate`, which imports this file
 
 
 STYLE = """
-:root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --bad: #b42318; --quiet: #8882; }
+:root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --bad: #b42318; --doubt: #b26a00; --quiet: #8882; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 0 auto; padding: 1.5rem 1rem 3rem; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .75rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.15rem; margin: 2.2rem 0 .4rem; }
 p { margin: .4rem 0; max-width: 46rem; }
 .verdict { border-left: .5rem solid var(--good); background: var(--quiet); padding: .7rem 1rem; max-width: none; }
+.verdict.doubt { border-color: var(--doubt); }
 .verdict.bad { border-color: var(--bad); }
 .verdict b { color: var(--good); font-size: 1.2rem; margin-right: .5rem; }
+.verdict.doubt b { color: var(--doubt); }
 .verdict.bad b, td.bad { color: var(--bad); font-weight: 600; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; margin: .5rem 0; font-variant-numeric: tabular-nums; }
@@ -63,7 +65,9 @@ def page(certificate: Certificate) -> str:
 
 def summary(certificate: Certificate) -> str:
     report, work = certificate.report, certificate.work.total
-    verdict = ("", "EXACT") if certificate.exact else (" bad", "NOT EXACT")
+    style = (" doubt" if report.doubts else "") if certificate.exact else " bad"
+    verdict = "EXACT" if certificate.exact else "NOT EXACT"
+    doubts = f" But {'; '.join(map(escape, report.doubts))}." if report.doubts else ""
     compared = sum(one.values + one.output_values for one in report.runtimes.values())
     unequal = sum(one.differing + one.output_differing for one in report.runtimes.values())
     holding = sum(proof.holds for proof in certificate.proofs)
@@ -82,7 +86,7 @@ def summary(certificate: Certificate) -> str:
         *target_summary(certificate),
         ("SHA-256 of the file", certificate.sha256),
     ]
-    return f'<p class="verdict{verdict[0]}"><b>{verdict[1]}</b> {sentence}</p>{pairs(rows)}'
+    return f'<p class="verdict{style}"><b>{verdict}</b>{doubts} {sentence}</p>{pairs(rows)}'
 
 
 def target_summary(certificate: Certificate) -> list[tuple[str, str]]:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from ..runtimes.timing import Latency
 from ..text import aligned, listed
 
+LOW_AGREEMENT, LOW_CORRELATION = 0.9, 0.9  # below: the verdict says so
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -38,12 +40,38 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class Distance:
+    """Numbers of the file and of the Keras model.
+
+    error: root of the mean square difference, in the units of the output.
+    correlation: in [-1, 1]; None where either is constant, or there is one number.
+    """
+
+    error: float
+    correlation: float | None
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """How many of `values` numbers lie at or beyond the ends of their range."""
+
+    count: int
+    values: int
+
+    @property
+    def share(self) -> float:
+        return self.count / self.values if self.values else 0.0
+
+
+@dataclass(frozen=True)
 class Report:
     """What `verify` found. `print(report)` shows a table, `report.to_dict()` is ready for JSON.
 
     runtimes: by runtime, compared with Program.run.
     pairs: "one / other" to the number of values that differ between two runtimes.
     agreements: with the Keras model, by output; outputs of a single value are no classes and have none.
+    distances: from the Keras model, by output.
+    inputs, outputs: the samples' values that saturate, and the output values at a limit of int8, which may have.
     float_tensors: names of tensors that are neither int8 nor int32.
     operators: how many of each kind.
     spike_tensors: names of the tensors that hold spikes.
@@ -60,6 +88,9 @@ class Report:
     runtimes: Mapping[str, Comparison]
     pairs: Mapping[str, int]
     agreements: Mapping[str, Agreement]
+    distances: Mapping[str, Distance]
+    inputs: Saturation
+    outputs: Saturation
     float_tensors: tuple[str, ...]
     operators: Mapping[str, int]
     spike_tensors: tuple[str, ...]
@@ -83,20 +114,40 @@ class Report:
         differing = [one.differing + one.output_differing for one in self.runtimes.values()]
         return not any(differing) and not any(self.pairs.values()) and not self.improper_spikes
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What a file can be wrong in although it is exact: its range does not fit, or it is no longer the model."""
+        found = []
+        if self.inputs.count:
+            found.append(f"{percent(self.inputs.share)} of the input values saturate")
+        if self.outputs.count:
+            found.append(f"{percent(self.outputs.share)} of the output values lie at a limit of int8")
+        if self.agreement is not None and self.agreement.share < LOW_AGREEMENT:
+            found.append(f"only {percent(self.agreement.share)} same class as Keras")
+        for name, distance in self.distances.items():
+            if name not in self.agreements and (distance.correlation or 1.0) < LOW_CORRELATION:
+                found.append(f"only {distance.correlation:.2f} correlation of {name!r} with Keras")
+        return tuple(found)
+
+    @property
+    def verdict(self) -> str:
+        """EXACT or NOT EXACT, and in the same line what that does not say."""
+        differing = sum(one.differing + one.output_differing for one in self.runtimes.values())
+        compared = sum(one.values + one.output_values for one in self.runtimes.values())
+        word = "EXACT" if self.exact else "NOT EXACT"
+        but = f", but {'; '.join(self.doubts)}" if self.doubts else ""
+        return f"{word}, {differing:,} of {compared:,} int8 values differ ({self.samples:,} samples){but}"
+
     def to_dict(self) -> dict[str, object]:
         """Only dicts, lists, strings, numbers and None."""
         report = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
         agreement = None if self.agreement is None else asdict(self.agreement)
-        return {"exact": self.exact, "agreement": agreement, **report}
+        return {"exact": self.exact, "doubts": list(self.doubts), "agreement": agreement, **report}
 
     def __str__(self) -> str:
-        return "\n".join([*self._verdict(), "", *self._runtime_table(), "", *self._facts(), "", *self._layers()])
-
-    def _verdict(self) -> list[str]:
-        differing = sum(one.differing + one.output_differing for one in self.runtimes.values())
-        compared = sum(one.values + one.output_values for one in self.runtimes.values())
-        verdict = "EXACT" if self.exact else "NOT EXACT"
-        return [f"{self.name}: {verdict}, {differing:,} of {compared:,} int8 values differ ({self.samples:,} samples)"]
+        return "\n".join(
+            [f"{self.name}: {self.verdict}", "", *self._runtime_table(), "", *self._facts(), "", *self._layers()]
+        )
 
     def _runtime_table(self) -> list[str]:
         rows = [("runtime", "all tensors", "differing", "outputs as shipped", "differing")]
@@ -111,6 +162,7 @@ class Report:
         facts = [
             ("same class as Keras", agreement_text(self.agreement)),
             *self._agreement_rows(),
+            *((f"error of {name}", distance_text(distance)) for name, distance in self.distances.items()),
             ("operators", ", ".join(f"{count} {kind}" for kind, count in self.operators.items())),
             ("not int8 or int32", listed(self.float_tensors)),
             ("spike tensors", f"{len(self.spike_tensors)}, improper: {listed(self.improper_spikes)}"),
@@ -133,6 +185,17 @@ class Report:
         time = self.latency
         spread = f"{time.low_ms:.3f} to {time.high_ms:.3f}, {time.invocations} runs"
         return f"{time.median_ms:.3f} ms (quartiles {spread}; XNNPACK, one thread)"
+
+
+def percent(share: float) -> str:
+    """With the digits that tell it from 0 and from 100."""
+    text = f"{100 * share:.1f}"
+    return f"{text if text not in ('0.0', '100.0') or share in (0, 1) else f'{100 * share:.2g}'} %"
+
+
+def distance_text(distance: Distance) -> str:
+    error = f"{distance.error:.3g} (root of the mean square)"
+    return error if distance.correlation is None else f"{error}, correlation with Keras {distance.correlation:.4f}"
 
 
 def agreement_text(agreement: Agreement | None) -> str:

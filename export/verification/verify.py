@@ -6,13 +6,14 @@ import itertools
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from importlib import metadata
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..program.names import spike_tensors
+from ..program.grid import INT8_MAX, INT8_MIN
+from ..program.names import STATE_OUT, is_state, spike_tensors
 from ..program.operators import literal
 from ..program.program import Program
 from ..program.samples import (
@@ -28,7 +29,7 @@ from ..program.step_form import without_states
 from ..runtimes import implementations as runtimes
 from ..runtimes import timing
 from ..tflite import flatbuffer
-from .report import Agreement, Comparison, Report
+from .report import Agreement, Comparison, Distance, Report, Saturation
 
 if TYPE_CHECKING:
     import keras
@@ -63,7 +64,7 @@ def verify(model: keras.Model | None, tflite_bytes: bytes, samples: Samples) -> 
     samples = check_samples(program, samples)
     if not count_samples(samples):
         raise ValueError("`samples` must hold at least one sample. Received: 0")
-    tally = Tally(program, tflite_bytes)
+    tally = Tally(program, tflite_bytes, softmaxed(model, program))
     for chunk in chunked(samples, program):
         tally.add(chunk, None if model is None else predictions(model, chunk))
     return report_on(tally, part(samples, slice(1)), samples=count_samples(samples), with_keras=model is not None)
@@ -78,6 +79,9 @@ def report_on(tally: Tally, first: Mapping[str, np.ndarray], *, samples: int, wi
         runtimes=tally.comparisons(),
         pairs=dict(tally.pairs),
         agreements=tally.agreements(),
+        distances={name: moments.distance() for name, moments in tally.moments.items()},
+        inputs=Saturation(tally.saturating, tally.inputs),
+        outputs=Saturation(tally.limited, tally.outputs),
         float_tensors=tuple(t.name for t in program.tensors if t.dtype not in ("int8", "int32")),
         operators=dict(Counter(operator.kind for operator in program.operators).most_common()),
         spike_tensors=tuple(t.name for _, t in spike_tensors(program)),
@@ -92,9 +96,13 @@ def report_on(tally: Tally, first: Mapping[str, np.ndarray], *, samples: int, wi
 
 
 class Tally:
-    """Counts, chunk of samples by chunk of samples."""
+    """Counts, chunk of samples by chunk of samples.
 
-    def __init__(self, program: Program, tflite_bytes: bytes):
+    logits: outputs that the Keras model has a softmax behind; their numbers are others.
+    """
+
+    def __init__(self, program: Program, tflite_bytes: bytes, logits: Collection[str] = ()):
+        self.logits = logits
         self.program = program
         self.shipped, self.exposed = tflite_bytes, runtimes.expose(tflite_bytes)
         self.runtimes = runtimes.installed()
@@ -104,7 +112,8 @@ class Tally:
         self.spikes, self.neurons = Counter(), Counter()
         self.improper = {t.name for _, t in spike_tensors(program) if not literal(t)}
         self.same_class, self.classified = Counter(), Counter()
-        self.saturating = self.inputs = 0
+        self.moments: dict[str, Moments] = {}
+        self.saturating = self.inputs = self.limited = self.outputs = 0
 
     def add(self, samples: Mapping[str, np.ndarray], predictions: list[np.ndarray] | None) -> None:
         """Runs the samples everywhere; predictions: the Keras model's, one array an output, or None."""
@@ -115,10 +124,11 @@ class Tally:
         self._count_spikes(expected)
         self._compare_tensors(integers, expected)
         self._compare_outputs(integers, expected)
+        named = self.program.named_outputs
+        outputs = {name: expected[self.program.tensors[index].name] for name, index in named.items()}
+        self._count_limits(outputs)
         if predictions is not None:
-            named = self.program.named_outputs
-            outputs = {name: expected[self.program.tensors[index].name] for name, index in named.items()}
-            self.compare_classes(dequantize_output(self.program, outputs), predictions)
+            self.compare_predictions(dequantize_output(self.program, outputs), predictions)
 
     def comparisons(self) -> dict[str, Comparison]:
         return {
@@ -137,8 +147,6 @@ class Tally:
 
     def notes(self) -> list[str]:
         notes = []
-        if self.saturating:
-            notes.append(f"{self.saturating:,} of {self.inputs:,} input values lie outside the range and saturate")
         if "tflm" not in self.runtimes:
             notes.append("TFLite Micro not run: pip install 'keras-ternary-spike[tflm]'")
         return notes
@@ -161,7 +169,7 @@ class Tally:
                 self.output_values[name] += values.size
                 self.output_differing[name] += differing(values, expected[tensor])
 
-    def compare_classes(self, outputs: Mapping[str, np.ndarray], predictions: list[np.ndarray]) -> None:
+    def compare_predictions(self, outputs: Mapping[str, np.ndarray], predictions: list[np.ndarray]) -> None:
         shapes = [values.shape for values in predictions], [values.shape for values in outputs.values()]
         if shapes[0] != shapes[1]:
             raise ValueError(
@@ -169,10 +177,19 @@ class Tally:
                 f"{', '.join(map(str, shapes[0]))} of the model, {', '.join(map(str, shapes[1]))} of the file"
             )
         for (name, values), expected in zip(outputs.items(), predictions, strict=True):
+            if name not in self.logits:
+                self.moments.setdefault(name, Moments()).add(values, expected)
             if values.shape[-1] > 1:  # a single value is no class
                 same = values.argmax(axis=-1) == expected.argmax(axis=-1)
                 self.same_class[name] += int(same.sum())
                 self.classified[name] += same.size
+
+    def _count_limits(self, outputs: Mapping[str, np.ndarray]) -> None:
+        """States of the step form are no outputs of the model: the neuron says where they end."""
+        for name, values in outputs.items():
+            if not is_state(self.program.tensors[self.program.named_outputs[name]].name, STATE_OUT):
+                self.outputs += values.size
+                self.limited += int(np.count_nonzero((values == INT8_MIN) | (values == INT8_MAX)))
 
     def _count_spikes(self, values: runtimes.Outputs) -> None:
         for layer, tensor in spike_tensors(self.program):
@@ -181,6 +198,40 @@ class Tally:
             self.neurons[layer] += spikes.size
             if spikes.min() < -1 or spikes.max() > 1:
                 self.improper.add(tensor.name)
+
+
+class Moments:
+    """Sums over pairs of numbers, of which the error and the correlation follow."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.square = 0.0  # of the difference
+        self.shift: tuple[float, float] | None = None  # taken off first: far from 0, squares cancel
+        self.sums, self.products = np.zeros(2), np.zeros((2, 2))
+
+    def add(self, values: np.ndarray, expected: np.ndarray) -> None:
+        pair = np.stack([values.ravel(), expected.ravel()]).astype(np.float64)
+        self.square += float(((pair[0] - pair[1]) ** 2).sum())
+        self.shift = tuple(pair.mean(axis=1)) if self.shift is None else self.shift
+        pair -= np.array(self.shift)[:, None]
+        self.count += pair.shape[1]
+        self.sums += pair.sum(axis=1)
+        self.products += pair @ pair.T
+
+    def distance(self) -> Distance:
+        covariance = self.products / self.count - np.outer(self.sums, self.sums) / self.count**2
+        spread = math.sqrt(max(covariance[0, 0], 0) * max(covariance[1, 1], 0))
+        correlation = float(covariance[0, 1] / spread) if spread > 0 else None
+        return Distance(math.sqrt(self.square / self.count), correlation)
+
+
+def softmaxed(model: keras.Model | None, program: Program) -> set[str]:
+    """The outputs of the file behind which the Keras model has a softmax."""
+    if model is None:
+        return set()
+    from ..describe.class_outputs import softmaxes
+
+    return {name for name, found in zip(program.named_outputs, softmaxes(model), strict=False) if found}
 
 
 def predictions(model: keras.Model, samples: Mapping[str, np.ndarray]) -> list[np.ndarray]:

@@ -12,7 +12,7 @@ from ..program.program import Program
 from ..program.samples import Samples, check_samples, count_samples, dequantize_output, part, quantize_input
 from ..program.step_form import states
 from .report import Report
-from .verify import Tally, chunked, predictions, report_on
+from .verify import Tally, chunked, predictions, report_on, softmaxed
 
 if TYPE_CHECKING:
     import keras
@@ -39,12 +39,12 @@ def verify_steps(
     samples = check_samples(whole, samples)
     if not count_samples(samples):
         raise ValueError("`samples` must hold at least one sample. Received: 0")
-    tally = Tally(program, tflite_bytes)
+    tally = Tally(program, tflite_bytes, softmaxed(model, program))
     for chunk in chunked(samples, whole):
         calls = calls_of(program, whole, chunk)
         tally.add(calls, None)
         if model is not None:
-            tally.compare_classes(_last_outputs(whole, chunk), _last(predictions(model, chunk), whole))
+            tally.compare_predictions(_last_outputs(whole, chunk), _last(predictions(model, chunk), whole))
     first = calls_of(program, whole, part(samples, slice(1)))
     return report_on(tally, part(first, slice(1)), samples=count_samples(samples), with_keras=model is not None)
 

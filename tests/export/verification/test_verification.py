@@ -9,10 +9,12 @@ import pytest
 
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import export_tflite, load, verify
+from keras_ternary_spike.export.program.samples import quantize_input
 from keras_ternary_spike.export.runtimes import implementations as runtimes
 from keras_ternary_spike.export.runtimes.implementations import Runtime
 from keras_ternary_spike.export.tflite.flatbuffer import read, write
 from keras_ternary_spike.export.verification import verify as verification
+from keras_ternary_spike.export.verification.verify import Moments
 
 
 @pytest.fixture(scope="module")
@@ -209,10 +211,52 @@ def test_without_tflite_micro_a_note_says_how_to_install_it(tflite_bytes, sample
     assert "TFLite Micro not run: pip install 'keras-ternary-spike[tflm]'" in report.notes
 
 
-def test_samples_outside_the_input_range_are_counted_in_a_note(tflite_bytes, samples):
+def test_the_verdict_says_how_many_input_values_saturate(tflite_bytes, samples):
     samples[0, 0, :3] = 2.0
-    notes = verify(None, tflite_bytes, samples).notes
-    assert "3 of 900 input values lie outside the range and saturate" in notes
+    report = verify(None, tflite_bytes, samples)
+    assert (report.exact, report.inputs.count, report.inputs.values) == (True, 3, 900)
+    assert str(report).splitlines()[0].endswith("(25 samples), but 0.3 % of the input values saturate")
+
+
+def test_the_verdict_says_how_many_outputs_lie_at_a_limit(model, samples):
+    tflite_bytes = export_tflite(model, output_range=(-1e-3, 1e-3))
+    report = verify(None, tflite_bytes, samples)
+    outputs = load(tflite_bytes).program.run(quantize_input(load(tflite_bytes).program, samples))
+    expected = int(((outputs == -128) | (outputs == 127)).sum())
+    assert expected > 0 and report.outputs.count == expected
+    assert f"{100 * expected / outputs.size:.1f} % of the output values lie at a limit" in report.verdict
+
+
+def test_the_verdict_says_that_the_classes_are_others(model, tflite_bytes, samples):
+    other = keras.models.clone_model(model)
+    other.set_weights([-weight for weight in model.get_weights()])
+    report = verify(other, tflite_bytes, samples)
+    assert report.exact and report.agreement.share < 0.9
+    assert f"only {100 * report.agreement.share:.1f} % same class as Keras" in report.verdict
+
+
+def test_numbers_are_compared_by_error_and_correlation():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(300, 2, (2, 50, 1))
+    moments = Moments()
+    for chunk in (slice(0, 20), slice(20, 41), slice(41, 50)):
+        moments.add(first[chunk], second[chunk])
+    assert moments.distance().error == pytest.approx(np.sqrt(np.mean((first - second) ** 2)))
+    assert moments.distance().correlation == pytest.approx(np.corrcoef(first[:, 0], second[:, 0])[0, 1])
+
+
+def test_logits_are_not_compared_with_what_a_softmax_makes_of_them(model, tflite_bytes, samples):
+    assert verify(model, tflite_bytes, samples).distances == {}
+    logits = keras.Model(model.inputs, model.get_layer("average").output)
+    distance = verify(logits, tflite_bytes, samples).distances["softmax"]
+    expected, found = logits.predict(samples, verbose=0), load(tflite_bytes).predict(samples)
+    assert distance.error == pytest.approx(np.sqrt(np.mean((expected - found) ** 2)), rel=1e-5)
+
+
+def test_numbers_that_do_not_change_have_no_correlation():
+    moments = Moments()
+    moments.add(np.ones(5), np.arange(5.0))
+    assert moments.distance().correlation is None
 
 
 @pytest.mark.parametrize(
