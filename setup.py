@@ -11,5 +11,5 @@ setup(
         *(f"{EXPORT}.{name}" for name in find_packages("export")),
     ],
     package_dir={EXPORT: "export"},
-    package_data={"keras_ternary_spike": ["py.typed"], f"{EXPORT}.c_code": ["kernels/*.h", "kernels/*.c"]},
+    package_data={"keras_ternary_spike": ["py.typed"], f"{EXPORT}.c_code": ["kernels/*/*.h", "kernels/*/*.c"]},
 )

@@ -10,6 +10,7 @@ import numpy as np
 
 LINE = 112
 INDENT = "    "
+WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 WORDS = """
     alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl concept const const_cast
@@ -87,10 +88,19 @@ class Constants:
         body = "{\n" + filled([number(value) for value in values.reshape(-1).tolist()]) + "\n}"
         return self._define(kind, name, f"[{values.size}]", body, values.nbytes)
 
-    def struct(self, kind: str, name: str, values: Sequence[int | Sequence[int]], size: int) -> str:
+    def struct(self, kind: str, name: str, values: Sequence[int | str | Sequence[int]], size: int) -> str:
         """A struct of `size` bytes, its members in order."""
-        items = [str(value) if isinstance(value, int) else "{" + ", ".join(map(str, value)) + "}" for value in values]
+        items = [str(one) if isinstance(one, int | str) else "{" + ", ".join(map(str, one)) + "}" for one in values]
         return self._define(kind, name, "", "{\n" + filled(items) + "\n}", size)
+
+    def used(self, code: str) -> list[str]:
+        """The definitions that some code needs, in order, with those that they need."""
+        texts, waiting, found = dict(zip(self.flash, self.texts, strict=True)), [code], set()
+        while waiting:
+            for name in set(WORD.findall(waiting.pop())) & set(texts) - found:
+                found.add(name)
+                waiting.append(texts[name])
+        return [text for name, text in texts.items() if name in found]
 
     def _define(self, kind: str, name: str, suffix: str, body: str, size: int) -> str:
         key = (kind + suffix, body)

@@ -10,8 +10,9 @@ from ..program.operators import Tensor
 from ..program.program import Program
 from ..program.step_form import is_step, states
 from .c_text import Constants, check_name, identifier
+from .events.plan import planned
 from .memory import Memory, plan_memory
-from .plain import Source, plain_steps
+from .plain import Source
 from .ranges import intervals
 from .steps import Step
 
@@ -72,10 +73,8 @@ def design(program: Program, name: str, constants: Constants | None = None) -> D
     check_name(name)
     constants = constants or Constants()
     source = Source(program, intervals(program), constants)
-    steps = tuple(
-        step for operator in program.operators if operator.kind != "RESHAPE" for step in plain_steps(source, operator)
-    )
-    return Design(name, program, steps, constants, plan_memory(program, steps))
+    plan = planned(source)
+    return Design(name, program, tuple(plan.steps), constants, plan_memory(program, plan.steps, plan.sizes))
 
 
 def _in_c(named: Mapping[str, int]) -> dict[str, int]:

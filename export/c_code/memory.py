@@ -34,10 +34,14 @@ class Memory:
     sizes: Mapping[int, int]
     size: int
 
+    def offset(self, index: int) -> int:
+        """Bytes of a tensor in the arena from its start."""
+        return self.offsets[self.roots[index]]
 
-def plan_memory(program: Program, steps: Sequence[Step], sizes: Mapping[int, int] | None = None) -> Memory:
-    """Places for all tensors that the steps read or write. sizes: bytes of those that do not hold int8 values."""
-    roots = _roots(program)
+
+def plan_memory(program: Program, steps: Sequence[Step], sizes: dict[int, int]) -> Memory:
+    """Places for all tensors that the steps read or write. sizes: bytes of those that are none of the program."""
+    roots = _roots(program) | {index: index for index in sizes}
     before = states(program)
     inputs = {index: index for index in program.inputs if index not in before}
     written = {roots[index] for step in steps for index in step.writes}
@@ -53,14 +57,16 @@ def plan_memory(program: Program, steps: Sequence[Step], sizes: Mapping[int, int
         del lives[root]
         roots = {index: state if one == root else one for index, one in roots.items()}
     in_arena = {root: life for root, life in lives.items() if root not in inputs and root not in outputs}
-    bytes_of = {root: _aligned((sizes or {}).get(root, math.prod(program.tensors[root].shape))) for root in in_arena}
+    bytes_of = {
+        root: _aligned(sizes[root] if root in sizes else math.prod(program.tensors[root].shape)) for root in in_arena
+    }
     offsets = _first_fit(in_arena, bytes_of)
     size = max((offsets[root] + bytes_of[root] for root in offsets), default=ALIGNMENT)
     return Memory(roots, offsets, inputs, outputs, in_arena, bytes_of, size)
 
 
 def _roots(program: Program) -> dict[int, int]:
-    roots = {index: index for index, _ in enumerate(program.tensors)}
+    roots = {index: index for index, tensor in enumerate(program.tensors) if tensor.data is None}
     for operator in program.operators:
         if operator.kind == "RESHAPE":
             roots[operator.output] = roots[operator.inputs[0]]
@@ -73,7 +79,7 @@ def _lives(program, steps: Sequence[Step], roots, before: Mapping[int, int]) -> 
     lives: dict[int, tuple[int, int]] = dict.fromkeys(before, (0, last))
     for number, step in enumerate(steps):
         for index in (*step.reads, *step.writes):
-            if program.tensors[index].data is None:
+            if index in roots:
                 first, _ = lives.get(roots[index], (number, number))
                 lives[roots[index]] = (first, last if roots[index] in before else number)
     for index in program.outputs:
@@ -93,7 +99,7 @@ def _can_stay(roots, steps: Sequence[Step], state: int, after: int, outputs: Map
     return last < writer or (last == writer and steps[writer].kernel in IN_PLACE)
 
 
-def _first_fit(lives: Mapping[int, tuple[int, int]], sizes: Mapping[int, int]) -> dict[int, int]:
+def _first_fit(lives: Mapping[int, tuple[int, int]], sizes: dict[int, int]) -> dict[int, int]:
     """Largest first, each at the lowest offset where nothing lies that lives at the same time."""
     offsets: dict[int, int] = {}
     for root in sorted(lives, key=lambda root: (-sizes[root], lives[root])):

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from ..program.step_form import states
 from .c_text import comment, string
 from .design import Design
 from .header import banner, run_signature
-from .steps import Step
+from .steps import Offsets, Step
 
 KERNELS = Path(__file__).with_name("kernels")
 INCLUDE = re.compile(r'#include (?P<file>[<"].+[>"])\n\n?')
@@ -25,9 +27,9 @@ def source_text(design: Design, class_names: tuple[str, ...] = ()) -> str:
 
 def definitions(designs: Sequence[Design]) -> list[str]:
     """Kernels, constants and functions of programs that share their constants."""
-    kernels = dict.fromkeys(step.kernel for design in designs for step in design.steps)
-    constants = [f"{text}\n" for text in designs[0].constants.texts]
-    functions = [text for design in designs for text in _functions(design)]
+    kernels = dict.fromkeys(kernel for design in designs for step in design.steps for kernel in step.kernels)
+    functions = [text for design in designs for text in _functions(design)]  # they may define constants
+    constants = [f"{text}\n" for text in designs[0].constants.used("".join(functions))]
     return [*_amalgamated(f"{kernel}.c" for kernel in kernels), *constants, *functions]
 
 
@@ -51,7 +53,7 @@ def _include(file: str, found: dict[str, str]) -> None:
 
 @cache
 def _kernel_text(file: str) -> str:
-    return (KERNELS / file).read_text()
+    return next(KERNELS.glob(f"*/{file}")).read_text()
 
 
 def _class_names(design: Design, class_names: tuple[str, ...]) -> list[str]:
@@ -78,7 +80,7 @@ def _functions(design: Design) -> list[str]:
 def _run(design: Design, arena: str, unused: str) -> str:
     steps = "".join(f"    /* {comment(step.note)} */\n    {_call(design, step)}\n" for step in design.steps)
     steps += "".join(_copies(design))
-    uses_arena = "arena + " in steps
+    uses_arena = "arena" in steps
     return f"{run_signature(design)}\n{{\n{arena if uses_arena else unused}{steps}}}\n"
 
 
@@ -100,8 +102,15 @@ def _of_caller(named: dict[str, int], index: int, alone: str, several: str) -> s
 
 
 def _call(design: Design, step: Step) -> str:
-    arguments = (place(design, one) if isinstance(one, int) else one for one in step.arguments)
-    return f"{step.kernel}({', '.join(arguments)});"
+    return f"{step.kernel}({', '.join(_argument(design, one) for one in step.arguments)});"
+
+
+def _argument(design: Design, argument: str | int | Offsets) -> str:
+    offsets = design.memory.offset
+    if isinstance(argument, Offsets):
+        values = [offsets(index) for index in argument.tensors] or [0]
+        return design.constants.array(argument.name, np.array(values, np.int32))
+    return place(design, argument) if isinstance(argument, int) else argument
 
 
 def _copies(design: Design) -> Iterable[str]:

@@ -6,6 +6,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Offsets:
+    """Where tensors lie, in bytes from the start of the arena. name: of the array in C."""
+
+    name: str
+    tensors: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Step:
     """One call of one kernel.
 
@@ -14,11 +22,18 @@ class Step:
     arguments: of the call; an int stands for the place of that tensor.
     reads, writes: the tensors.
     layer: to which its bytes of flash are counted.
+    others: kernels that it hands on.
     """
 
     note: str
     kernel: str
-    arguments: tuple[str | int, ...]
+    arguments: tuple[str | int | Offsets, ...]
     reads: tuple[int, ...]
     writes: tuple[int, ...]
     layer: str
+    others: tuple[str, ...] = ()
+
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """Files in kernels/."""
+        return self.kernel, *self.others

@@ -14,6 +14,6 @@ needs_gcc_and_clang = pytest.mark.skipif(
 )
 
 
-def run_checked(cases, flags=("-std=c99", "-O1"), command=None):
+def run_checked(cases, flags=("-std=c99", "-O0"), command=None):
     """`run_programs` with all warnings and sanitizers."""
     return run_programs(cases, flags=(*flags, *WARNINGS, *SANITIZERS), command=command)

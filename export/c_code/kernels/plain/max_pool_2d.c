@@ -1,4 +1,4 @@
-#include "window.h"
+#include "inside.h"
 
 /* out[y][x][c] = the largest in[.][.][c] of the window */
 static void max_pool_2d(const window_t *window, const int8_t *in, int8_t *out)

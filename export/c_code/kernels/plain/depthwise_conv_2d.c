@@ -1,5 +1,5 @@
+#include "inside.h"
 #include "rescale.h"
-#include "window.h"
 
 /* out[y][x][o] = rescale(bias[o] + sum of kernel[ky][kx][o] * (in[.][.][o / depth] - zero_point)) */
 static void depthwise_conv_2d(const window_t *window, const int8_t *in, const int8_t *kernel, const int32_t *bias,

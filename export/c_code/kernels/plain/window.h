@@ -11,8 +11,3 @@ typedef struct {
     int32_t top, left;
     int32_t zero_point, out_zero, low, high;
 } window_t;
-
-static int inside(const window_t *window, int32_t y, int32_t x)
-{
-    return y >= 0 && y < window->height && x >= 0 && x < window->width;
-}

@@ -1,5 +1,5 @@
+#include "inside.h"
 #include "rescale.h"
-#include "window.h"
 
 /* out[y][x][o] = rescale(bias[o] + sum of kernel[o][ky][kx][c] * (in[iy][ix][c] - zero_point))
  * over the taps with iy * stride_y + ky == y + top, and x likewise. */

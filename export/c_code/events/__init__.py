@@ -1,0 +1,1 @@
+"""Layers whose work follows what fired: which they are, their weights and thresholds packed, and their kernels."""

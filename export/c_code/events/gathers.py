@@ -1,0 +1,188 @@
+"""How the sums of a layer are added up: from spikes, from int8 values that are not 0, or from currents at hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...program.arithmetic import multiplier
+from ...program.operators import Operator, source_position
+from ...program.program import Program
+from ..plain import Source, window_of
+from ..ranges import accumulators
+from ..rescaling import reference, rescaling, stepping_values
+from .packing import (
+    PAIR_BITS,
+    ZERO,
+    Accumulators,
+    filled_up,
+    lanes,
+    pair_weights,
+    spike_weights,
+)
+
+LONGEST_LIST, LARGEST_SCRATCH, LARGEST_ROW = 512, 2**13, 2**16 - 1
+CURRENT = (-128, 127)
+
+
+@dataclass(frozen=True)
+class Gather:
+    """What fills the sums.
+
+    kernel: its file and function.
+    sources: for every sum of a pixel the tensors that go into it.
+    as_words: whether it reads spikes as words.
+    window: members of window_t. transposed: as in layer_t.
+    list_size: 16-bit entries of scratch.
+    sums: what is known of them.
+    scales: of every timestep, output steps for one of a sum, `(channels,)`.
+    members: names of constants, by member of layer_t. additions: for an event.
+    """
+
+    kernel: str
+    sources: tuple[tuple[int, ...], ...]
+    as_words: bool
+    window: tuple[int, ...]
+    list_size: int
+    sums: Accumulators
+    scales: tuple[np.ndarray, ...]
+    transposed: bool = False
+    members: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def channels(self) -> int:
+        return self.window[5]
+
+
+def same_weights(source: Source, operators: Sequence[Operator]) -> bool:
+    """Whether operators differ in their images and labels only."""
+    first = operators[0]
+    return all(
+        one.kind == first.kind and one.options == first.options and _same_constants(source, one, first)
+        for one in operators
+    )
+
+
+def _same_constants(source: Source, one: Operator, other: Operator) -> bool:
+    pairs = ((source.tensor(one.inputs[at]).data, source.tensor(other.inputs[at]).data) for at in (1, -1))
+    shapes = source.tensor(one.output).shape == source.tensor(other.output).shape
+    if one.kind == "TRANSPOSE_CONV":
+        pairs = ((source.tensor(one.inputs[at]).data, source.tensor(other.inputs[at]).data) for at in (0, 1, -1))
+    return shapes and all(np.array_equal(a, b) for a, b in pairs)
+
+
+def spike_gather(source: Source, operators: Sequence[Operator], spikes: Sequence[Sequence[int]]) -> Gather | None:
+    """Adds rows of weights where spikes are; None where 16 bits do not hold the sums."""
+    operator, shape = operators[-1], source.tensor(spikes[0][0]).shape
+    image = operator.inputs[source_position(operator)]
+    dense = operator.kind == "FULLY_CONNECTED"
+    if (not dense and shape != source.tensor(image).shape) or len(shape) not in (2, 4):
+        return None
+    sums, kernel, bias, half = _accumulators(source, operator)
+    window, name = window_of(source, operator, image), _layer(source, operator)
+    if not sums.fits or kernel.shape[1] > LARGEST_ROW:
+        return None
+    if dense:
+        height, width, channels = shape[1:] if len(shape) == 4 else (1, 1, shape[-1])
+        window = (height, width, channels, *window[3:6], height, width, *window[8:])
+    scales = tuple(_scale(source, one) * half for one in operators)
+    starts = source.constants.array(f"{name}_bias", lanes(filled_up(bias - sums.centre) + ZERO))
+    if operator.kind == "DEPTHWISE_CONV_2D":
+        if operator.options["depth_multiplier"] != 1:
+            return None
+        weights = source.constants.array(f"{name}_kernel", kernel.T.astype(np.int8))
+        made, size = "gather_depthwise", 0
+    else:
+        weights = source.constants.array(f"{name}_kernel", spike_weights(kernel))
+        made, size = "gather_spikes", max(window[2], min(kernel.shape[1], LONGEST_LIST))
+    sources = tuple(map(tuple, spikes))
+    return Gather(
+        made,
+        sources if len(set(sources)) > 1 else sources[:1],
+        True,
+        window,
+        size,
+        sums,
+        scales,
+        operator.kind == "TRANSPOSE_CONV",
+        {"weights": weights, "bias": starts},
+    )
+
+
+def value_gather(source: Source, operators: Sequence[Operator], images: Sequence[int]) -> Gather | None:
+    """Multiplies and adds rows of weights where values are not 0, and scales to int8; None where that does not fit.
+
+    Its sums are currents: scaled already.
+    """
+    operator = operators[-1]
+    sums, kernel, bias, _ = _accumulators(source, operator, halved=False)
+    rows, name = kernel.shape[1], _layer(source, operator)
+    largest = max(np.abs(sums.low - bias).max(), np.abs(sums.high - bias).max())
+    fits = largest < 2 ** (PAIR_BITS - 1) and rows <= LARGEST_ROW and 4 * rows <= LARGEST_SCRATCH
+    several = len(set(images)) > 1 and any(image in source.program.inputs for image in images)
+    if operator.kind == "DEPTHWISE_CONV_2D" or not fits or several:
+        return None
+    scale = _scale(source, operator)
+    values = stepping_values(scale, sums.low, sums.high, sums.unit)
+    alike = (np.array_equal(reference(values, _scale(source, one)), reference(values, scale)) for one in operators)
+    if any(source.tensor(one.output).zero_point for one in operators) or not all(alike):
+        return None
+    found = rescaling(source.tensor(operator.output).name, scale, sums.low, sums.high, sums.unit)
+    pairs = np.stack([filled_up(found.multiplier), filled_up(bias)], axis=1).astype(np.int32)
+    low, high = (np.clip(np.rint(edge * scale), *CURRENT).astype(np.int64) for edge in (sums.low, sums.high))
+    one = np.ones_like(low)
+    return Gather(
+        "gather_values",
+        tuple((image,) for image in images) if len(set(images)) > 1 else ((images[0],),),
+        False,
+        window_of(source, operator, operator.inputs[source_position(operator)]),
+        2 * rows,
+        Accumulators(low, high, one, one.astype(np.float64)),
+        (one.astype(np.float64),),
+        operator.kind == "TRANSPOSE_CONV",
+        {
+            "weights": source.constants.array(f"{name}_pairs", pair_weights(kernel)),
+            "value_scale": source.constants.array(f"{name}_scale", pairs),
+            "value_shift": source.constants.array(f"{name}_shift", filled_up(found.shift, 1).astype(np.uint8)),
+        },
+    )
+
+
+def current_gather(source: Source, currents: Sequence[int]) -> Gather:
+    """Reads currents that are stored as int8 values."""
+    shape = source.tensor(currents[0]).shape
+    channels = shape[-1]
+    one = np.ones(channels, np.int64)
+    window = (1, math.prod(shape[:-1]), channels, 1, math.prod(shape[:-1]), channels, *(1,) * 6, 0, 0, 0, 0, *CURRENT)
+    sums = Accumulators(CURRENT[0] * one, CURRENT[1] * one, one, one.astype(np.float64))
+    return Gather("gather_currents", tuple((one,) for one in currents), False, window, 0, sums, (sums.scale,))
+
+
+def _accumulators(source: Source, operator: Operator, *, halved: bool = True):
+    """What is known of the sums, kernel `(channels, rows)`, bias, and 2 for channels halved as all of them is even."""
+    program: Program = source.program
+    kernel, bias = _rows(program, operator), program.tensors[operator.inputs[-1]].data.astype(np.int64)
+    low, high = accumulators(program, operator, source.intervals)
+    unit = np.maximum(np.gcd(np.gcd.reduce(kernel, axis=1), bias), 1)
+    half = np.where(halved & (unit % 2 == 0), 2, 1)
+    sums = Accumulators(low // half, high // half, unit // half, _scale(source, operator) * half)
+    return sums, kernel // half[:, None], bias // half, half
+
+
+def _rows(program: Program, operator: Operator) -> np.ndarray:
+    kernel = program.tensors[operator.inputs[1]].data.astype(np.int64)
+    axis = 3 if operator.kind == "DEPTHWISE_CONV_2D" else 0
+    return np.moveaxis(kernel, axis, 0).reshape(kernel.shape[axis], -1)
+
+
+def _scale(source: Source, operator: Operator) -> np.ndarray:
+    image = source.tensor(operator.inputs[source_position(operator)])
+    scale = multiplier((image, source.tensor(operator.inputs[1])), source.tensor(operator.output))
+    return np.broadcast_to(scale, source.tensor(operator.inputs[-1]).shape).astype(np.float64)
+
+
+def _layer(source: Source, operator: Operator) -> str:
+    return source.tensor(operator.inputs[1]).name.rsplit("/kernel", 1)[0]

@@ -1,0 +1,179 @@
+"""A gather and a finish as one call: the constants of layer_t, the scratch, and what is read and written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...program.arithmetic import limits
+from ...program.operators import Operator
+from ..plain import WINDOW_BYTES, window_of
+from ..steps import Offsets, Step
+from .gathers import Gather
+from .neurons import SpikingLayer, carried, needs_no_clipping, quiet
+from .packing import ZERO, Accumulators, Scaling, blocks, scaling, threshold_words, thresholds
+
+if TYPE_CHECKING:
+    from .plan import Plan
+
+LAYER_BYTES = WINDOW_BYTES + 14 * 4
+WORDS_OF_BLOCK, HALF_BYTES, WORD_BYTES = 8, 2, 4
+
+
+@dataclass(frozen=True)
+class Layer:
+    """name: in C and in the report. outputs: the tensors of the timesteps. members: of layer_t, by name."""
+
+    name: str
+    gather: Gather
+    finish: str
+    outputs: tuple[int, ...]
+    members: Mapping[str, str | int] = field(default_factory=dict)
+
+    def step(self, plan: Plan) -> Step:
+        """The call, behind those that make what it reads."""
+        gather, window = self.gather, self.gather.window
+        sources = [_read(plan, gather, index) for one in gather.sources for index in one]
+        words = WORDS_OF_BLOCK * blocks(window[5])
+        scratch = plan.new(WORD_BYTES * words * len(gather.sources) + HALF_BYTES * gather.list_size)
+        constants, members = plan.source.constants, {**gather.members, **self.members}
+        values = (
+            window,
+            int(gather.transposed),
+            len(self.outputs),
+            len(gather.sources),
+            len(gather.sources[0]),
+            blocks(window[5]),
+            gather.list_size,
+            *(members.get(name, "0") for name in POINTERS),
+            members.get("lowest", 0),
+            members.get("highest", 0),
+        )
+        struct = constants.struct("layer_t", f"{self.name}_layer", values, LAYER_BYTES)
+        alone = sources[0] if len(sources) == 1 and not gather.as_words else None
+        base = "arena" if alone is None else alone
+        read = Offsets(f"{self.name}_in", tuple(sources) if alone is None else ())
+        stored = self.finish == "store"
+        target = self.outputs[0] if stored else "arena"
+        written = Offsets(f"{self.name}_out", () if stored else self.outputs)
+        call = (f"&{struct}", gather.kernel, self.finish, base, read)
+        return Step(
+            note=_note(plan, self),
+            kernel="event_layer",
+            arguments=(*call, target, written, scratch),
+            reads=tuple(dict.fromkeys(sources)),
+            writes=(*dict.fromkeys(self.outputs), scratch),
+            layer=self.name,
+            others=(gather.kernel, self.finish),
+        )
+
+
+POINTERS = ("weights", "bias", "value_scale", "value_shift", "scale", "above", "below", "carried")
+
+
+def _read(plan: Plan, gather: Gather, index: int) -> int:
+    if gather.as_words:
+        return plan.need_words(index)
+    plan.need_values(index)
+    return index
+
+
+def _note(plan: Plan, layer: Layer) -> str:
+    window = layer.gather.window
+    shape = "x".join(map(str, window[3:6]))
+    times = f", {len(layer.outputs)} timesteps" if len(layer.outputs) > 1 else ""
+    return f"{layer.name}: {shape}{times}"
+
+
+def storing_layer(plan: Plan, operator: Operator, gather: Gather) -> Layer | None:
+    """int8 values; None if no scaling is exact."""
+    source = plan.source
+    found = _exact(gather)
+    if found is None:
+        return None
+    output = source.tensor(operator.output)
+    low, high = limits(output, operator.activation)
+    gather = _with_ends(gather, output.zero_point, low, high)
+    return Layer(output.name, gather, "store", (operator.output,), _scale_members(plan, output.name, found))
+
+
+def _with_ends(gather: Gather, zero_point: int, low: int, high: int) -> Gather:
+    return replace(gather, window=(*gather.window[:-3], zero_point, low, high))
+
+
+def firing_layer(plan: Plan, operator: Operator, gather: Gather) -> Layer | None:
+    """Spikes without a state, beyond half a step; None if no threshold fits."""
+    name = plan.program.tensors[operator.output].name
+    members = _threshold_members(plan, name, gather.sums, highest=0, binary=False)
+    return None if members is None else Layer(name, gather, "fire", (plan.new_words(operator.output),), members)
+
+
+def neuron_layer(plan: Plan, spiking: SpikingLayer, gather: Gather) -> Layer | None:
+    """Spikes of all timesteps by the neuron's equation; None if no scaling is exact."""
+    neuron, name = spiking.neuron, spiking.neuron.name
+    members, finish = None, "fire"
+    if neuron.decay == 0:
+        members = _threshold_members(plan, name, gather.sums, highest=neuron.half, binary=not neuron.signed)
+    if members is None:
+        found = _exact(gather)
+        if found is None:
+            return None
+        lowest, highest = quiet(neuron)
+        table, finish = carried(neuron).astype(np.int8), "integrate_any"
+        if needs_no_clipping(neuron):
+            table, finish = table[lowest + 128 : highest + 129], "integrate"
+        members = _scale_members(plan, name, found) | {"lowest": lowest, "highest": highest}
+        members["carried"] = plan.source.constants.array(f"{name}_carried", table)
+    first = next(index for index in spiking.spikes if index is not None)
+    spare = None
+    outputs = []
+    for index in spiking.spikes:
+        if index is None and spare is None:
+            spare = plan.new(plan.words_bytes(first))
+        outputs.append(spare if index is None else plan.new_words(index))
+    return Layer(name, gather, finish, tuple(outputs), members)
+
+
+def _exact(gather: Gather) -> Scaling | None:
+    if np.all(gather.sums.scale == 1):
+        one = np.ones(len(gather.sums.low), np.int64)
+        return Scaling(0 * one, one, -ZERO * one, 0 * one)
+    return scaling(gather.sums, list(gather.scales))
+
+
+def _scale_members(plan: Plan, name: str, found: Scaling) -> dict[str, str | int]:
+    return {"scale": plan.source.constants.array(f"{name}_scale", found.rows())}
+
+
+def _threshold_members(plan: Plan, name: str, sums: Accumulators, *, highest: int, binary: bool):
+    found = thresholds(sums, highest)
+    if found is None:
+        return None
+    never = sums.low - sums.centre - 1
+    above, below = threshold_words(found[0], never if binary else found[1])
+    constants = plan.source.constants
+    return {"above": constants.array(f"{name}_above", above), "below": constants.array(f"{name}_below", below)}
+
+
+def pool_step(plan: Plan, operator: Operator, source: int, target: int) -> Step:
+    """MAX_POOL_2D of words."""
+    output = plan.program.tensors[operator.output]
+    members = window_of(plan.source, operator, operator.inputs[0])
+    window = plan.source.constants.struct("window_t", f"{output.name}_window", members, WINDOW_BYTES)
+    call = (f"&{window}", str(blocks(output.shape[-1])), source, target)
+    return _words_step("max_pool_spikes", f"{output.name}: MAX_POOL_2D of spikes", call, source, target, output.name)
+
+
+def repacking_step(plan: Plan, kernel: str, index: int, source: int, target: int) -> Step:
+    """Spikes as words from int8 values, or the other way round."""
+    pixels, channels = plan.image_shape(index)
+    name = plan.program.tensors[index].name
+    call = (str(pixels), str(channels), source, target)
+    return _words_step(kernel, f"{name}: {kernel.replace('_', ' ')}", call, source, target, name)
+
+
+def _words_step(kernel: str, note: str, call: Sequence[str | int], source: int, target: int, name: str) -> Step:
+    return Step(note, kernel, tuple(call), (source,), (target,), name.split("/")[0])

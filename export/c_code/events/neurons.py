@@ -1,0 +1,204 @@
+"""The neurons of a program by their equation, each compared with the file's operators before it takes their place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+
+from ...program.arithmetic import limits
+from ...program.grid import INT8_MAX, INT8_MIN
+from ...program.operators import Operator, literal
+from ...program.program import Program
+from ...quantize.integer_neuron import Neuron
+
+TIMESTEP = re.compile(r"/(\d+)(#\d+)?$")
+ALL_INT8 = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.int8)
+RANDOM_SEQUENCES = 2**16
+
+
+@dataclass(frozen=True)
+class SpikingLayer:
+    """A neuron that its equation computes.
+
+    operators: of the program, which the equation stands for.
+    currents: the tensor of every timestep; one where it serves all.
+    spikes: the tensor of every timestep; None where an equal one of another timestep stands for it.
+    """
+
+    neuron: Neuron
+    operators: tuple[Operator, ...]
+    currents: tuple[int, ...]
+    spikes: tuple[int | None, ...]
+
+
+def spiking_layers(program: Program) -> list[SpikingLayer]:
+    """The neurons whose operators and equation agree on all pairs of currents, and on random sequences of them."""
+    found = (_layer(program, neuron) for neuron in stated_neurons(program))
+    return [layer for layer in found if layer is not None and agrees(program, layer)]
+
+
+def stated_neurons(program: Program) -> list[Neuron]:
+    """The neurons with one decay for all channels that the metadata states."""
+    return [
+        Neuron(
+            one["name"],
+            Fraction(one["decay"]),
+            one["steps_per_unit"] // 2,
+            -1 in one["levels"],
+            one.get("reset", "zero"),
+            Fraction(one.get("reset_steps", 0)),
+        )
+        for one in program.metadata.get("neurons", ())
+        if isinstance(one["decay"], str)
+    ]
+
+
+def _layer(program: Program, neuron: Neuron) -> SpikingLayer | None:
+    """None where operators of others look into the neuron, or its currents are not one for each timestep."""
+    timesteps = program.metadata["timesteps"]
+    indices = {tensor.name: index for index, tensor in enumerate(program.tensors)}
+    spikes = [indices.get(f"{neuron.name}/spike/{t}") for t in range(timesteps)]
+    operators = _own(program, neuron.name, [index for index in spikes if index is not None])
+    if not operators or any(not literal(program.tensors[index]) for index in spikes if index is not None):
+        return None
+    written = {operator.output for operator in operators}
+    inside = written - set(spikes)
+    outside = [operator for operator in program.operators if operator.output not in written]
+    if inside & {*program.outputs, *(index for operator in outside for index in operator.inputs)}:
+        return None
+    currents = _currents(program, operators)
+    moved = any(program.tensors[index].zero_point for index in currents)
+    if moved or len(currents) not in (1, timesteps) or set(currents) & set(program.inputs):
+        return None
+    return SpikingLayer(neuron, operators, currents, tuple(spikes))
+
+
+def _own(program: Program, name: str, spikes: Sequence[int]) -> tuple[Operator, ...]:
+    """The operators behind some tensors that write tensors of the layer, in order; not those with kernels of others."""
+    needed, found = set(spikes), []
+    for operator in reversed(program.operators):
+        kernel = program.tensors[operator.inputs[1]].name if len(operator.inputs) > 2 else f"{name}/"
+        written = program.tensors[operator.output].name
+        if operator.output in needed and written.startswith(f"{name}/") and kernel.startswith(f"{name}/"):
+            found.append(operator)
+            needed.update(operator.inputs)
+    return tuple(reversed(found))
+
+
+def _currents(program: Program, operators: Sequence[Operator]) -> tuple[int, ...]:
+    """What the operators read and none of them writes, in the order of the timesteps that read it first."""
+    written = {operator.output for operator in operators}
+    first: dict[int, int] = {}
+    for operator in operators:
+        step = TIMESTEP.search(program.tensors[operator.output].name)
+        for index in operator.inputs:
+            if index not in written and program.tensors[index].data is None:
+                first[index] = min(first.get(index, 2**31), int(step[1]) if step else 0)
+    return tuple(sorted(first, key=first.get))
+
+
+def agrees(program: Program, layer: SpikingLayer) -> bool:
+    """Whether the equation gives the spikes of the operators."""
+    currents = cases(len(layer.currents), layer.neuron)
+    shape = program.tensors[layer.currents[0]].shape[1:]
+    tried = _as_samples(currents, shape)
+    alone = replace(
+        program,
+        operators=layer.operators,
+        inputs=layer.currents,
+        outputs=tuple(index for index in layer.spikes if index is not None),
+        names={},
+        metadata={},
+    )
+    feeds = {program.tensors[i].name: _clipped(program, i, tried[:, t]) for t, i in enumerate(layer.currents)}
+    made = alone.trace(feeds)
+    timesteps = program.metadata["timesteps"]
+    expected = spikes_of(
+        np.broadcast_to(tried, (len(tried), timesteps, *shape)) if len(layer.currents) == 1 else tried, layer.neuron
+    )
+    pairs = ((index, expected[:, t]) for t, index in enumerate(layer.spikes) if index is not None)
+    return all(np.array_equal(made[program.tensors[index].name], spikes) for index, spikes in pairs)
+
+
+def cases(frames: int, neuron: Neuron) -> np.ndarray:
+    """Currents to try, int8 `(frames, cases)`: all, all pairs at neighbouring timesteps, and random sequences."""
+    if frames == 1:
+        return ALL_INT8[None]
+    pairs = np.stack(np.meshgrid(ALL_INT8, ALL_INT8, indexing="ij")).reshape(2, -1)
+    apart = np.zeros((frames - 1, frames, pairs.shape[1]), np.int8)
+    for t in range(frames - 1):
+        apart[t, t : t + 2] = pairs
+    blocks = [*apart]
+    if frames > 2:
+        rng, spread = np.random.default_rng(0), max(2 * neuron.half, 4)
+        noise = np.rint(rng.normal(0, spread / 2, (frames, RANDOM_SEQUENCES)))
+        blocks.append(np.clip(noise, INT8_MIN, INT8_MAX).astype(np.int8))
+    return np.concatenate(blocks, axis=1)
+
+
+def _as_samples(currents: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Cases `(frames, cases)` as images `(samples, frames, *shape)`, the last filled up with zeros."""
+    size = int(np.prod(shape))
+    samples = -(-currents.shape[1] // size)
+    padded = np.zeros((len(currents), samples * size), np.int8)
+    padded[:, : currents.shape[1]] = currents
+    return np.moveaxis(padded.reshape(len(currents), samples, *shape), 0, 1)
+
+
+def _clipped(program: Program, index: int, values: np.ndarray) -> np.ndarray:
+    """Integers that the operator behind a current can write: some clip the first."""
+    activation = next((op.activation for op in program.operators if op.output == index), "NONE")
+    return np.clip(values, *limits(program.tensors[index], activation)).astype(np.int8)
+
+
+def spikes_of(currents: np.ndarray, neuron: Neuron) -> np.ndarray:
+    """The neuron's equation: spikes of currents `(samples, timesteps, ...)`, by the table that the C code reads."""
+    table, state, spikes = carried(neuron), np.zeros(currents[:, 0].shape, np.int64), []
+    for current in np.moveaxis(currents.astype(np.int64), 1, 0):
+        membrane = np.clip(state + current, INT8_MIN, INT8_MAX)
+        spikes.append(fired(membrane, neuron))
+        state = table[membrane - INT8_MIN]
+    return np.stack(spikes, axis=1).astype(np.int8)
+
+
+def fired(membrane: np.ndarray, neuron: Neuron) -> np.ndarray:
+    """+1 beyond `half`, -1 below -`half` where the neuron is signed."""
+    spike = (membrane > neuron.half).astype(np.int64)
+    return spike - (membrane < -neuron.half) if neuron.signed else spike
+
+
+def carried(neuron: Neuron) -> np.ndarray:
+    """For every int8 membrane what it brings to the next timestep: what the reset leaves, decayed, in whole steps.
+
+    state = 0 after a spike, membrane - drop * spike, or membrane;   carried = clip(round(decay * state))
+    """
+    membrane = ALL_INT8.astype(np.int64)
+    spike, doubled = fired(membrane, neuron), 2 * membrane
+    if neuron.reset == "zero":
+        doubled = np.where(spike == 0, doubled, 0)
+    elif neuron.reset == "subtract":
+        doubled = doubled - int(2 * neuron.drop) * spike
+    n, d = neuron.decay.numerator, neuron.decay.denominator
+    return np.clip((n * doubled + d) // (2 * d), INT8_MIN, INT8_MAX)
+
+
+def quiet(neuron: Neuron) -> tuple[int, int]:
+    """The lowest and the highest membrane that does not fire."""
+    return (-neuron.half if neuron.signed else INT8_MIN), neuron.half
+
+
+def needs_no_clipping(neuron: Neuron) -> bool:
+    """Whether currents and membranes beyond int8 fire against every state, and leave nothing of themselves."""
+    if not neuron.signed or neuron.reset != "zero":
+        return False
+    table = carried(neuron)
+    return INT8_MAX + table.min() > neuron.half and INT8_MIN + table.max() < -neuron.half
+
+
+def states_mapping(layers: Sequence[SpikingLayer]) -> Mapping[int, SpikingLayer]:
+    """The layer that computes each spike tensor."""
+    return {index: layer for layer in layers for index in layer.spikes if index is not None}

@@ -1,0 +1,136 @@
+"""Weights, sums and scales as the event-driven kernels read them, and the bounds that make their sums exact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..rescaling import reference, saturated, stepping_values
+
+BLOCK = 16  # output channels side by side in eight words of sums, and channels in a word of spikes
+ZERO = 2**15  # what a sum of 0 is stored as
+WEIGHT_ZERO = 128
+SUM_MIN, SUM_MAX = -ZERO, ZERO - 1
+PAIR_BITS = 23
+WORD = 2**32
+
+
+@dataclass(frozen=True)
+class Accumulators:
+    """What is known of the sums of a layer before they are scaled, by output channel, int64 `(channels,)`.
+
+    low, high: the least and the largest. unit: all are multiples of it. scale: float64, output steps for one.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    unit: np.ndarray
+    scale: np.ndarray
+
+    @property
+    def fits(self) -> bool:
+        """Whether 16 bits hold every sum less the centre."""
+        return bool((self.low - self.centre).min() >= SUM_MIN and (self.high - self.centre).max() <= SUM_MAX)
+
+    @property
+    def centre(self) -> np.ndarray:
+        """What sums are stored without: 0, or the middle of those that a large bias puts far from 0."""
+        inside = (self.low >= SUM_MIN) & (self.high <= SUM_MAX)
+        return np.where(inside, 0, (self.low + self.high) // 2 // self.unit * self.unit)
+
+
+def blocks(channels: int) -> int:
+    return -(-channels // BLOCK)
+
+
+def filled_up(values: np.ndarray, value: int = 0) -> np.ndarray:
+    """Along the first axis to whole blocks."""
+    missing = blocks(len(values)) * BLOCK - len(values)
+    return np.concatenate([values, np.full((missing, *values.shape[1:]), value, values.dtype)])
+
+
+def lanes(values: np.ndarray) -> np.ndarray:
+    """Numbers of all channels, two a word: low + 65536 * high modulo 2^32. uint32."""
+    pairs = values.astype(np.int64).reshape(-1, 2)
+    return ((pairs[:, 0] + 2**16 * pairs[:, 1]) % WORD).astype(np.uint32)
+
+
+def spike_weights(kernel: np.ndarray) -> np.ndarray:
+    """A kernel `(channels, rows)` as uint32 `(blocks, rows, 4)`: w + 128, see sums.h."""
+    stored = filled_up(kernel.astype(np.int64)) + WEIGHT_ZERO
+    fours = stored.reshape(-1, BLOCK // 4, 4, kernel.shape[1])[:, :, [0, 2, 1, 3]]
+    words = np.einsum("bwir,i->brw", fours, 256 ** np.arange(4))
+    return words.astype(np.uint32)
+
+
+def pair_weights(kernel: np.ndarray) -> np.ndarray:
+    """A kernel `(channels, rows)` as int32 `(eights, rows, 4)`: even + odd * 2^23, see gather_values.c."""
+    pairs = filled_up(kernel.astype(np.int64)).reshape(-1, 4, 2, kernel.shape[1])
+    words = pairs[:, :, 0] + 2**PAIR_BITS * pairs[:, :, 1]
+    return np.moveaxis(words, 1, 2).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """round(scale * sum) = ((sum - centre + ZERO) * multiplier + offset) >> shift, by channel, in 32 bits.
+
+    Products may wrap: the offset takes them back into int32.
+    """
+
+    centre: np.ndarray
+    multiplier: np.ndarray
+    offset: np.ndarray
+    shift: np.ndarray
+
+    def rows(self) -> np.ndarray:
+        """int32 `(channels of whole blocks, 3)`; channels that are none stay 0."""
+        three = np.stack([self.multiplier, self.offset, self.shift], axis=1) % WORD
+        return filled_up(three).astype(np.uint32).view(np.int32)
+
+    def apply(self, sums: np.ndarray) -> np.ndarray:
+        return ((sums - self.centre + ZERO) * self.multiplier + self.offset) >> self.shift
+
+
+def scaling(sums: Accumulators, scales: list[np.ndarray]) -> Scaling | None:
+    """A scaling that equals each of some scales, almost the same, wherever one of them steps; None if there is none."""
+    scale = sums.scale
+    if not sums.fits:
+        return None
+    reach = np.maximum(np.abs(sums.low), np.abs(sums.high)) * scale
+    shift = 30 - np.ceil(np.log2(np.maximum(reach, scale) + 2)).astype(np.int64)
+    if shift.min() < 1:
+        return None
+    multiplier = np.rint(scale * 2.0**shift).astype(np.int64)
+    found = Scaling(sums.centre, multiplier, 2 ** (shift - 1) + (sums.centre - ZERO) * multiplier, shift)
+    for one in scales:
+        values = stepping_values(one, sums.low, sums.high, sums.unit)
+        if np.any(saturated(found.apply(values)) != reference(values, one)):
+            return None
+    return found
+
+
+def thresholds(sums: Accumulators, highest: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """(the least sum that rounds beyond `highest`, the largest that rounds below -`highest`), less the centre.
+
+    Where no sum does, one outside the range. None if 16 bits do not hold the distance of a sum from a threshold.
+    """
+    above = _first_beyond(sums, highest)
+    below = -_first_beyond(Accumulators(-sums.high, -sums.low, sums.unit, sums.scale), highest)
+    if (sums.high - sums.low).max() + 1 > ZERO - 1:
+        return None
+    return above - sums.centre, below - sums.centre
+
+
+def _first_beyond(sums: Accumulators, highest: int) -> np.ndarray:
+    near = np.floor((highest + 0.5) / sums.scale / sums.unit).astype(np.float64)
+    near = np.clip(near, -(2.0**40), 2.0**40).astype(np.int64)
+    candidates = (near + np.arange(-1, 3)[:, None]) * sums.unit
+    fires = np.rint(candidates * sums.scale) > highest
+    first = np.where(fires, candidates, 2**62).min(axis=0)
+    return np.clip(first, sums.low, sums.high + 1)
+
+
+def threshold_words(above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What `fire` adds to the sums, and what it takes them from."""
+    return lanes(filled_up(-above, -1)), lanes(filled_up(below + 2 * ZERO, 2 * ZERO - 1))

@@ -1,0 +1,205 @@
+"""Every step of a program, event by event where something fires.
+
+Values are asked for from the outputs on: what stands inside a layer that is computed as one is not computed again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ...program.operators import WEIGHTED, Operator, literal, source_position
+from ...program.program import Program
+from ...program.step_form import states
+from ..plain import Source, plain_steps
+from ..ranges import Interval
+from ..steps import Step
+from .gathers import Gather, current_gather, same_weights, spike_gather, value_gather
+from .layer_steps import Layer, firing_layer, neuron_layer, pool_step, repacking_step, storing_layer
+from .neurons import SpikingLayer, spiking_layers
+from .packing import blocks
+
+SPIKE: Interval = (-1, 1)
+WORD_BYTES = 4
+
+
+@dataclass
+class Plan:
+    """Steps so far, and what they compute.
+
+    layers: the spiking layer that computes a tensor. words: the tensor, none of the program, that holds a tensor's
+    spikes as words. values: tensors that steps write as int8. plain: spikes that are computed as int8 values first.
+    sizes: bytes of every tensor that is none of the program.
+    """
+
+    source: Source
+    writers: dict[int, Operator]
+    readers: dict[int, list[Operator]]
+    layers: dict[int, SpikingLayer]
+    steps: list[Step] = field(default_factory=list)
+    words: dict[int, int] = field(default_factory=dict)
+    values: set[int] = field(default_factory=set)
+    plain: set[int] = field(default_factory=set)
+    sizes: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def program(self) -> Program:
+        return self.source.program
+
+    def new(self, size: int) -> int:
+        """A tensor of `size` bytes."""
+        index = len(self.program.tensors) + len(self.sizes)
+        self.sizes[index] = size
+        return index
+
+    def new_words(self, index: int) -> int:
+        """A tensor for the spikes of another as words."""
+        self.words[index] = self.new(self.words_bytes(index))
+        return self.words[index]
+
+    def words_bytes(self, index: int) -> int:
+        pixels, channels = self.image_shape(index)
+        return WORD_BYTES * pixels * blocks(channels)
+
+    def image_shape(self, index: int) -> tuple[int, int]:
+        """(pixels, channels) of a tensor."""
+        shape = self.program.tensors[index].shape
+        return math.prod(shape[:-1]), shape[-1]
+
+    def need_values(self, index: int) -> None:
+        """Sees to it that steps write a tensor as int8 values."""
+        need_values(self, index)
+
+    def need_words(self, index: int) -> int:
+        """Sees to it that steps write the spikes of a tensor as words. Returns the tensor that holds them."""
+        return need_words(self, index)
+
+
+def planned(source: Source) -> Plan:
+    """All steps of a program."""
+    program = source.program
+    readers: dict[int, list[Operator]] = {}
+    for operator in program.operators:
+        for index in operator.inputs:
+            readers.setdefault(index, []).append(operator)
+    found = [] if states(program) or "neurons" not in program.metadata else spiking_layers(program)
+    layers = {index: layer for layer in found for index in layer.spikes if index is not None}
+    plan = Plan(source, {operator.output: operator for operator in program.operators}, readers, layers)
+    for layer in found:  # in order, so that nothing has to look far back, whatever the depth of the network
+        need_words(plan, next(index for index in layer.spikes if index is not None))
+    for operator in program.operators:
+        if operator.output in program.outputs:
+            need_values(plan, operator.output)
+    return plan
+
+
+def need_values(plan: Plan, index: int) -> None:
+    """Sees to it that steps write a tensor as int8 values."""
+    if index in plan.values or index not in plan.writers:
+        return
+    operator = plan.writers[index]
+    if index not in plan.plain and comes_as_words(plan, index):
+        words = need_words(plan, index)
+        if index not in plan.plain:
+            plan.steps.append(repacking_step(plan, "unpack_spikes", index, words, index))
+    elif operator.kind == "RESHAPE":
+        need_values(plan, operator.inputs[0])
+    else:
+        layer = _stored(plan, operator) if operator.kind in WEIGHTED else None
+        if layer is None:
+            for one in operator.inputs:
+                need_values(plan, one)
+        plan.steps += plain_steps(plan.source, operator) if layer is None else [layer.step(plan)]
+    plan.values.add(index)
+
+
+def need_words(plan: Plan, index: int) -> int:
+    """Sees to it that steps write the spikes of a tensor as words. Returns the tensor that holds them."""
+    if index in plan.words:
+        return plan.words[index]
+    operator = plan.writers.get(index)
+    step = None
+    if index in plan.layers:
+        step = _spiking(plan, plan.layers[index]).step(plan)
+    elif operator is not None and fires(plan, operator):
+        step = _fired(plan, operator)
+    elif comes_as_words(plan, index):
+        step = pool_step(plan, operator, need_words(plan, operator.inputs[0]), plan.new_words(index))
+    if step is None:
+        plan.plain.add(index)
+        need_values(plan, index)
+        step = repacking_step(plan, "pack_spikes", index, index, plan.new_words(index))
+    plan.steps.append(step)
+    return plan.words[index]
+
+
+def comes_as_words(plan: Plan, index: int) -> bool:
+    """Whether the spikes of a tensor are computed as words, or pooled from such."""
+    while index not in plan.layers:
+        operator = plan.writers.get(index)
+        if operator is None or fires(plan, operator):
+            return operator is not None
+        if operator.kind != "MAX_POOL_2D":
+            return False
+        index = operator.inputs[0]
+    return True
+
+
+def fires(plan: Plan, operator: Operator) -> bool:
+    """Whether an operator with a kernel writes spikes."""
+    clips = operator.activation == "RELU_N1_TO_1"
+    return operator.kind in WEIGHTED and clips and literal(plan.program.tensors[operator.output])
+
+
+def spike_sources(plan: Plan, index: int) -> list[int] | None:
+    """The spike tensors whose sum a tensor is; None if it is no such sum. A RESHAPE stands for what it reads."""
+    tensor, operator = plan.program.tensors[index], plan.writers.get(index)
+    if operator is not None and operator.kind == "RESHAPE":
+        return spike_sources(plan, operator.inputs[0])
+    low, high = plan.source.intervals[index]
+    if tensor.zero_point == 0 and low >= SPIKE[0] and high <= SPIKE[1]:
+        return [index]
+    if operator is None or operator.kind != "ADD" or operator.activation != "NONE" or not literal(tensor):
+        return None
+    parts = [spike_sources(plan, one) for one in operator.inputs if literal(plan.program.tensors[one])]
+    return parts[0] + parts[1] if len(parts) == 2 and None not in parts else None
+
+
+def _stored(plan: Plan, operator: Operator) -> Layer | None:
+    """An operator with a kernel whose output is stored as int8 values; None if it cannot follow events."""
+    gather = _gather(plan, [operator])
+    return None if gather is None else storing_layer(plan, operator, gather)
+
+
+def _fired(plan: Plan, operator: Operator) -> Step | None:
+    """An operator that fires by itself."""
+    gather = _gather(plan, [operator])
+    layer = None if gather is None else firing_layer(plan, operator, gather)
+    return None if layer is None else layer.step(plan)
+
+
+def _spiking(plan: Plan, spiking: SpikingLayer) -> Layer:
+    """A neuron with the operators that make its currents, where those make nothing else; or from stored currents."""
+    operators = [plan.writers.get(index) for index in spiking.currents]
+    own = set(map(id, spiking.operators))
+    alone = all(
+        operator is not None
+        and operator.kind in WEIGHTED
+        and operator.output not in plan.program.outputs
+        and all(id(reader) in own for reader in plan.readers[operator.output])
+        for operator in operators
+    )
+    gather = _gather(plan, operators) if alone and same_weights(plan.source, operators) else None
+    layer = None if gather is None else neuron_layer(plan, spiking, gather)
+    return layer or neuron_layer(plan, spiking, current_gather(plan.source, spiking.currents))
+
+
+def _gather(plan: Plan, operators: Sequence[Operator]) -> Gather | None:
+    """What adds up the sums of operators that share their weights, one for each timestep; None if events cannot."""
+    images = [operator.inputs[source_position(operator)] for operator in operators]
+    sources = [spike_sources(plan, image) for image in images]
+    gather = None
+    if all(one is not None and len(one) == len(sources[0]) for one in sources):
+        gather = spike_gather(plan.source, operators, sources)
+    return value_gather(plan.source, operators, images) if gather is None else gather

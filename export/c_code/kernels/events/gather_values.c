@@ -1,0 +1,62 @@
+#include "looked_at.h"
+#include "layer.h"
+
+/* Two channels are one weight: w[even] + w[odd] * 2^23. A product with a value and a sum of such products are
+ * low + high * 2^23, and the generator has proven that |low| < 2^22. */
+#define LOW_BITS 23
+
+/* the current of one channel, clipped to int8, + 32768 */
+static uint32_t current_of(int32_t sum, int32_t multiplier, uint8_t shift)
+{
+    int64_t rounded = ((int64_t)sum * multiplier + ((int64_t)1 << (shift - 1))) >> shift;
+    return (uint32_t)((rounded < INT8_MIN ? INT8_MIN : rounded > INT8_MAX ? INT8_MAX : rounded) + 32768);
+}
+
+/* sums[o] = round(scale * (bias[o] + sum of weights[tap][c][o] * (in[.][.][c] - zero_point))), of int8 values that are
+ * not zero_point; sources is 1 */
+static uint32_t gather_values(const layer_t *layer, const int8_t *base, const int32_t *in, int32_t y, int32_t x,
+                              word_t *sums, half_t *list)
+{
+    const window_t *window = &layer->window;
+    const int8_t *values = base + in[0];
+    const int32_t *scale = layer->value_scale;
+    const uint8_t *shift = layer->value_shift;
+    int32_t rows = window->taps_y * window->taps_x * window->channels, ky, kx, c, eight, k, row = 0, count = 0;
+    for (ky = 0; ky < window->taps_y; ky++) {
+        int32_t in_y = looked_at(layer->transposed, window->height, y, ky, window->stride_y, window->dilation_y,
+                                 window->top);
+        for (kx = 0; kx < window->taps_x; kx++, row += window->channels) {
+            int32_t in_x = looked_at(layer->transposed, window->width, x, kx, window->stride_x, window->dilation_x,
+                                     window->left);
+            const int8_t *pixel = values + (in_y * window->width + in_x) * window->channels;
+            if (in_y < 0 || in_x < 0)
+                continue;
+            for (c = 0; c < window->channels; c++) {
+                if (pixel[c] != window->zero_point) {
+                    list[count++] = (half_t)(row + c);
+                    list[count++] = (half_t)(pixel[c] - window->zero_point);
+                }
+            }
+        }
+    }
+    for (eight = 0; eight < 2 * layer->blocks; eight++) {
+        const int32_t *weights = (const int32_t *)layer->weights + 4 * rows * eight;
+        int64_t pairs[4] = {0, 0, 0, 0};
+        for (k = 0; k < count; k += 2) {
+            const int32_t *pair = weights + 4 * list[k];
+            int32_t value = (int16_t)list[k + 1];
+            pairs[0] += (int64_t)pair[0] * value;
+            pairs[1] += (int64_t)pair[1] * value;
+            pairs[2] += (int64_t)pair[2] * value;
+            pairs[3] += (int64_t)pair[3] * value;
+        }
+        for (k = 0; k < 4; k++, scale += 4, shift += 2) {
+            uint32_t bits = (uint32_t)pairs[k] & ((1u << LOW_BITS) - 1);
+            int32_t low = (int32_t)(bits ^ (1u << (LOW_BITS - 1))) - (1 << (LOW_BITS - 1));
+            int32_t high = (int32_t)((pairs[k] - low) / (1 << LOW_BITS));
+            *sums++ = current_of(low + scale[1], scale[0], shift[0]) |
+                      current_of(high + scale[3], scale[2], shift[1]) << 16;
+        }
+    }
+    return (uint32_t)count / 2;
+}

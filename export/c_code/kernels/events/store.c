@@ -1,0 +1,18 @@
+#include "layer.h"
+
+/* out = round(scale * sum) + out_zero, clipped: int8 values */
+static void store(const layer_t *layer, const word_t *sums, int32_t stride, int32_t pixel, int8_t *target,
+                  const int32_t *out)
+{
+    int32_t t, c, channels = layer->window.out_channels;
+    for (t = 0; t < layer->timesteps; t++, sums += stride) {
+        int8_t *values = target + out[t] + pixel * channels;
+        for (c = 0; c < channels; c++) {
+            const int32_t *scale = layer->scale + 3 * c;
+            uint32_t scaled = (sums[c >> 1] >> 16 * (c & 1) & 0xFFFFu) * (uint32_t)scale[0] + (uint32_t)scale[1];
+            int32_t value = ((int32_t)scaled >> scale[2]) + layer->window.out_zero;
+            values[c] = (int8_t)(value < layer->window.low ? layer->window.low
+                                 : value > layer->window.high ? layer->window.high : value);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+"""Event-driven layers as C against Program.run, and the arithmetic of packed sums at its bounds."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from c_compilers import needs_compiler, needs_gcc_and_clang, run_checked
+from keras_ternary_spike.export.c_code.design import design
+from keras_ternary_spike.export.c_code.events import packing
+from keras_ternary_spike.export.c_code.events.neurons import agrees, carried, needs_no_clipping, spiking_layers
+from keras_ternary_spike.export.quantize.integer_neuron import Neuron
+from random_programs import random_inputs, weighted
+from random_spiking import KINDS, spike_inputs, spiking
+
+EACH = 8
+
+
+def compared(cases, **options):
+    for (program, inputs), outputs in zip(cases, run_checked(cases, **options), strict=True):
+        trace = program.trace(inputs)
+        for name, values in outputs.items():
+            np.testing.assert_array_equal(values, trace[name], err_msg=str(program.metadata["neurons"]))
+
+
+@needs_compiler
+def test_spiking_layers_of_every_kind_fire_as_program_does():
+    rng = np.random.default_rng(0)
+    programs = [spiking(rng, kind) for kind in KINDS for _ in range(EACH)]
+    kernels = {kernel for program in programs for step in design(program, "net").steps for kernel in step.kernels}
+    assert {"gather_spikes", "gather_depthwise", "integrate", "integrate_any", "fire"} <= kernels
+    compared([(program, spike_inputs(rng, program)) for program in programs])
+
+
+@needs_gcc_and_clang
+@pytest.mark.parametrize("flags", [("-O0",), ("-O3",)])
+def test_optimization_changes_nothing(flags):
+    rng = np.random.default_rng(5)
+    programs = [spiking(rng, kind) for kind in KINDS for _ in range(2)]
+    compared([(program, spike_inputs(rng, program)) for program in programs], flags=flags, command="clang")
+
+
+def test_packed_sums_are_exact_up_to_both_bounds():
+    """Rows of extreme weights: sums of -32,768 and 32,767, carries and all, as the C code adds them."""
+    kernel = np.zeros((16, 600), np.int64)
+    kernel[0::2, :258], kernel[1::2, :256] = 127, -128
+    kernel[0::2, 258] = 1
+    words = packing.spike_weights(kernel)[0].astype(np.int64)
+    start = packing.lanes(np.full(16, packing.ZERO)).astype(np.int64)
+    sums, lane_mask = start.copy(), 0x00FF00FF
+    for row in range(259):
+        sums[0::2] += words[row] & lane_mask
+        sums[1::2] += words[row] >> 8 & lane_mask
+    sums = (sums - 259 * 0x00800080) % 2**32
+    lanes = np.stack([sums & 0xFFFF, sums >> 16], axis=1).reshape(-1) - packing.ZERO
+    assert lanes.tolist() == kernel[:, :259].sum(axis=1).tolist() == [32767, -32768] * 8
+
+
+def test_bounds_of_sums_are_those_of_the_weights():
+    ones = np.ones(1)
+    reaches = packing.Accumulators(np.array([-32768]), np.array([32767]), np.array([1]), ones)
+    beyond = packing.Accumulators(np.array([-32768]), np.array([32768]), np.array([1]), ones)
+    moved = packing.Accumulators(np.array([100_000]), np.array([165_534]), np.array([1]), ones)
+    assert (reaches.fits, beyond.fits, moved.fits) == (True, False, True)
+
+
+def test_the_table_of_a_neuron_holds_its_equation():
+    """decay 16/63, threshold 100.5 steps: a membrane of 63 leaves 16, one of 101 fires and leaves nothing."""
+    hard = carried(Neuron("n", Fraction(16, 63), 100))
+    assert [hard[m + 128] for m in (63, -63, 100, 101, -101)] == [16, -16, 25, 0, 0]
+    soft = carried(Neuron("n", Fraction(1), 20, reset="subtract", drop=Fraction(20)))
+    assert [soft[m + 128] for m in (20, 21, -127)] == [20, 1, -107]
+    assert needs_no_clipping(Neuron("n", Fraction(16, 63), 100))
+    assert not needs_no_clipping(Neuron("n", Fraction(1, 1), 100))
+    assert not needs_no_clipping(Neuron("n", Fraction(16, 63), 100, signed=False))
+
+
+def test_a_neuron_whose_operators_do_something_else_is_left_to_them():
+    rng = np.random.default_rng(2)
+    program = next(p for p in (spiking(rng, "CONV_2D", timesteps=2) for _ in range(50)) if spiking_layers(p))
+    layer = spiking_layers(program)[0]
+    assert not agrees(program, replace(layer, neuron=replace(layer.neuron, half=layer.neuron.half + 1)))
+
+
+@needs_compiler
+def test_sources_of_real_values_are_multiplied_and_zeros_left_out():
+    """The first layer of a network: any int8 values with a zero point, a constant current for all timesteps."""
+    rng = np.random.default_rng(3)
+    programs = [weighted(rng, kind) for kind in ("CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV") for _ in range(6)]
+    programs = [with_no_zero_point(program) for program in programs]
+    kernels = {kernel for program in programs for step in design(program, "net").steps for kernel in step.kernels}
+    assert "gather_values" in kernels
+    cases = [(program, random_inputs(rng, program)) for program in programs]
+    for (program, inputs), outputs in zip(cases, run_checked(cases), strict=True):
+        np.testing.assert_array_equal(outputs["out"], program.trace(inputs)["out"])
+
+
+def with_no_zero_point(program):
+    output = program.outputs[0]
+    tensors = tuple(replace(t, zero_point=0) if index == output else t for index, t in enumerate(program.tensors))
+    return replace(program, tensors=tensors, metadata={"timesteps": 1, "neurons": []})

@@ -1,0 +1,95 @@
+"""Programs of one spiking layer behind spikes: kernels of every kind, every reset, extreme weights, all densities."""
+
+from fractions import Fraction
+
+import numpy as np
+
+from keras_ternary_spike.export.program.builder import Builder
+from keras_ternary_spike.export.program.grid import SPIKE, Grid
+from keras_ternary_spike.export.quantize.emit.neuron import emit_neuron
+from keras_ternary_spike.export.quantize.integer_neuron import Neuron, drop_steps
+from keras_ternary_spike.export.quantize.metadata import stated_neuron
+from random_programs import image_of, kernel_of, kernel_shape, multipliers, window_options
+
+DECAYS = (Fraction(0), Fraction(16, 63), Fraction(32, 63), Fraction(1))
+RESETS = ("zero", "subtract", "none")
+KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
+
+
+def neuron(rng):
+    decay, reset = DECAYS[rng.integers(len(DECAYS))], str(rng.choice(RESETS))
+    half = int(rng.choice([1, 20, 60 if decay == 1 else 84 if decay > Fraction(1, 2) else 100]))
+    drop = drop_steps(decay, half) if reset == "subtract" else Fraction(0)
+    return Neuron("layer_neuron", decay, half, bool(rng.random() < 0.7), reset, drop)
+
+
+def spiking(rng, kind, *, timesteps=None):
+    """`timesteps` inputs of spikes, one layer with a kernel, its neuron; the outputs are the spikes."""
+    timesteps, one = timesteps or int(rng.integers(1, 5)), neuron(rng)
+    builder, shape = Builder(), image_of(rng)
+    inputs = tuple(builder.activation(f"in{t}", shape, Grid(1.0)) for t in range(timesteps))
+    spikes = [fired(builder, tensor, shape, t) for t, tensor in enumerate(inputs)]
+    if kind == "FULLY_CONNECTED":
+        new_shape = builder.constant("flat/shape", np.array([1, int(np.prod(shape))], np.int32))
+        options = {"new_shape": (1, int(np.prod(shape)))}
+        spikes = [
+            builder.emit("RESHAPE", (spike, new_shape), f"flat/{t}", options["new_shape"][1:], SPIKE, options=options)
+            for t, spike in enumerate(spikes)
+        ]
+    currents = weights(rng, builder, kind, spikes, Grid(one.step))
+    outputs = emit_neuron(builder, one, currents)
+    stated = {"name": one.name, "levels": [-1, 0, 1] if one.signed else [0, 1], **stated_neuron(one)}
+    metadata = {"timesteps": timesteps, "neurons": [stated]}
+    return builder.program("spiking", inputs, tuple(dict.fromkeys(outputs)), metadata)
+
+
+def fired(builder, tensor, shape, t):
+    """Spikes: the signs of int8 values."""
+    channels = shape[-1]
+    kernel = builder.constant("fire/kernel", np.full((1, 1, 1, channels), 1, np.int8), 1.0, channel_axis=3)
+    bias = builder.constant("fire/bias", np.zeros(channels, np.int32), 1.0)
+    options = dict.fromkeys(("stride_h", "stride_w", "dilation_h_factor", "dilation_w_factor", "depth_multiplier"), 1)
+    options["padding"] = "VALID"
+    call = ("DEPTHWISE_CONV_2D", (tensor, kernel, bias), f"source/spike/{t}", shape, SPIKE)
+    return builder.emit(*call, activation="RELU_N1_TO_1", options=options)
+
+
+def weights(rng, builder, kind, spikes, target):
+    """One operator with the same kernel for each of some spike tensors."""
+    shape = builder.shape(spikes[0])
+    channels = shape[-1] if kind == "DEPTHWISE_CONV_2D" else int(rng.integers(1, 40))
+    taps = tuple(int(min(size, n)) for size, n in zip(shape[:2], rng.integers(1, 4, 2), strict=False))
+    options, out_shape = window_options(rng, kind, shape, taps, channels)
+    factor, step = multipliers(rng, channels)
+    kernel = kernel_of(rng, kernel_shape(kind, taps, shape[-1], channels), step)
+    bias = rng.integers(-300, 300, channels) // step * step
+    if kind == "FULLY_CONNECTED":  # one scale for all channels
+        factor = np.full(channels, factor[0])
+    scale = (factor * target.scale).astype(np.float32)
+    axis = 3 if kind == "DEPTHWISE_CONV_2D" else 0
+    operands = (
+        builder.constant("layer/kernel", kernel, scale, channel_axis=axis),
+        builder.constant("layer/bias", bias.astype(np.int32), scale),
+    )
+    size = builder.constant("layer/size", np.array([1, *out_shape], np.int32)) if kind == "TRANSPOSE_CONV" else None
+    return tuple(
+        builder.emit(
+            kind,
+            (size, operands[0], spike, operands[1]) if kind == "TRANSPOSE_CONV" else (spike, *operands),
+            f"layer/current/{t}",
+            out_shape,
+            target,
+            options=options,
+        )
+        for t, spike in enumerate(spikes)
+    )
+
+
+def spike_inputs(rng, program, samples=4):
+    """Sources that fire at densities from nowhere to everywhere."""
+    densities = (0.0, 0.03, 0.3, 1.0)[:samples]
+    shape = program.tensors[program.inputs[0]].shape[1:]
+    return {
+        name: np.stack([(rng.random(shape) < d) * rng.choice([-1, 1], shape) for d in densities]).astype(np.int8)
+        for name in program.named_inputs
+    }
