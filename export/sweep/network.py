@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import FunctionType
 from typing import Any
 
 import keras
 
-import keras_ternary_spike.models
+from keras_ternary_spike.models import NETWORKS
 
 from ..user_files import import_module
 from .config import Config
@@ -55,9 +54,9 @@ def build_network(point: Point, config: Config, data: Data) -> keras.Model:
 
 def builder(name: str) -> Callable[..., Any]:
     """A name from `keras_ternary_spike.models`, or "module:function". Raises: ValueError naming both."""
-    known = [key for key, value in vars(keras_ternary_spike.models).items() if _builds(value)]
+    known = {network.__name__: network for network in NETWORKS}
     if name in known:
-        return getattr(keras_ternary_spike.models, name)
+        return known[name]
     module, separator, function = name.partition(":")
     if not (separator and module and function):
         raise ValueError(
@@ -67,8 +66,3 @@ def builder(name: str) -> Callable[..., Any]:
     if not callable(found):
         raise ValueError(f"`network.name` must be a function of its module. Received: {name!r}")
     return found
-
-
-def _builds(value: object) -> bool:
-    """Whether a member of `keras_ternary_spike.models` is a network."""
-    return isinstance(value, FunctionType) and "timesteps" in (value.__kwdefaults__ or {})

@@ -10,8 +10,10 @@ from keras import ops
 from ..messages import listed
 from ..neuron.memory import MEMORIES, Memory
 from ..registration import PACKAGE
+from .constructor import takes
 from .lif import LIF
 from .lif_cell import LIFCell
+from .options import ComplementedCellOptions, ComplementedOptions
 
 FACTORS = ("alpha", "beta", "gamma")
 
@@ -31,7 +33,7 @@ class ComplementedTernaryLIFCell(LIFCell):
 
     Args:
         memory: "static" (still images) or "dynamic" (events). Default: "static".
-        **options: those of `TernaryLIFCell`, by name.
+        Further ones are those of `TernaryLIFCell`.
 
     Call arguments:
         inputs: current, `(batch, *features)`.
@@ -43,11 +45,12 @@ class ComplementedTernaryLIFCell(LIFCell):
 
     levels = "ternary"
 
-    def __init__(self, memory: str = "static", **options: Any) -> None:
-        super().__init__(**options)
-        if memory not in MEMORIES:
-            raise ValueError(f"`memory` must be {listed(MEMORIES)}. Received: memory={memory!r}")
-        self.memory = memory
+    @takes(ComplementedCellOptions)
+    def __init__(self, options: ComplementedCellOptions, others: dict[str, Any]) -> None:
+        self._set_up(options, others)
+        if options.memory not in MEMORIES:
+            raise ValueError(f"`memory` must be {listed(MEMORIES)}. Received: memory={options.memory!r}")
+        self.memory = options.memory
 
     @property
     def state_size(self) -> list[int | tuple[int | None, ...]]:
@@ -84,7 +87,7 @@ class ComplementedTernaryLIF(LIF):
 
     Args:
         memory: "static" (still images) or "dynamic" (events). Default: "static".
-        **options: those of `TernaryLIF`, by name. With return_state there are two: membrane and complement.
+        Further ones are those of `TernaryLIF`. With return_state there are two: membrane and complement.
 
     Raises:
         ValueError: unknown memory; what `TernaryLIF` refuses.
@@ -92,12 +95,9 @@ class ComplementedTernaryLIF(LIF):
 
     cell_class = ComplementedTernaryLIFCell
 
-    def __init__(self, memory: str = "static", **options: Any) -> None:
-        self._memory = memory
-        super().__init__(**options)
-
-    def _make_cell(self, **options: Any) -> LIFCell:
-        return self.cell_class(self._memory, **options)
+    @takes(ComplementedOptions)
+    def __init__(self, options: ComplementedOptions, others: dict[str, Any]) -> None:
+        self._set_up(options, others)
 
     def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
         shape = super().compute_output_shape(sequences_shape)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,71 +9,33 @@ import keras
 from keras import ops
 
 from ..neuron import masking as masks
-from ..neuron.sequence import DECAY, THRESHOLD, check_current, lif_membranes, lif_sequence
-from ..neuron.surrogate import Surrogate
+from ..neuron.sequence import check_current, lif_membranes, lif_sequence
 from ..registration import PACKAGE
 from . import presets
 from . import spike_regularizers as activity
+from .constructor import takes
 from .lif_cell import BinaryLIFCell, LIFCell, MultiLevelLIFCell, TernaryLIFCell
+from .options import LIFOptions, MultiLevelOptions, RNNOptions, of_cell, part, shown
 
 
 class LIF(keras.layers.RNN):
     """What TernaryLIF, BinaryLIF and MultiLevelLIF share; `cell_class` is where they differ."""
 
     cell_class: type[LIFCell]
+    options: LIFOptions
 
-    def __init__(
-        self,
-        decay: float | Sequence[float] = DECAY,
-        threshold: float | Sequence[float] = THRESHOLD,
-        trainable_amplitude: bool = True,
-        amplitude_per: str = "layer",
-        surrogate: Surrogate | str | dict | None = "rectangular",
-        reset: str = "zero",
-        detach_reset: bool = False,
-        amplitude_initializer: Any = "ones",
-        amplitude_regularizer: Any = None,
-        amplitude_constraint: Any = None,
-        return_sequences: bool = True,
-        *,
-        trainable_threshold: bool = False,
-        threshold_per: str = "layer",
-        trainable_decay: bool = False,
-        decay_per: str = "layer",
-        snap_decay: bool = False,
-        reset_amount: float = 1.0,
-        separate_bumps: bool = False,
-        spike_regularizer: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        cell = self._make_cell(
-            decay=decay,
-            threshold=threshold,
-            trainable_amplitude=trainable_amplitude,
-            amplitude_per=amplitude_per,
-            surrogate=surrogate,
-            reset=reset,
-            detach_reset=detach_reset,
-            amplitude_initializer=amplitude_initializer,
-            amplitude_regularizer=amplitude_regularizer,
-            amplitude_constraint=amplitude_constraint,
-            trainable_threshold=trainable_threshold,
-            threshold_per=threshold_per,
-            trainable_decay=trainable_decay,
-            decay_per=decay_per,
-            snap_decay=snap_decay,
-            reset_amount=reset_amount,
-            separate_bumps=separate_bumps,
-            dtype=kwargs.get("dtype"),
-            name="cell",
-        )
-        super().__init__(cell, return_sequences=return_sequences, **kwargs)
-        self.spike_regularizers = activity.get(spike_regularizer)
+    @takes(LIFOptions)
+    def __init__(self, options: LIFOptions, others: dict[str, Any]) -> None:
+        self._set_up(options, others)
+
+    def _set_up(self, options: LIFOptions, others: dict[str, Any]) -> None:
+        """What constructors do."""
+        cell = self.cell_class(name="cell", **of_cell(options, self.cell_class))
+        super().__init__(cell, **part(options, RNNOptions), **others)
+        self.spike_regularizers = activity.get(options.spike_regularizer)
+        self.options = options
         # In a namespace, which Keras does not search for weights.
         self._former = SimpleNamespace(states={})
-
-    def _make_cell(self, **options: Any) -> LIFCell:
-        return self.cell_class(**options)
 
     @property
     def decay(self) -> Any:
@@ -209,6 +170,9 @@ class LIF(keras.layers.RNN):
         """
         return cls(**{**presets.preset(preset, options.get("decay")), **options})
 
+    def __repr__(self) -> str:
+        return shown(self, self.options)
+
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict | None = None) -> LIF:
         return cls(**config)
@@ -301,14 +265,11 @@ class MultiLevelLIF(LIF):
 
     Args:
         levels: Integer from 1 to 127.
-        **options: those of `TernaryLIF`, by name.
+        Further ones are those of `TernaryLIF`.
     """
 
     cell_class = MultiLevelLIFCell
 
-    def __init__(self, levels: int, **options: Any) -> None:
-        self._levels = levels
-        super().__init__(**options)
-
-    def _make_cell(self, **options: Any) -> LIFCell:
-        return self.cell_class(self._levels, **options)
+    @takes(MultiLevelOptions)
+    def __init__(self, options: MultiLevelOptions, others: dict[str, Any]) -> None:
+        self._set_up(options, others)

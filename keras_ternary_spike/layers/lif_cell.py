@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
-from keras import constraints, initializers, ops, regularizers
+from keras import ops
 
-from ..messages import listed
 from ..neuron import surrogate as surrogates
 from ..neuron.dynamics import Dynamics
-from ..neuron.sequence import DECAY, THRESHOLD, lif_step
+from ..neuron.sequence import lif_step
 from ..registration import PACKAGE
+from .constructor import takes
+from .options import CellOptions, KerasOptions, MultiLevelCellOptions, config, option, part, resolved, shown
 from .parameters import Decay, Threshold
 
 
@@ -21,57 +21,47 @@ class LIFCell(keras.layers.Layer):
     """What TernaryLIFCell, BinaryLIFCell and MultiLevelLIFCell share; `levels` is where they differ."""
 
     levels: str | int
+    options: CellOptions
 
-    def __init__(
-        self,
-        decay: float | Sequence[float] = DECAY,
-        threshold: float | Sequence[float] = THRESHOLD,
-        trainable_amplitude: bool = True,
-        amplitude_per: str = "layer",
-        surrogate: surrogates.Surrogate | str | dict | None = "rectangular",
-        reset: str = "zero",
-        detach_reset: bool = False,
-        amplitude_initializer: Any = "ones",
-        amplitude_regularizer: Any = None,
-        amplitude_constraint: Any = None,
-        *,
-        trainable_threshold: bool = False,
-        threshold_per: str = "layer",
-        trainable_decay: bool = False,
-        decay_per: str = "layer",
-        snap_decay: bool = False,
-        reset_amount: float = 1.0,
-        separate_bumps: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self._decay = Decay(decay, trainable_decay, decay_per, snap=snap_decay, even=reset == "subtract")
-        self._threshold = Threshold(threshold, trainable_threshold, threshold_per)
+    @takes(CellOptions)
+    def __init__(self, options: CellOptions, others: dict[str, Any]) -> None:
+        self._set_up(options, others)
+
+    def _set_up(self, options: CellOptions, others: dict[str, Any]) -> None:
+        """What constructors do."""
+        super().__init__(**part(options, KerasOptions), **others)
+        even, snap = options.reset == "subtract", options.snap_decay
+        self._decay = Decay(options.decay, options.trainable_decay, options.decay_per, snap=snap, even=even)
+        self._threshold = Threshold(options.threshold, options.trainable_threshold, options.threshold_per)
         self.dynamics = Dynamics(
             levels=self.levels,
-            reset=reset,
-            detach_reset=detach_reset,
-            surrogate=surrogates.get(surrogate),
-            reset_amount=float(reset_amount),
-            separate_bumps=separate_bumps,
+            reset=options.reset,
+            detach_reset=options.detach_reset,
+            surrogate=surrogates.get(options.surrogate),
+            reset_amount=float(options.reset_amount),
+            separate_bumps=options.separate_bumps,
         )
-        self.trainable_amplitude = trainable_amplitude
-        self.amplitude_per = _check_amplitude_per(amplitude_per)
-        self.amplitude_initializer = initializers.get(amplitude_initializer)
-        self.amplitude_regularizer = regularizers.get(amplitude_regularizer)
-        self.amplitude_constraint = constraints.get(amplitude_constraint)
+        used = {"surrogate": self.dynamics.surrogate, "reset_amount": self.dynamics.reset_amount}
+        self.options = options
+        self._used = resolved(options, decay=self._decay.value, threshold=self._threshold.value, **used)
         self.features: tuple[int | None, ...] = (1,)
         self._decay_weight = self._threshold_weight = None
+
+    trainable_amplitude = option("trainable_amplitude")
+    amplitude_per = option("amplitude_per")
+    amplitude_initializer = option("amplitude_initializer")
+    amplitude_regularizer = option("amplitude_regularizer")
+    amplitude_constraint = option("amplitude_constraint")
 
     @property
     def decay(self) -> Any:
         """As the neuron uses it: a float where it is fixed and one, else an array or tensor, `()` or `(channels,)`."""
-        return _shown(self.numbers["decay"])
+        return _as_array(self.numbers["decay"])
 
     @property
     def threshold(self) -> Any:
         """As the neuron uses it: a float where it is fixed and one, else an array or tensor, `()` or `(channels,)`."""
-        return _shown(self.numbers["threshold"])
+        return _as_array(self.numbers["threshold"])
 
     @property
     def numbers(self) -> dict[str, Any]:
@@ -150,21 +140,10 @@ class LIFCell(keras.layers.Layer):
         return [ops.zeros((batch_size, *self.features), dtype=self.compute_dtype)]
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            **self._decay.get_config(),
-            **self._threshold.get_config(),
-            "trainable_amplitude": self.trainable_amplitude,
-            "amplitude_per": self.amplitude_per,
-            "surrogate": keras.saving.serialize_keras_object(self.dynamics.surrogate),
-            "reset": self.dynamics.reset,
-            "detach_reset": self.dynamics.detach_reset,
-            "reset_amount": self.dynamics.reset_amount,
-            "separate_bumps": self.dynamics.separate_bumps,
-            "amplitude_initializer": initializers.serialize(self.amplitude_initializer),
-            "amplitude_regularizer": regularizers.serialize(self.amplitude_regularizer),
-            "amplitude_constraint": constraints.serialize(self.amplitude_constraint),
-        }
+        return {**super().get_config(), **config(self._used)}
+
+    def __repr__(self) -> str:
+        return shown(self, self.options)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -178,28 +157,7 @@ class TernaryLIFCell(LIFCell):
     For features of any rank; `keras.layers.RNN(TernaryLIFCell())` works on vectors, and `TernaryLIF` is the
     faster layer for sequences of any shape. Reference: [Guo et al., 2024](https://arxiv.org/abs/2312.06372)
 
-    Args:
-        decay: Float in [0, 1], or a sequence of one for each channel. Share of the membrane kept per timestep (the
-            paper's tau). Default: 0.25.
-        threshold: Float > 0, or a sequence of one for each channel, in units of the membrane. Equality fires.
-            Default: 0.5.
-        trainable_amplitude: Boolean. Whether the weight `amplitude` is trained. Default: True.
-        amplitude_per: "layer" (one scalar, the paper's), "channel" (one per index of the last axis) or "element"
-            (one per feature, after [Guo et al., 2022](https://arxiv.org/abs/2210.06686)). Default: "layer".
-        surrogate: a `Surrogate`, its name, or None for `Rectangular()`, the paper's. Default: "rectangular".
-        reset: "zero" (a spike clears the membrane), "subtract" (it takes the threshold off) or "none" (the membrane
-            is carried on as it is). Default: "zero".
-        detach_reset: Boolean. Whether the gradient ignores the reset's dependence on the membrane.
-        amplitude_initializer, amplitude_regularizer, amplitude_constraint: as for any Keras weight.
-            Default: "ones", None, None.
-        trainable_threshold, trainable_decay: Boolean. Whether a weight stands for it, exp(log_threshold) and
-            sigmoid(logit_decay). Default: False.
-        threshold_per, decay_per: "layer" or "channel": who shares a trained one. Default: "layer".
-        snap_decay: Boolean. Whether the decay is the nearest fraction with an odd denominator of at most 63, as in an
-            exported file. Default: False.
-        reset_amount: Float > 0, in thresholds per spike: what reset="subtract" takes off. Default: 1.0.
-        separate_bumps: Boolean. Whether each threshold has a surrogate of its own, and where they overlap they add up.
-            Default: False, the nearest counts alone.
+    Args: those of `TernaryLIF` but for return_sequences and spike_regularizer; name, dtype, trainable.
 
     Call arguments:
         inputs: current, `(batch, *features)`.
@@ -238,25 +196,17 @@ class MultiLevelLIFCell(LIFCell):
 
     Args:
         levels: Integer from 1 to 127.
-        **options: those of `TernaryLIFCell`, by name.
+        Further ones are those of `TernaryLIFCell`.
     """
 
-    def __init__(self, levels: int, **options: Any) -> None:
-        self.levels = levels
-        super().__init__(**options)
+    @takes(MultiLevelCellOptions)
+    def __init__(self, options: MultiLevelCellOptions, others: dict[str, Any]) -> None:
+        self.levels = options.levels
+        self._set_up(options, others)
 
     def get_config(self) -> dict[str, Any]:
         return {"levels": self.levels, **super().get_config()}
 
 
-AMPLITUDES = ("layer", "channel", "element")
-
-
-def _shown(number: Any) -> Any:
+def _as_array(number: Any) -> Any:
     return np.array(number) if isinstance(number, tuple) else number
-
-
-def _check_amplitude_per(amplitude_per: str) -> str:
-    if amplitude_per not in AMPLITUDES:
-        raise ValueError(f"`amplitude_per` must be {listed(AMPLITUDES)}. Received: amplitude_per={amplitude_per!r}")
-    return amplitude_per

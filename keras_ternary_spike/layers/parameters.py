@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import keras
 import numpy as np
@@ -14,7 +14,9 @@ from keras import ops
 from ..decay import fractions, snap_decay
 from ..messages import listed
 
-SHARING = ("layer", "channel")
+Sharing = Literal["layer", "channel"]
+SHARING = get_args(Sharing)
+AmplitudeSharing = Literal["layer", "channel", "element"]
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,6 @@ class Parameter:
         """The value before training, as the neuron uses it."""
         return self.value
 
-    def get_config(self) -> dict[str, Any]:
-        value = list(self.value) if isinstance(self.value, tuple) else self.value
-        return {self.name: value, f"trainable_{self.name}": self.trainable, f"{self.name}_per": self.per}
-
 
 @dataclass(frozen=True)
 class Threshold(Parameter):
@@ -181,9 +179,6 @@ class Decay(Parameter):
     @property
     def fixed(self) -> float | tuple[float, ...]:
         return float(snap_decay(self.value, even=self.even)) if self.snap else self.value
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "snap_decay": self.snap}
 
 
 def snap_straight_through(decay: Any, *, even: bool = False) -> Any:

@@ -37,6 +37,9 @@ class DirectEncoding(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "timesteps": self.timesteps}
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, timesteps={self.timesteps}, built={self.built}>"
+
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class PerTimestep(keras.layers.Wrapper):

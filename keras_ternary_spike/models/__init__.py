@@ -16,3 +16,5 @@ from .resnet import resnet19 as resnet19
 from .resnet import resnet20 as resnet20
 from .resnet import resnet34 as resnet34
 from .separable import keyword_spotter as keyword_spotter
+
+NETWORKS = (tiny, vgg, ms_resnet, resnet18, resnet19, resnet20, resnet34, keyword_spotter)

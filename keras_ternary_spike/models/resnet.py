@@ -5,24 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 from keras import layers
 
-from ..layers.lif import TernaryLIF
-from .blocks import TIMESTEPS, Fire, apply, classifier, conv, encoded, firing, image_input, normalized, scaled
+from .blocks import Fire, apply, conv, normalized
+from .plan import Plan, network
 
 Block = Callable[[Any, int, int, str, Fire], Any]  # (input, channels, strides, name, fire) -> output
 
 
-def resnet19(
-    input_shape: Sequence[int],
-    classes: int,
-    *,
-    timesteps: int = TIMESTEPS,
-    width: float = 1.0,
-    neuron: type[keras.layers.Layer] = TernaryLIF,
-    **neuron_options: Any,
-) -> keras.Model:
+@network
+def resnet19(plan: Plan) -> Any:
     """ResNet-19 for small images: 128 to 512 channels in 3, 3 and 2 blocks behind one convolution.
 
     Of tdBN ([Zheng et al., 2021](https://arxiv.org/abs/2011.05280)), with one linear layer behind the pooling as in
@@ -44,93 +36,60 @@ def resnet19(
     Raises:
         ValueError: for an input_shape, classes, timesteps or width out of range, or an odd size to be halved.
     """
-    image, fire = image_input(input_shape), firing(neuron, neuron_options)
-    current = encoded(normalized(conv(scaled(128, width), "stem_conv1"), image), timesteps)
-    spikes = fire("stem_neuron1", current)
-    spikes = _stages(spikes, ((3, 128, 1), (3, 256, 2), (2, 512, 2)), width, residual_block, fire)
-    return keras.Model(image, classifier(spikes, classes), name="resnet19")
+    current = plan.encoded(normalized(conv(plan.channels(128), "stem_conv1"), plan.image))
+    spikes = plan.fire("stem_neuron1", current)
+    spikes = _stages(spikes, ((3, 128, 1), (3, 256, 2), (2, 512, 2)), residual_block, plan)
+    return plan.logits(spikes)
 
 
-def resnet20(
-    input_shape: Sequence[int],
-    classes: int,
-    *,
-    timesteps: int = TIMESTEPS,
-    width: float = 1.0,
-    neuron: type[keras.layers.Layer] = TernaryLIF,
-    **neuron_options: Any,
-) -> keras.Model:
+@network
+def resnet20(plan: Plan) -> Any:
     """ResNet-20 "modified" for small images: three convolutions, average pooling, 2 blocks each of 64 to 512 channels.
 
     The ResNet-20 of [Ternary Spike](https://arxiv.org/abs/2312.06372): 11.24 million weights and 215.7 million
     multiply-accumulates a timestep at 32x32 pixels and 10 classes. Arguments and errors are those of `resnet19`.
     """
-    image, fire = image_input(input_shape), firing(neuron, neuron_options)
-    channels = scaled(64, width)
-    spikes = fire("stem_neuron1", encoded(normalized(conv(channels, "stem_conv1"), image), timesteps))
+    channels = plan.channels(64)
+    spikes = plan.fire("stem_neuron1", plan.encoded(normalized(conv(channels, "stem_conv1"), plan.image)))
     for number in (2, 3):
-        spikes = fire(f"stem_neuron{number}", normalized(conv(channels, f"stem_conv{number}"), spikes))
+        spikes = plan.fire(f"stem_neuron{number}", normalized(conv(channels, f"stem_conv{number}"), spikes))
     spikes = halved(spikes, "stem_pool")
-    spikes = _stages(spikes, ((2, 64, 1), (2, 128, 2), (2, 256, 2), (2, 512, 2)), width, residual_block, fire)
-    return keras.Model(image, classifier(spikes, classes), name="resnet20")
+    spikes = _stages(spikes, ((2, 64, 1), (2, 128, 2), (2, 256, 2), (2, 512, 2)), residual_block, plan)
+    return plan.logits(spikes)
 
 
-def resnet18(
-    input_shape: Sequence[int],
-    classes: int,
-    *,
-    timesteps: int = TIMESTEPS,
-    width: float = 1.0,
-    neuron: type[keras.layers.Layer] = TernaryLIF,
-    **neuron_options: Any,
-) -> keras.Model:
+@network
+def resnet18(plan: Plan) -> Any:
     """ResNet-18 for large images: a 7x7 convolution, 3x3 average pooling, 2 blocks each of 64 to 512 channels.
 
     Of [He et al., 2016](https://arxiv.org/abs/1512.03385), spiking as in
     [Ternary Spike](https://arxiv.org/abs/2312.06372). Arguments and errors are those of `resnet19`; height and width
     are multiples of 32.
     """
-    image, fire = image_input(input_shape), firing(neuron, neuron_options)
-    spikes = _large_stem(image, scaled(64, width), timesteps, fire)
-    spikes = _stages(spikes, ((2, 64, 1), (2, 128, 2), (2, 256, 2), (2, 512, 2)), width, residual_block, fire)
-    return keras.Model(image, classifier(spikes, classes), name="resnet18")
+    spikes = _large_stem(plan)
+    spikes = _stages(spikes, ((2, 64, 1), (2, 128, 2), (2, 256, 2), (2, 512, 2)), residual_block, plan)
+    return plan.logits(spikes)
 
 
-def resnet34(
-    input_shape: Sequence[int],
-    classes: int,
-    *,
-    timesteps: int = TIMESTEPS,
-    width: float = 1.0,
-    neuron: type[keras.layers.Layer] = TernaryLIF,
-    **neuron_options: Any,
-) -> keras.Model:
+@network
+def resnet34(plan: Plan) -> Any:
     """ResNet-34 for large images: as `resnet18`, with 3, 4, 6 and 3 blocks."""
-    image, fire = image_input(input_shape), firing(neuron, neuron_options)
-    spikes = _large_stem(image, scaled(64, width), timesteps, fire)
-    spikes = _stages(spikes, ((3, 64, 1), (4, 128, 2), (6, 256, 2), (3, 512, 2)), width, residual_block, fire)
-    return keras.Model(image, classifier(spikes, classes), name="resnet34")
+    spikes = _large_stem(plan)
+    spikes = _stages(spikes, ((3, 64, 1), (4, 128, 2), (6, 256, 2), (3, 512, 2)), residual_block, plan)
+    return plan.logits(spikes)
 
 
-def ms_resnet(
-    input_shape: Sequence[int],
-    classes: int,
-    *,
-    timesteps: int = TIMESTEPS,
-    width: float = 1.0,
-    neuron: type[keras.layers.Layer] = TernaryLIF,
-    **neuron_options: Any,
-) -> keras.Model:
+@network
+def ms_resnet(plan: Plan) -> Any:
     """MS-ResNet-18 for small images: currents are added, and no neuron follows the addition.
 
     Of [Hu et al., 2024](https://arxiv.org/abs/2112.08954), with a 3x3 convolution of stride 1 in front instead of
     their 7x7 for ImageNet, and the average pooling before the projections of their MS-ResNet-104. Arguments and errors
     are those of `resnet19`.
     """
-    image, fire = image_input(input_shape), firing(neuron, neuron_options)
-    current = encoded(normalized(conv(scaled(64, width), "stem_conv1"), image), timesteps)
-    current = _stages(current, ((2, 64, 1), (2, 128, 2), (2, 256, 2), (2, 512, 2)), width, membrane_block, fire)
-    return keras.Model(image, classifier(fire("last_neuron", current), classes), name="ms_resnet")
+    current = plan.encoded(normalized(conv(plan.channels(64), "stem_conv1"), plan.image))
+    current = _stages(current, ((2, 64, 1), (2, 128, 2), (2, 256, 2), (2, 512, 2)), membrane_block, plan)
+    return plan.logits(plan.fire("last_neuron", current))
 
 
 def residual_block(spikes: Any, channels: int, strides: int, name: str, fire: Fire) -> Any:
@@ -167,19 +126,19 @@ def halved(x: Any, name: str) -> Any:
     return apply(layers.AveragePooling2D(2, name=name), x)
 
 
-def _large_stem(image: Any, channels: int, timesteps: int, fire: Fire) -> Any:
-    current = normalized(conv(channels, "stem_conv1", kernel=7, strides=2), image)
-    spikes = fire("stem_neuron1", encoded(current, timesteps))
+def _large_stem(plan: Plan) -> Any:
+    current = normalized(conv(plan.channels(64), "stem_conv1", kernel=7, strides=2), plan.image)
+    spikes = plan.fire("stem_neuron1", plan.encoded(current))
     # Zeros around, then unpadded windows: all means are over nine pixels, at the border too.
     padded = apply(layers.ZeroPadding2D(1, name="stem_pad"), spikes)
     return apply(layers.AveragePooling2D(3, strides=2, name="stem_pool"), padded)
 
 
-def _stages(x: Any, stages: Sequence[tuple[int, int, int]], width: float, block: Block, fire: Fire) -> Any:
+def _stages(x: Any, stages: Sequence[tuple[int, int, int]], block: Block, plan: Plan) -> Any:
     """Stages of (blocks, channels, strides of the first block), the blocks numbered from 1."""
     number = 0
     for blocks, channels, strides in stages:
         for index in range(blocks):
             number += 1
-            x = block(x, scaled(channels, width), strides if index == 0 else 1, f"block{number}", fire)
+            x = block(x, plan.channels(channels), strides if index == 0 else 1, f"block{number}", plan.fire)
     return x

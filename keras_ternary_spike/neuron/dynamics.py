@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from keras import ops
 
@@ -13,7 +13,8 @@ from .surrogate import Rectangular, Surrogate
 
 MAX_LEVELS = 127  # what int8 holds
 LEVELS = ("ternary", "binary")
-RESETS = ("zero", "subtract", "none")
+Reset = Literal["zero", "subtract", "none"]
+RESETS = get_args(Reset)
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Dynamics:
     """
 
     levels: str | int = "ternary"
-    reset: str = "zero"
+    reset: Reset = "zero"
     detach_reset: bool = False
     surrogate: Surrogate = field(default_factory=Rectangular)
     reset_amount: float = 1.0

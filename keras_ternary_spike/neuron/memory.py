@@ -9,11 +9,12 @@ with leaked[t] = decay * state[t-1], and the factors a, b and c. Reference:
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from keras import ops
 
-MEMORIES = ("static", "dynamic")
+MemoryKind = Literal["static", "dynamic"]
+MEMORIES = get_args(MemoryKind)
 
 
 class Memory(NamedTuple):
