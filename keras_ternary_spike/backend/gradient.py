@@ -1,19 +1,26 @@
-"""One function with a hand-written gradient, in the way of each backend.
-
-A `recurrence` has `forward(*tensors)`, which returns the outputs, a tuple, and what to save, and
-`backward(tensors, saved, upstream)`, which returns the gradients of the tensors and maybe more; `fused` says whether
-each may be compiled.
-"""
+"""One function with a hand-written gradient, in the way of each backend."""
 
 from __future__ import annotations
 
 import functools
 import importlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 from keras import ops
+
+
+class Differentiable(Protocol):
+    """A function of tensors with a gradient. `fused` says whether forward and backward may each be compiled."""
+
+    fused: Any
+
+    def forward(self, *tensors: Any) -> tuple[tuple[Any, ...], Any]:
+        """The outputs, and what to save."""
+
+    def backward(self, tensors: Sequence[Any], saved: Any, upstream: Sequence[Any]) -> tuple[Any, ...]:
+        """The gradients of the tensors, and maybe more."""
 
 
 def can_fuse() -> bool:
@@ -27,14 +34,14 @@ def compiles_functions() -> bool:
     return keras.backend.backend() == "tensorflow"
 
 
-def call(recurrence: Any, tensors: Sequence[Any]) -> tuple[Any, ...]:
-    """The outputs of `recurrence`; differentiating them runs its backward function."""
+def call(differentiable: Differentiable, tensors: Sequence[Any]) -> tuple[Any, ...]:
+    """The outputs of a function; differentiating them runs its backward function."""
     if keras.backend.backend() == "torch":
-        return importlib.import_module(".torch", __package__).call(recurrence, tensors)
-    forward, backward = _functions(recurrence)
+        return importlib.import_module(".torch", __package__).call(differentiable, tensors)
+    forward, backward = _functions(differentiable)
 
     @ops.custom_gradient
-    def differentiable(*tensors):
+    def function(*tensors):
         outputs, saved = forward(*tensors)
 
         def gradient(*upstream):
@@ -43,26 +50,26 @@ def call(recurrence: Any, tensors: Sequence[Any]) -> tuple[Any, ...]:
 
         return outputs, gradient
 
-    return differentiable(*tensors)
+    return function(*tensors)
 
 
-def _functions(recurrence: Any) -> tuple[Callable, Callable]:
-    if recurrence.fused and compiles_functions():
-        return _compiled(recurrence)
-    return recurrence.forward, recurrence.backward
+def _functions(differentiable: Differentiable) -> tuple[Callable, Callable]:
+    if differentiable.fused and compiles_functions():
+        return _compiled(differentiable)
+    return differentiable.forward, differentiable.backward
 
 
 @functools.lru_cache(maxsize=256)
-def _compiled(recurrence: Any) -> tuple[Callable, Callable]:
+def _compiled(differentiable: Differentiable) -> tuple[Callable, Callable]:
     compile_function = _tensorflow().compile_function
-    return compile_function(recurrence.forward), compile_function(recurrence.backward)
+    return compile_function(differentiable.forward), compile_function(differentiable.backward)
 
 
 @functools.lru_cache(maxsize=256)
-def traced(recurrence: Any) -> tuple[Callable, Callable]:
+def traced(differentiable: Differentiable) -> tuple[Callable, Callable]:
     """Forward and backward as functions of a graph, which holds each once however often it calls them."""
     trace_function = _tensorflow().trace_function
-    return trace_function(recurrence.forward), trace_function(recurrence.backward)
+    return trace_function(differentiable.forward), trace_function(differentiable.backward)
 
 
 def _tensorflow() -> Any:

@@ -9,11 +9,11 @@ import keras
 import torch
 
 
-class _Recurrence(torch.autograd.Function):
+class _Function(torch.autograd.Function):
     @staticmethod
-    def forward(context: Any, recurrence: Any, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        outputs, saved = recurrence.forward(*tensors)
-        context.recurrence, context.structure = recurrence, keras.tree.map_structure(id, saved)
+    def forward(context: Any, differentiable: Any, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        outputs, saved = differentiable.forward(*tensors)
+        context.differentiable, context.structure = differentiable, keras.tree.map_structure(id, saved)
         context.save_for_backward(*tensors, *keras.tree.flatten(saved))
         context.count = len(tensors)
         return outputs
@@ -22,9 +22,9 @@ class _Recurrence(torch.autograd.Function):
     def backward(context: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         tensors, saved = context.saved_tensors[: context.count], context.saved_tensors[context.count :]
         saved = keras.tree.pack_sequence_as(context.structure, saved)
-        return (None, *context.recurrence.backward(tensors, saved, upstream))
+        return (None, *context.differentiable.backward(tensors, saved, upstream))
 
 
-def call(recurrence: Any, tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
-    """The outputs of `recurrence`; differentiating them runs its backward function."""
-    return _Recurrence.apply(recurrence, *tensors)
+def call(differentiable: Any, tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    """The outputs of a function; differentiating them runs its backward function."""
+    return _Function.apply(differentiable, *tensors)

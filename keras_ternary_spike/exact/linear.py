@@ -14,8 +14,6 @@ from ..backend import gradient
 from ..registration import PACKAGE
 from .rounding import INT8_MAX, Requantization, Rounding
 
-MAX_EXACT = 2**24  # float32 represents every integer up to this
-
 
 class ExactLinear(keras.layers.Layer):
     """A kernel and a bias, rounded to integers, on integers.

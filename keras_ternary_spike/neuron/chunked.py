@@ -51,7 +51,7 @@ class Chunked:
         count = len(upstream) - self.chunk.pasts * self.return_past
         grad_past = tuple(upstream[count:]) or tuple(map(ops.zeros_like, first))
         parts = zip(self._parts(current), pasts, *(self._parts(grad) for grad in upstream[:count]), strict=True)
-        grad_current, totals, held = [], None, []
+        grad_current, totals, kept_alive = [], None, []
         for part, past, *grads in reversed(list(parts)):
             gradients = backward((part, amplitude, *past, *numbers), None, (*grads, *grad_past))
             end = 2 + len(past)
@@ -59,10 +59,10 @@ class Chunked:
             grad_past = gradients[2:end]
             terms = (gradients[1], *gradients[end : end + len(numbers)])
             totals = terms if totals is None else [total + term for total, term in zip(totals, terms, strict=True)]
-            held += gradients[end + len(numbers) :]
+            kept_alive += gradients[end + len(numbers) :]
         grad_amplitude, *grad_numbers = totals
         joined = ops.concatenate(grad_current[::-1], axis=1)
-        return joined, grad_amplitude, *grad_past[: self.pasts], *grad_numbers, *held
+        return joined, grad_amplitude, *grad_past[: self.pasts], *grad_numbers, *kept_alive
 
     def _named(self, tensors: Sequence[Any]) -> tuple[Any, Any, tuple[Any, ...], tuple[Any, ...]]:
         """Current, amplitude, the first past, and what else is trained."""

@@ -9,7 +9,7 @@ from keras import ops
 from .equations import Equations, Moment
 
 
-def advance(equations: Equations, current: Any, past: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+def forward(equations: Equations, current: Any, past: tuple[Any, ...]) -> tuple[Any, Any, Any]:
     """Spikes, the last past, and the membranes and what spikes do not clear, a tuple over all timesteps."""
 
     def step(past, current_now):
@@ -24,7 +24,7 @@ def advance(equations: Equations, current: Any, past: tuple[Any, ...]) -> tuple[
     return equations.fire(steps[0])[0], _unpacked(last, count), steps
 
 
-def retreat(
+def backward(
     equations: Equations, steps: Any, past: Any, grad_outputs: Any, grad_membranes: Any, grad_past: Any
 ) -> tuple[Any, Any, Any]:
     """Gradients of current and of the first past, and `Equations.terms` of all timesteps."""

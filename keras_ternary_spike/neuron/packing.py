@@ -21,15 +21,16 @@ def word_size(timesteps: int, highest: int) -> int:
     return -(-timesteps // words)
 
 
-def through_words(spikes: Sequence[Any], highest: int, wall: Callable[[Any], Any]) -> Any:
-    """The spikes `(batch, timesteps, *features)` of a list of `(batch, *features)`, by way of their words.
+def through_packed_words(spikes: Sequence[Any], highest: int, barrier: Callable[[Any], Any]) -> Any:
+    """Spikes `(batch, timesteps, *features)` of a list of `(batch, *features)`: packed, several timesteps in a number,
+    and unpacked again.
 
     spikes: integers within [-highest, highest], or NaN, in float32 or float64.
-    wall: keeps a compiler from computing a word anew for each of its timesteps.
+    barrier: keeps a compiler from computing a word anew for each of its timesteps.
     """
     size = word_size(len(spikes), highest)
     parts = [spikes[start : start + size] for start in range(0, len(spikes), size)]
-    words = ops.stack([wall(_packed(part, highest)) for part in parts], axis=1)
+    words = ops.stack([barrier(_packed(part, highest)) for part in parts], axis=1)
     return _unpacked(words, size, highest)[:, : len(spikes)]
 
 

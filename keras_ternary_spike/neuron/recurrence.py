@@ -40,7 +40,7 @@ class Recurrence:
         pasts: how many tensors the past before the first timestep is; 0 for zeros.
         return_membranes, return_past: whether these are outputs behind amplitude * spike.
         fused: whether a compiler will fuse it: membranes are then computed again in the backward pass instead
-            of saved, and walls part a long chain of timesteps.
+            of saved, and barriers part a long chain of timesteps.
     """
 
     dynamics: Any = field(compare=False)
@@ -69,25 +69,31 @@ class Recurrence:
         return (*outputs, *(past if self.return_past else ())), None if self.fused else steps
 
     def backward(self, tensors: Sequence[Any], steps: Any, upstream: Sequence[Any]) -> tuple[Any, ...]:
-        """Gradients of `tensors` from those of the outputs; behind them what walls hold back, of no further use."""
+        """Gradients of `tensors` from those of the outputs; then the barriers' values, which the caller drops."""
         equations, current, past = self._named(tensors)
-        wall = self._wall(equations, current)
-        steps = unrolled.march(equations, wall, current, past, distance=1)[2] if self.fused else steps
+        barrier = self._barrier(equations, current)
+        steps = unrolled.step_through(equations, barrier, current, past, distance=1)[2] if self.fused else steps
         grad_outputs, *others = upstream
         grad_membranes = others.pop(0) if self.return_membranes else None
-        retreat, *walls = (unrolled.retreat, wall) if self.unroll else (looped.retreat,)
-        arguments = (equations, *walls, steps, past, grad_outputs, grad_membranes, tuple(others))
-        grad_current, grad_past, (amplitude, decay, threshold, *factors), *held = retreat(*arguments)
+        backward, *barriers = (unrolled.backward, barrier) if self.unroll else (looped.backward,)
+        arguments = (equations, *barriers, steps, past, grad_outputs, grad_membranes, tuple(others))
+        grad_current, grad_past, (amplitude, decay, threshold, *factors), *kept_alive = backward(*arguments)
         wanted = (self.decay is None, self.threshold is None, *(True for _ in factors))
         numbers = [term for term, want in zip((decay, threshold, *factors), wanted, strict=True) if want]
         gradients = map(_sum_to, [amplitude, *numbers], [tensors[1], *tensors[2 + self.pasts :]])
         grad_amplitude, *grad_numbers = gradients
-        return grad_current, grad_amplitude, *grad_past[: self.pasts], *grad_numbers, *(held[0] if held else ())
+        return (
+            grad_current,
+            grad_amplitude,
+            *grad_past[: self.pasts],
+            *grad_numbers,
+            *(kept_alive[0] if kept_alive else ()),
+        )
 
     def _advance(self, equations: Equations, current: Any, past: tuple[Any, ...]) -> tuple[Any, Any, Any]:
         if self.unroll:
-            return unrolled.advance(equations, self._wall(equations, current), current, past)
-        return looped.advance(equations, current, past)
+            return unrolled.forward(equations, self._barrier(equations, current), current, past)
+        return looped.forward(equations, current, past)
 
     def _named(self, tensors: Sequence[Any]) -> tuple[Equations, Any, tuple[Any, ...]]:
         """The equations with their numbers, current, and the first past."""
@@ -99,8 +105,8 @@ class Recurrence:
         trained = (number is None for number in fixed)
         return Equations(self.dynamics, amplitude, decay, threshold, memory, *trained, self.fused), current, past
 
-    def _wall(self, equations: Equations, current: Any) -> Callable[[Any], Any] | None:
-        """wall(tensor): the tensor, behind a wall in a long fused sequence; None in any other.
+    def _barrier(self, equations: Equations, current: Any) -> Callable[[Any], Any] | None:
+        """barrier(tensor): the tensor, behind a barrier in a long fused sequence; None in any other.
 
         XLA fuses the chain of timesteps into each of its consumers anew, so that time would grow with the square
         of their number. It does not repeat divisions: one by a 1 that it cannot know, and that changes no bit,

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras_ternary_spike import TernaryLIF
 from keras_ternary_spike.backend.gradient import _compiled
 from keras_ternary_spike.neuron.dynamics import Dynamics
-from keras_ternary_spike.neuron.packing import EXACT_BITS, through_words, word_size
+from keras_ternary_spike.neuron.packing import EXACT_BITS, through_packed_words, word_size
 from keras_ternary_spike.neuron.sequence import lif_sequence
 
 
@@ -26,9 +26,9 @@ def test_words_give_back_every_spike(timesteps, highest, dtype, rng):
     spikes = rng.integers(-highest, highest + 1, (4, timesteps, 3, 2)).astype(dtype)
     spikes[rng.random(spikes.shape) < 0.1] = np.nan
     spikes[0], spikes[1] = highest, -highest  # the largest and the smallest words
-    walled = []
-    result = through_words(list(np.moveaxis(spikes, 1, 0)), highest, lambda word: walled.append(word) or word)
-    assert len(walled) == -(-timesteps // word_size(timesteps, highest))
+    passed = []
+    result = through_packed_words(list(np.moveaxis(spikes, 1, 0)), highest, lambda word: passed.append(word) or word)
+    assert len(passed) == -(-timesteps // word_size(timesteps, highest))
     assert result.dtype == dtype
     np.testing.assert_array_equal(result, spikes)
 
