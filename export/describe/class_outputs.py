@@ -6,8 +6,9 @@ from typing import Any
 
 import keras
 
+from keras_ternary_spike.layers.trace import Trace, trace
+
 from .signature import output_names
-from .trace import Trace, trace
 
 CROSS_ENTROPIES = {
     getattr(keras.losses, name)
