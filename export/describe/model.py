@@ -12,7 +12,7 @@ from keras_ternary_spike.layers.trace import Call, Trace, trace
 
 from ..network import nodes
 from ..network.nodes import Network, Node
-from ..network.surgery import fresh_name, prune
+from ..network.surgery import fresh_name, without_unread
 from .rules.merging import MERGES, merge
 from .rules.table import RULES
 from .signature import input_names, output_names, stable_name
@@ -44,7 +44,7 @@ def describe(model: keras.Model) -> Network:
             network = _with_call(network, calls, index, [network[values[source]] for source in call.sources])
         values.append(network.outputs[0])
     outputs, names = tuple(values[index] for index in calls.outputs), (input_names(model), output_names(model))
-    return prune(replace(network, outputs=outputs, input_names=names[0], output_names=names[1]))
+    return without_unread(replace(network, outputs=outputs, input_names=names[0], output_names=names[1]))
 
 
 def _with_call(network: Network, calls: Trace, index: int, sources: list[Node]) -> Network:

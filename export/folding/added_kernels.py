@@ -7,12 +7,11 @@ import numpy as np
 from ..network import nodes
 from ..network.linear_algebra import diagonal
 from ..network.nodes import Network, Node
-from ..network.queries import are_counts, has_linear_above, only_reader
+from ..network.queries import has_linear_above, holds_counts, only_reader
 from ..network.surgery import fresh_name, place_before, reading, substitute
-from .affines import line_of
 
 
-def add_diagonals(network: Network) -> Network:
+def add_kernels(network: Network) -> Network:
     """A factor that no kernel takes becomes one of its own; so does the way from an Input to a neuron or a sum.
 
     These are: an Affine in front of a neuron or a Concatenate, one in front of an Add unless it is on spikes, and
@@ -20,19 +19,19 @@ def add_diagonals(network: Network) -> Network:
     """
     for node in network.nodes:
         for name in dict.fromkeys(node.inputs):
-            if _needs_diagonal(network, network[name], node):
-                network = _with_diagonal(network, name, node.name)
+            if _needs_kernel(network, network[name], node):
+                network = _with_kernel(network, name, node.name)
     return network
 
 
-def _needs_diagonal(network: Network, source: Node, reader: Node) -> bool:
+def _needs_kernel(network: Network, source: Node, reader: Node) -> bool:
     if isinstance(reader, nodes.LIF) and not has_linear_above(network, reader):
         return True
     if isinstance(reader, nodes.Add) and isinstance(source, nodes.Input):
         return True
     if not isinstance(source, nodes.Affine) or _is_stuck(network, source):
         return False
-    on_spikes = are_counts(network, source)
+    on_spikes = holds_counts(network, source)
     return isinstance(reader, nodes.LIF | nodes.Concatenate) or (isinstance(reader, nodes.Add) and not on_spikes)
 
 
@@ -44,11 +43,11 @@ def _is_stuck(network: Network, affine: nodes.Affine) -> bool:
     return isinstance(node, nodes.Linear) and only_reader(network, node.name) is not None
 
 
-def _with_diagonal(network: Network, name: str, reader: str) -> Network:
-    source, line = network[name], (np.ones(()), np.zeros(()))
+def _with_kernel(network: Network, name: str, reader: str) -> Network:
+    source, scale_offset = network[name], (np.ones(()), np.zeros(()))
     if isinstance(source, nodes.Affine) and only_reader(network, name) is not None:
-        network, line, source = substitute(network, name), line_of(source), network[source.inputs[0]]
-    linear = diagonal(fresh_name(network, f"{reader}_current"), source, line)
+        network, scale_offset, source = substitute(network, name), source.scale_offset, network[source.inputs[0]]
+    linear = diagonal(fresh_name(network, f"{reader}_current"), source, scale_offset)
     network = place_before(network, reader, linear)
     rewired = (reading(node, source.name, linear.name) if node.name == reader else node for node in network.nodes)
     return network.with_nodes(tuple(rewired))

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from ..network import nodes
-from ..network.linear_algebra import Line, then_affine
+from ..network.linear_algebra import ScaleOffset, then_affine
+from ..network.node import like
 from ..network.nodes import Network, Node
-from ..network.queries import are_counts, has_linear_above, nodes_of, only_reader, values_above
-from ..network.surgery import affine_after, fresh_name, insert_after, reading, settle, substitute
+from ..network.queries import has_linear_above, holds_counts, nodes_of, only_reader, values_above
+from ..network.surgery import affine_after, fresh_name, insert_after, reading, substitute, until_stable
 from .absorb import absorbed_above, absorbed_below
 from .commute import above, below, compose
 
@@ -24,26 +25,6 @@ def split_affines(network: Network) -> Network:
         if readers > 1 and not is_input_offset(network, affine):
             network = _split(network, affine)
     return network
-
-
-def absorb_affines(network: Network) -> Network:
-    """Every Affine into the Linears or the Affine above it, else into all Linears below it, if it reaches them."""
-    return settle(network, nodes.Affine, _absorbed)
-
-
-def copy_producers(network: Network) -> Network:
-    """A Linear with several readers is copied for the one that reads it through an Affine, and absorbs that."""
-    return settle(network, nodes.Affine, _with_own_producer)
-
-
-def gather_offsets(network: Network) -> Network:
-    """(s * spikes + o) + x = (s * spikes + x) + o: no offset on the spikes that an Add reads."""
-    return settle(network, nodes.Affine, _offset_below_add)
-
-
-def sink_affines(network: Network) -> Network:
-    """What is left as far down as it goes: to the next neuron, or to the output."""
-    return settle(network, nodes.Affine, _one_step_down)
 
 
 def relabel_inputs(network: Network) -> Network:
@@ -67,10 +48,6 @@ def is_input_offset(network: Network, affine: nodes.Affine) -> bool:
     return isinstance(network[affine.inputs[0]], nodes.Input) and bool(np.all(affine.scale == 1))
 
 
-def line_of(affine: nodes.Affine) -> Line:
-    return affine.scale, affine.offset
-
-
 def _split(network: Network, affine: nodes.Affine) -> Network:
     placed: list[Node] = []
     for node in network.nodes:
@@ -83,72 +60,80 @@ def _split(network: Network, affine: nodes.Affine) -> Network:
     return network.with_nodes(tuple(placed))
 
 
-def _absorbed(network: Network, affine: nodes.Affine) -> Network | None:
-    source, line = network[affine.inputs[0]], line_of(affine)
-    changed = None
+@until_stable(nodes.Affine)
+def absorb_affines(network: Network, affine: nodes.Affine) -> Network | None:
+    """Every Affine into the Linears or the Affine above it, else into all Linears below it, if it reaches them."""
+    source, changed = network[affine.inputs[0]], None
     if only_reader(network, source.name) is not None:
         if isinstance(source, nodes.Affine):
-            return _merged(network, affine, source, compose(line_of(source), line))
-        changed = absorbed_above(network, source.name, line)
-    changed = changed or absorbed_below(network, affine.name, line)
-    return changed and substitute(changed, affine.name)
+            return _merged(network, affine, source)
+        changed = absorbed_above(network, source.name, affine.scale_offset)
+    if changed is None:
+        changed = absorbed_below(network, affine.name, affine.scale_offset)
+    return None if changed is None else substitute(changed, affine.name)
 
 
-def _with_own_producer(network: Network, affine: nodes.Affine) -> Network | None:
+@until_stable(nodes.Affine)
+def copy_producers(network: Network, affine: nodes.Affine) -> Network | None:
+    """A Linear with several readers is copied for the one that reads it through an Affine, and absorbs that."""
     linear = network[affine.inputs[0]]
     if not isinstance(linear, nodes.Linear) or affine.name in network.outputs:
         return None
-    own = replace(then_affine(linear, line_of(affine)), name=fresh_name(network, f"{linear.name}_{affine.name}"))
+    own = replace(then_affine(linear, affine.scale_offset), name=fresh_name(network, f"{linear.name}_{affine.name}"))
     return substitute(network, affine.name, own)
 
 
-def _offset_below_add(network: Network, affine: nodes.Affine) -> Network | None:
+@until_stable(nodes.Affine)
+def gather_offsets(network: Network, affine: nodes.Affine) -> Network | None:
+    """(s * spikes + o) + x = (s * spikes + x) + o: no offset on the spikes that an Add reads."""
     add = only_reader(network, affine.name)
     if not isinstance(add, nodes.Add) or not np.any(affine.offset) or len(set(add.inputs)) < len(add.inputs):
         return None
-    if not are_counts(network, network[affine.inputs[0]]):
+    if not holds_counts(network, network[affine.inputs[0]]):
         return None
     network = substitute(network, affine.name, replace(affine, offset=np.zeros(())))
     return affine_after(network, add, "offset", 1.0, affine.offset)
 
 
-def _merged(network: Network, affine: nodes.Affine, into: nodes.Affine, line: Line) -> Network:
+def _merged(network: Network, affine: nodes.Affine, into: nodes.Affine) -> Network:
     """Two Affines as one, named after the one with an offset: that is the user's layer."""
+    scale, offset = compose(into.scale_offset, affine.scale_offset)
     name = affine.name if np.any(affine.offset) else into.name
-    merged = replace(into, name=name, scale=line[0], offset=line[1])
-    return substitute(substitute(network, affine.name), into.name, merged)
+    return substitute(substitute(network, affine.name), into.name, replace(into, name=name, scale=scale, offset=offset))
 
 
-def _one_step_down(network: Network, affine: nodes.Affine) -> Network | None:
+@until_stable(nodes.Affine)
+def sink_affines(network: Network, affine: nodes.Affine) -> Network | None:
+    """What is left as far down as it goes: to the next neuron, or to the output."""
     node = only_reader(network, affine.name)
     if node is None or len(node.inputs) != 1 or is_input_offset(network, affine):
         return None
-    line = below(network, node, line_of(affine))
-    if line is None:
+    scale_offset = below(network, node, affine.scale_offset)
+    if scale_offset is None:
         return None
     network = substitute(network, affine.name)
-    return insert_after(network, node.name, _placed(affine, node, line))
+    return insert_after(network, node.name, _placed(affine, node, scale_offset))
 
 
 def _relabelled(network: Network, affine: nodes.Affine) -> Network | None:
     """Affine (scale, 0) absorbed below and Affine (1, offset / scale) behind the Input; None if one cannot be."""
-    line, source = (np.ones(()), affine.offset / affine.scale), network[affine.inputs[0]]
-    while line is not None and not isinstance(source, nodes.Input):
+    scale_offset, source = (np.ones(()), affine.offset / affine.scale), network[affine.inputs[0]]
+    while scale_offset is not None and not isinstance(source, nodes.Input):
         if len(source.inputs) != 1 or only_reader(network, source.name) is None:
             return None
-        line, source = above(network, source, line), network[source.inputs[0]]
-    if line is None or only_reader(network, source.name) is None:
+        scale_offset, source = above(network, source, scale_offset), network[source.inputs[0]]
+    if scale_offset is None or only_reader(network, source.name) is None:
         return None
     changed = absorbed_below(network, affine.name, (affine.scale, np.zeros(())))
-    shift = _placed(affine, source, line)
-    return changed and insert_after(substitute(changed, affine.name), source.name, shift)
+    if changed is None:
+        return None
+    return insert_after(substitute(changed, affine.name), source.name, _placed(affine, source, scale_offset))
 
 
-def _placed(affine: nodes.Affine, source: Node, line: Line) -> nodes.Affine:
-    """`affine` with another line, behind `source`."""
-    scale, offset = line
-    placed = replace(affine, inputs=(source.name,), shape=source.shape, temporal=source.temporal)
-    return replace(placed, scale=scale, offset=offset)
+def _placed(affine: nodes.Affine, source: Node, scale_offset: ScaleOffset) -> nodes.Affine:
+    """`affine` with another scale and offset, behind `source`."""
+    scale, offset = scale_offset
+    return replace(affine, scale=scale, offset=offset, **like(affine.name, source))
 
 
 def carry_signs(network: Network) -> Network:

@@ -13,56 +13,56 @@ from __future__ import annotations
 import numpy as np
 
 from ..network import nodes
-from ..network.linear_algebra import Line
+from ..network.linear_algebra import ScaleOffset
 from ..network.nodes import Network, Node
 
 
-def above(network: Network, node: Node, line: Line) -> Line | None:
-    """The line that, applied before `node`, equals `line` applied after it. None where there is none."""
-    scale, offset = line
+def above(network: Network, node: Node, scale_offset: ScaleOffset) -> ScaleOffset | None:
+    """What, applied before `node`, equals `scale_offset` applied after it. None where there is nothing."""
+    scale, offset = scale_offset
     if isinstance(node, nodes.Reshape):
-        return _regrouped(line, node.shape, network[node.inputs[0]].shape)
-    return (scale, offset / node.addends(network.timesteps)) if _passes(node, line) else None
+        return _regrouped(scale_offset, node.shape, network[node.inputs[0]].shape)
+    return (scale, offset / node.addends(network.timesteps)) if _passes(node, scale_offset) else None
 
 
-def below(network: Network, node: Node, line: Line) -> Line | None:
-    """The line that, applied after `node`, equals `line` applied before it. None where there is none."""
-    scale, offset = line
+def below(network: Network, node: Node, scale_offset: ScaleOffset) -> ScaleOffset | None:
+    """What, applied after `node`, equals `scale_offset` applied before it. None where there is nothing."""
+    scale, offset = scale_offset
     if isinstance(node, nodes.Reshape):
-        return _regrouped(line, network[node.inputs[0]].shape, node.shape)
-    return (scale, offset * node.addends(network.timesteps)) if _passes(node, line) else None
+        return _regrouped(scale_offset, network[node.inputs[0]].shape, node.shape)
+    return (scale, offset * node.addends(network.timesteps)) if _passes(node, scale_offset) else None
 
 
-def compose(first: Line, second: Line) -> Line:
-    """second(first(x)) as one line."""
+def compose(first: ScaleOffset, second: ScaleOffset) -> ScaleOffset:
+    """second(first(x)) as one scale and offset."""
     return second[0] * first[0], second[0] * first[1] + second[1]
 
 
-def per_input(network: Network, node: nodes.Concatenate, line: Line) -> tuple[Line, ...]:
-    """The lines that, applied before `node`, one to each of its inputs, equal `line` applied after it."""
+def per_input(network: Network, node: nodes.Concatenate, scale_offset: ScaleOffset) -> tuple[ScaleOffset, ...]:
+    """What, applied before `node`, to each of its inputs its own, equals `scale_offset` applied after it."""
     ends = np.cumsum([network[name].shape[-1] for name in node.inputs])[:-1]
-    parts = (np.split(np.broadcast_to(value, node.shape[-1:]), ends) for value in line)
+    parts = (np.split(np.broadcast_to(value, node.shape[-1:]), ends) for value in scale_offset)
     return tuple(zip(*parts, strict=True))
 
 
-def from_input(network: Network, node: nodes.Concatenate, name: str, line: Line) -> Line:
-    """The line that, applied after `node`, equals `line` applied to its input `name`: 1 and 0 for other channels."""
+def from_input(network: Network, node: nodes.Concatenate, name: str, scale_offset: ScaleOffset) -> ScaleOffset:
+    """What, applied after `node`, equals `scale_offset` applied to its input `name`: 1 and 0 for other channels."""
     widths = [(source, network[source].shape[-1]) for source in node.inputs]
-    scale, offset = line
+    scale, offset = scale_offset
     scales = [np.broadcast_to(scale if source == name else 1.0, (width,)) for source, width in widths]
     offsets = [np.broadcast_to(offset if source == name else 0.0, (width,)) for source, width in widths]
     return np.concatenate(scales), np.concatenate(offsets)
 
 
-def _passes(node: Node, line: Line) -> bool:
+def _passes(node: Node, scale_offset: ScaleOffset) -> bool:
     """Whether f(scale * x + offset) = scale * f(x) + addends * offset, channel by channel."""
-    scale, offset = line
+    scale, offset = scale_offset
     takes_scale = node.linear or (node.monotone and bool(np.all(scale >= 0)))
     return node.keeps_channels and takes_scale and (node.keeps_constants or not np.any(offset))
 
 
-def _regrouped(line: Line, before: tuple[int, ...], after: tuple[int, ...]) -> Line | None:
-    scale, offset = (_per_channel(value, before, after) for value in line)
+def _regrouped(scale_offset: ScaleOffset, before: tuple[int, ...], after: tuple[int, ...]) -> ScaleOffset | None:
+    scale, offset = (_per_channel(value, before, after) for value in scale_offset)
     return None if scale is None or offset is None else (scale, offset)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from ..network import nodes
 from ..network.linear_algebra import after_affine
 from ..network.nodes import Network, Node
-from ..network.queries import are_counts, only_reader
-from ..network.surgery import affine, fresh_name, place_before, prune, settle, substitute
+from ..network.queries import holds_counts, only_reader
+from ..network.surgery import affine, fresh_name, place_before, substitute, until_stable, without_unread
 from .commute import below
 
 ONE, ZERO = np.ones(()), np.zeros(())
@@ -23,7 +23,7 @@ def distribute_factors(network: Network) -> Network:
     Spikes with the same factor are added; the sums lie behind one another along the channels, and the kernel has a
     factor for each. (A depthwise kernel cannot add channels: there it is an Add of two convolutions.)
     """
-    return prune(settle(network, nodes.Add, _distributed))
+    return without_unread(_distributed(network))
 
 
 def over_sum(network: Network, node: Node) -> Network | None:
@@ -33,11 +33,12 @@ def over_sum(network: Network, node: Node) -> Network | None:
         return None
     if not any(isinstance(network[name], nodes.Linear) for name in add.inputs):
         return None
-    return prune(_spread(network, node, [(name, ONE) for name in add.inputs]))
+    return without_unread(_spread(network, node, [(name, ONE) for name in add.inputs]))
 
 
+@until_stable(nodes.Add)
 def _distributed(network: Network, add: nodes.Add) -> Network | None:
-    if not are_counts(network, add) or are_counts(network, add, factors=False):
+    if not holds_counts(network, add) or holds_counts(network, add, factors=False):
         return None
     readers = (reader for reader in network.consumers(add.name) if reader.linear)
     candidates = (_per_factor(network, add, reader) for reader in readers)
@@ -61,7 +62,7 @@ def _leaves(network: Network, node: Node, factor: np.ndarray) -> dict[str, np.nd
     """The addends of a sum of sums by name, with the factor of each."""
     if isinstance(node, nodes.Affine):
         return _leaves(network, network[node.inputs[0]], factor * node.scale)
-    if not isinstance(node, nodes.Add) or are_counts(network, node, factors=False):
+    if not isinstance(node, nodes.Add) or holds_counts(network, node, factors=False):
         return {node.name: factor}
     total: dict[str, np.ndarray] = {}
     for name in node.inputs:
@@ -124,7 +125,7 @@ def _scaled(network: Network, copy: Node, node: Node, factor: np.ndarray) -> tup
     """`copy` of `node` on factor * x: in its kernel, or in an Affine behind it. None if there is no such Affine."""
     if isinstance(copy, nodes.Linear):
         return (after_affine(copy, (factor, ZERO)),)
-    line = below(network, node, (factor, ZERO))
-    if line is None or np.all(factor == 1):
-        return line and (copy,)
-    return copy, affine(network, copy, copy, "factor", *line)
+    scale_offset = below(network, node, (factor, ZERO))
+    if scale_offset is None:
+        return None
+    return (copy,) if np.all(factor == 1) else (copy, affine(network, copy, copy, "factor", *scale_offset))

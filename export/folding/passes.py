@@ -11,8 +11,8 @@ import numpy as np
 
 from ..network import nodes
 from ..network.nodes import Network
-from ..network.queries import are_counts, has_linear_above, values_above
-from .added_kernels import add_diagonals
+from ..network.queries import has_linear_above, holds_counts, values_above
+from .added_kernels import add_kernels
 from .affines import (
     absorb_affines,
     carry_signs,
@@ -28,7 +28,7 @@ from .dead_channels import drop_dead_channels
 from .distribute import distribute_factors
 from .expose import THRESHOLD, expose_amplitudes, expose_averages, expose_thresholds
 from .reorder import pool_currents_by_kernels, pool_currents_in_kernels, repeat_late, sum_time_early
-from .reshapes import merge_borders, merge_reshapes
+from .reshapes import crop_in_kernels, merge_reshapes, pad_in_kernels
 from .stream_units import set_units
 from .timestep_kernels import check_timestep_kernels, kernels_in_front, pool_kernels_in_front
 
@@ -61,7 +61,7 @@ def check_folded(network: Network) -> Network:
     for node in network.nodes:
         if isinstance(node, nodes.AveragePool | nodes.TimeAverage):
             raise ValueError(f"A folded network has sums only. Received: {type(node).__name__} {node.name!r}.")
-        if isinstance(node, nodes.SumPool) and not are_counts(network, node, factors=False):
+        if isinstance(node, nodes.SumPool) and not holds_counts(network, node, factors=False):
             raise ValueError(f"A folded network sums windows of spikes only. Received: SumPool {node.name!r}.")
         if isinstance(node, nodes.LIF):
             _check_neuron(network, node)
@@ -72,7 +72,8 @@ def check_folded(network: Network) -> Network:
 
 PASSES: tuple[Callable[[Network], Network], ...] = (
     merge_reshapes,
-    merge_borders,
+    pad_in_kernels,
+    crop_in_kernels,
     expose_thresholds,
     expose_amplitudes,
     expose_averages,
@@ -96,7 +97,7 @@ PASSES: tuple[Callable[[Network], Network], ...] = (
     pool_currents_in_kernels,
     relabel_inputs,
     drop_identities,
-    add_diagonals,
+    add_kernels,
     distribute_factors,
     pool_currents_by_kernels,
     repeat_late,
@@ -122,7 +123,7 @@ def _may_stay(network: Network, affine: nodes.Affine) -> bool:
     if affine.name in network.outputs and not readers:
         return True
     to_sums = bool(readers) and all(isinstance(reader, nodes.Add) for reader in readers)
-    return is_input_offset(network, affine) or (to_sums and are_counts(network, affine))
+    return is_input_offset(network, affine) or (to_sums and holds_counts(network, affine))
 
 
 def _why_stuck(network: Network, affine: nodes.Affine) -> str:

@@ -13,46 +13,30 @@ from dataclasses import replace
 import numpy as np
 
 from ..network import nodes
-from ..network.linear_algebra import of_sum, ones, then_sum_pool
+from ..network.linear_algebra import affine_of, of_sum, ones, then_sum_pool
 from ..network.nodes import Network, Node
-from ..network.queries import are_counts, nodes_of, only_reader
-from ..network.surgery import exchange, fresh_name, insert_after, prune, settle, substitute
+from ..network.queries import holds_counts, nodes_of, only_reader
+from ..network.surgery import exchange, fresh_name, insert_after, substitute, until_stable, without_unread
 from .distribute import over_sum
 from .timestep_kernels import leads_to_timestep_kernels
-
-
-def sum_time_early(network: Network) -> Network:
-    """Every TimeSum as far up as it goes; over a Repeat it is a factor."""
-    return settle(network, nodes.TimeSum, _sum_time_earlier)
-
-
-def repeat_late(network: Network) -> Network:
-    """Every Repeat as far down as it goes: what does not depend on time is computed once."""
-    return settle(network, nodes.Repeat, _repeat_later)
-
-
-def pool_currents_in_kernels(network: Network) -> Network:
-    """No SumPool directly after a Linear: exchanged if the Linear is pointwise on spikes, else in its kernel."""
-    return settle(network, nodes.SumPool, _pool_in_kernel)
 
 
 def pool_currents_by_kernels(network: Network) -> Network:
     """No SumPool on anything but spikes: what is left is a depthwise convolution with ones."""
     for pool in nodes_of(network, nodes.SumPool):
-        if not are_counts(network, network[pool.inputs[0]]):
+        if not holds_counts(network, network[pool.inputs[0]]):
             network = _by_kernel(network, pool)
     return network
 
 
-def _sum_time_earlier(network: Network, total: nodes.TimeSum) -> Network | None:
+@until_stable(nodes.TimeSum)
+def sum_time_early(network: Network, total: nodes.TimeSum) -> Network | None:
+    """Every TimeSum as far up as it goes; over a Repeat it is a factor."""
     source = network[total.inputs[0]]
     if only_reader(network, source.name) is not total:
         return None
     if isinstance(source, nodes.Repeat):
-        scale, offset = np.asarray(float(network.timesteps)), np.zeros(())
-        factor = nodes.Affine(
-            name=total.name, inputs=total.inputs, shape=total.shape, temporal=False, scale=scale, offset=offset
-        )
+        factor = replace(affine_of(total.name, source, network.timesteps), temporal=False)
         return substitute(substitute(network, total.name, factor), source.name)
     summed = _of_time_sum(source, network.timesteps)
     if summed is None:
@@ -70,8 +54,9 @@ def _of_time_sum(node: Node, timesteps: int) -> Node | None:
     return node if node.stateless and node.linear else None
 
 
-def _repeat_later(network: Network, repeat: nodes.Repeat) -> Network | None:
-    """The Repeat behind one of its readers instead of in front of it."""
+@until_stable(nodes.Repeat)
+def repeat_late(network: Network, repeat: nodes.Repeat) -> Network | None:
+    """Every Repeat as far down as it goes, behind its readers: what does not depend on time is computed once."""
     for reader in network.consumers(repeat.name):
         sources = [network[name] for name in reader.inputs]
         if leads_to_timestep_kernels(network, reader):
@@ -83,12 +68,14 @@ def _repeat_later(network: Network, repeat: nodes.Repeat) -> Network | None:
 
 def _exchanged(network: Network, repeat: nodes.Repeat, reader: Node) -> Network:
     static = replace(reader, inputs=tuple(network[name].inputs[0] for name in reader.inputs), temporal=False)
-    network = prune(substitute(network, reader.name, static))
+    network = without_unread(substitute(network, reader.name, static))
     later = replace(repeat, name=fresh_name(network, repeat.name), inputs=(static.name,), shape=static.shape)
     return insert_after(network, static.name, later)
 
 
-def _pool_in_kernel(network: Network, pool: nodes.SumPool) -> Network | None:
+@until_stable(nodes.SumPool)
+def pool_currents_in_kernels(network: Network, pool: nodes.SumPool) -> Network | None:
+    """No SumPool directly after a Linear: exchanged if the Linear is pointwise on spikes, else in its kernel."""
     linear = network[pool.inputs[0]]
     if isinstance(linear, nodes.Add):
         return over_sum(network, pool)
@@ -97,7 +84,7 @@ def _pool_in_kernel(network: Network, pool: nodes.SumPool) -> Network | None:
         or only_reader(network, linear.name) is not pool
     ):
         return None
-    on_spikes = are_counts(network, network[linear.inputs[0]], factors=False)
+    on_spikes = holds_counts(network, network[linear.inputs[0]], factors=False)
     if linear.pointwise and (on_spikes or isinstance(linear, nodes.Dense)):
         linear = replace(of_sum(linear, pool.size[0] * pool.size[1]), shape=pool.shape)
         return exchange(network, linear, replace(pool, shape=(*pool.shape[:2], linear.kernel.shape[-2])))

@@ -9,26 +9,17 @@ import numpy as np
 from ..network import nodes
 from ..network.nodes import Network, Node, Padding
 from ..network.queries import only_reader
-from ..network.surgery import fresh_name, insert_after, prune, reading, settle, substitute
+from ..network.surgery import fresh_name, insert_after, reading, substitute, until_stable, without_unread
 
 
-def merge_reshapes(network: Network) -> Network:
+@until_stable(nodes.Reshape)
+def merge_reshapes(network: Network, node: nodes.Reshape) -> Network | None:
     """Every Reshape as far down as it goes, and as few as there can be."""
-    return settle(network, nodes.Reshape, _one_reshape_less)
-
-
-def merge_borders(network: Network) -> Network:
-    """Zeros around an image in the padding of the convolutions that read it; what is cropped is not computed."""
-    network = settle(network, nodes.ZeroPad, _padded_in_reader)
-    return settle(network, nodes.Crop, _cropped_in_source)
-
-
-def _one_reshape_less(network: Network, node: nodes.Reshape) -> Network | None:
     source = network[node.inputs[0]]
     if node.shape == source.shape and node.name not in network.outputs:
         return substitute(network, node.name)
     if isinstance(source, nodes.Reshape):
-        return prune(substitute(network, node.name, replace(node, inputs=source.inputs)))
+        return without_unread(substitute(network, node.name, replace(node, inputs=source.inputs)))
     for reader in network.consumers(node.name):
         sources = [network[name] for name in reader.inputs]
         if _passes(network, reader) and _are_alike(network, sources):
@@ -37,7 +28,7 @@ def _one_reshape_less(network: Network, node: nodes.Reshape) -> Network | None:
 
 
 def _passes(network: Network, reader: Node) -> bool:
-    """A Dense stays on vectors: FULLY_CONNECTED is the smaller operator."""
+    """Whether a Reshape may go behind `reader`. A Dense stays on vectors: FULLY_CONNECTED is the smaller operator."""
     return reader.pointwise and not isinstance(reader, nodes.Linear) and reader.name not in network.outputs
 
 
@@ -54,21 +45,25 @@ def _exchanged(network: Network, node: nodes.Reshape, reader: Node) -> Network:
     """`reader` before the Reshape instead of behind it."""
     before = tuple(network[name].inputs[0] for name in reader.inputs)
     earlier = replace(reader, inputs=before, shape=(*network[before[0]].shape[:-1], reader.shape[-1]))
-    network = prune(substitute(network, reader.name, earlier))
+    network = without_unread(substitute(network, reader.name, earlier))
     name = fresh_name(network, node.name)
     later = replace(node, name=name, inputs=(reader.name,), shape=reader.shape, temporal=reader.temporal)
     return insert_after(network, reader.name, later)
 
 
-def _padded_in_reader(network: Network, pad: nodes.ZeroPad) -> Network | None:
+@until_stable(nodes.ZeroPad)
+def pad_in_kernels(network: Network, pad: nodes.ZeroPad) -> Network | None:
+    """Zeros around an image in the padding of the convolutions that read it."""
     for reader in network.consumers(pad.name):
         if isinstance(reader, nodes.Conv | nodes.DepthwiseConv):
             wider = replace(reader, padding=_plus(reader.padding, pad.padding))
-            return prune(substitute(network, reader.name, reading(wider, pad.name, pad.inputs[0])))
+            return without_unread(substitute(network, reader.name, reading(wider, pad.name, pad.inputs[0])))
     return None
 
 
-def _cropped_in_source(network: Network, crop: nodes.Crop) -> Network | None:
+@until_stable(nodes.Crop)
+def crop_in_kernels(network: Network, crop: nodes.Crop) -> Network | None:
+    """What is cropped off a transposed convolution is not computed."""
     source = network[crop.inputs[0]]
     if not isinstance(source, nodes.ConvTranspose) or only_reader(network, source.name) is not crop:
         return None

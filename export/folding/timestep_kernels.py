@@ -10,12 +10,7 @@ from dataclasses import replace
 from ..network import nodes
 from ..network.nodes import Network, Node
 from ..network.queries import nodes_of, only_reader
-from ..network.surgery import exchange, fresh_name, settle, substitute
-
-
-def pool_kernels_in_front(network: Network) -> Network:
-    """The sum of a window first, then the factors of the timesteps: sum(f x + o) = f sum(x) + n o."""
-    return settle(network, nodes.SumPool, _pool_in_front)
+from ..network.surgery import exchange, fresh_name, substitute, until_stable
 
 
 def kernels_in_front(network: Network) -> Network:
@@ -42,7 +37,9 @@ def check_timestep_kernels(network: Network) -> None:
             )
 
 
-def _pool_in_front(network: Network, pool: nodes.SumPool) -> Network | None:
+@until_stable(nodes.SumPool)
+def pool_kernels_in_front(network: Network, pool: nodes.SumPool) -> Network | None:
+    """The sum of a window first, then the factors of the timesteps: sum(f x + o) = f sum(x) + n o."""
     affine = network[pool.inputs[0]]
     if not isinstance(affine, nodes.TimestepAffine) or only_reader(network, affine.name) is not pool:
         return None

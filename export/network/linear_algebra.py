@@ -7,29 +7,29 @@ from dataclasses import replace
 import numpy as np
 
 from . import nodes
-from .nodes import NO_PADDING, Node
+from .node import NO_PADDING, Node, like
 
-Line = tuple[np.ndarray, np.ndarray]  # scale and offset, each of shape () or (channels,)
+ScaleOffset = tuple[np.ndarray, np.ndarray]  # scale and offset, each of shape () or (channels,)
 
 
-def then_affine(linear: nodes.Linear, line: Line) -> nodes.Linear:
+def then_affine(linear: nodes.Linear, scale_offset: ScaleOffset) -> nodes.Linear:
     """scale * linear(x) + offset as one Linear, per output channel."""
-    scale, offset = line
+    scale, offset = scale_offset
     bias = scale * linear.bias + offset
     if isinstance(linear, nodes.DepthwiseConv):
         scale = np.broadcast_to(scale, bias.shape).reshape(linear.kernel.shape[2:])
     return replace(linear, kernel=linear.kernel * scale, bias=bias)
 
 
-def after_affine(linear: nodes.Linear, line: Line) -> nodes.Linear | None:
+def after_affine(linear: nodes.Linear, scale_offset: ScaleOffset) -> nodes.Linear | None:
     """linear(scale * x + offset) as one Linear, per input channel; None where missing pixels miss the offset."""
-    scale, offset = line
+    scale, offset = scale_offset
     if np.any(offset) and (
         isinstance(linear, nodes.ConvTranspose) or getattr(linear, "padding", NO_PADDING) != NO_PADDING
     ):
         return None
     channels = linear.kernel.shape[-2]
-    scale, offset = (np.broadcast_to(value, (channels,))[:, None] for value in line)
+    scale, offset = (np.broadcast_to(value, (channels,))[:, None] for value in scale_offset)
     gain = (linear.kernel * offset).reshape(-1, channels, linear.kernel.shape[-1]).sum(0)
     gain = gain.reshape(-1) if isinstance(linear, nodes.DepthwiseConv) else gain.sum(0)
     return replace(linear, kernel=linear.kernel * scale, bias=linear.bias + gain)
@@ -77,17 +77,19 @@ def ones(pool: nodes.SumPool) -> nodes.DepthwiseConv:
     )
 
 
-def diagonal(name: str, source, line: Line) -> nodes.DepthwiseConv | nodes.Dense:
-    """scale * x + offset as a Linear: a 1x1 depthwise convolution on images, a diagonal matrix elsewhere.
+def affine_of(name: str, source: Node, scale: float | np.ndarray, offset: float | np.ndarray = 0.0) -> nodes.Affine:
+    """scale * x + offset of the value of `source`."""
+    scale, offset = (np.asarray(value, np.float64) for value in (scale, offset))
+    return nodes.Affine(scale=scale, offset=offset, **like(name, source))
 
-    source: the Node it reads.
-    """
+
+def diagonal(name: str, source: Node, scale_offset: ScaleOffset) -> nodes.DepthwiseConv | nodes.Dense:
+    """scale * x + offset of the value of `source` as a Linear: on images a 1x1 depthwise convolution, else a Dense."""
     channels = source.shape[-1]
-    scale, offset = (np.broadcast_to(value, (channels,)).copy() for value in line)
-    common = {"name": name, "inputs": (source.name,), "shape": source.shape, "temporal": source.temporal}
+    scale, offset = (np.broadcast_to(value, (channels,)).copy() for value in scale_offset)
     if len(source.shape) == 3:
-        return nodes.DepthwiseConv(kernel=scale.reshape(1, 1, channels, 1), bias=offset, **common)
-    return nodes.Dense(kernel=np.diag(scale), bias=offset, **common)
+        return nodes.DepthwiseConv(kernel=scale.reshape(1, 1, channels, 1), bias=offset, **like(name, source))
+    return nodes.Dense(kernel=np.diag(scale), bias=offset, **like(name, source))
 
 
 def factors(node: Node) -> np.ndarray | None:
@@ -102,6 +104,6 @@ def factors(node: Node) -> np.ndarray | None:
 
 def kernel_at(linear: nodes.Linear, affine: nodes.TimestepAffine, timestep: int) -> nodes.Linear:
     """The Linear of one timestep, under the name of the first timestep that has the same."""
-    lines = [(factor, *offset) for factor, offset in zip(affine.factors, affine.offsets, strict=True)]
-    line = affine.factors[timestep], affine.offsets[timestep]
-    return replace(then_affine(linear, line), name=f"{linear.name}/{lines.index(lines[timestep])}")
+    pairs = [(factor, *offset) for factor, offset in zip(affine.factors, affine.offsets, strict=True)]
+    own = then_affine(linear, (affine.factors[timestep], affine.offsets[timestep]))
+    return replace(own, name=f"{linear.name}/{pairs.index(pairs[timestep])}")

@@ -43,6 +43,10 @@ class Affine(Node):
     scale: np.ndarray
     offset: np.ndarray
 
+    @property
+    def scale_offset(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.scale, self.offset
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TimestepAffine(Node):

@@ -11,7 +11,7 @@ from .linear_algebra import factors
 from .nodes import Network, Node
 
 
-def are_counts(network: Network, node: Node, *, factors: bool = True) -> bool:
+def holds_counts(network: Network, node: Node, *, factors: bool = True) -> bool:
     """Whether the value of `node` is made of spikes alone, without a kernel between.
 
     factors: whether Affines without offset may lie between, so that the numbers are whole only up to factors.
@@ -21,7 +21,7 @@ def are_counts(network: Network, node: Node, *, factors: bool = True) -> bool:
     factor = factors and isinstance(node, nodes.Affine) and not np.any(node.offset)
     if not (factor or node.keeps_counts):
         return False
-    return all(are_counts(network, network[name], factors=factors) for name in node.inputs)
+    return all(holds_counts(network, network[name], factors=factors) for name in node.inputs)
 
 
 def count_bound(network: Network, node: Node) -> int | None:

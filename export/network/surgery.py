@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
 
 import numpy as np
 
 from . import nodes
-from .linear_algebra import Line
+from .linear_algebra import ScaleOffset, affine_of
 from .nodes import Network, Node
 from .queries import nodes_of, only_reader
+
+Step = Callable[[Network, Node], Network | None]
+Pass = Callable[[Network], Network]
 
 
 def substitute(network: Network, name: str, *placed: Node) -> Network:
@@ -51,14 +55,28 @@ def reading(node: Node, old: str, new: str) -> Node:
     return replace(node, inputs=tuple(new if name == old else name for name in node.inputs))
 
 
-def settle(network: Network, kind: type[Node], step: Callable[[Network, Node], Network | None]) -> Network:
-    """`step` on one node of type `kind` after the other, until it returns None for every one of them."""
-    while True:
-        candidates = (step(network, node) for node in nodes_of(network, kind))
-        changed = next((candidate for candidate in candidates if candidate is not None), None)
-        if changed is None:
+def until_stable(kind: type[Node]) -> Callable[[Step], Pass]:
+    """A decorator that makes a pass over networks of a step on one node of type `kind`.
+
+    The step returns the changed network, or None where it has nothing to do. It is taken on one node after the other,
+    until it returns None for every one of them.
+    """
+
+    def passing(step: Step) -> Pass:
+        @wraps(step)
+        def stable(network: Network) -> Network:
+            while (changed := _first_change(network, kind, step)) is not None:
+                network = changed
             return network
-        network = changed
+
+        return stable
+
+    return passing
+
+
+def _first_change(network: Network, kind: type[Node], step: Step) -> Network | None:
+    candidates = (step(network, node) for node in nodes_of(network, kind))
+    return next((candidate for candidate in candidates if candidate is not None), None)
 
 
 def fresh_name(network: Network, name: str) -> str:
@@ -78,9 +96,9 @@ def affine_after(network: Network, node: Node, role: str, scale, offset) -> Netw
     return insert_after(network, node.name, affine(network, node, node, role, scale, offset))
 
 
-def factor_on_edge(network: Network, source: str, reader: str, line: Line) -> Network:
+def factor_on_edge(network: Network, source: str, reader: str, scale_offset: ScaleOffset) -> Network:
     """scale * x + offset where node `reader` reads node `source`: in the Affine there, or a new one."""
-    node, (scale, offset) = network[source], (np.asarray(value, np.float64) for value in line)
+    node, (scale, offset) = network[source], (np.asarray(value, np.float64) for value in scale_offset)
     if isinstance(node, nodes.Affine) and only_reader(network, source) is not None:
         return substitute(network, source, replace(node, scale=scale * node.scale, offset=scale * node.offset + offset))
     factor = affine(network, node, network[reader], "factor", scale, offset)
@@ -96,7 +114,7 @@ def place_before(network: Network, name: str, *added: Node) -> Network:
     return network.with_nodes(tuple(node for group in placed for node in group))
 
 
-def prune(network: Network) -> Network:
+def without_unread(network: Network) -> Network:
     """Without the nodes that nothing reads; Inputs stay."""
     while True:
         kept = tuple(n for n in network.nodes if isinstance(n, nodes.Input) or _is_needed(network, n))
@@ -111,11 +129,4 @@ def _is_needed(network: Network, node: Node) -> bool:
 
 def affine(network: Network, source: Node, owner: Node, role: str, scale, offset) -> nodes.Affine:
     """scale * x + offset of the value of `source`, named `<owner>_<role>`; not yet part of `network`."""
-    return nodes.Affine(
-        name=fresh_name(network, f"{owner.name}_{role}"),
-        inputs=(source.name,),
-        shape=source.shape,
-        temporal=source.temporal,
-        scale=np.asarray(scale, np.float64),
-        offset=np.asarray(offset, np.float64),
-    )
+    return affine_of(fresh_name(network, f"{owner.name}_{role}"), source, scale, offset)

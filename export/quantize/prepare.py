@@ -1,4 +1,4 @@
-"""Sums that fit into int8: a global sum that does not is cut into runs, added up by the layer behind it."""
+"""Before integers: sums that int8 does not hold are cut into runs, and every shortcut gets a node."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from ..network import nodes
-from ..network.nodes import Network, Node
-from ..network.queries import count_bound
+from ..network.linear_algebra import affine_of
+from ..network.nodes import Network
+from ..network.queries import count_bound, only_reader
 from ..program.grid import INT8_MAX
 
 
@@ -18,23 +19,12 @@ def name_shortcuts(network: Network) -> Network:
     for node in network.nodes:
         if isinstance(node, nodes.Add) and count_bound(network, node) is None:
             spikes = [name for name in dict.fromkeys(node.inputs) if count_bound(network, network[name]) is not None]
-            shortcuts = {name: _shortcut(network[name], node) for name in spikes}
+            shortcuts = {name: affine_of(f"{node.name}/{name}", network[name], 1.0) for name in spikes}
             placed.extend(shortcuts.values())
             names = {name: shortcut.name for name, shortcut in shortcuts.items()}
             node = replace(node, inputs=tuple(names.get(name, name) for name in node.inputs))
         placed.append(node)
     return network.with_nodes(tuple(placed))
-
-
-def _shortcut(source: Node, add: nodes.Add) -> nodes.Affine:
-    return nodes.Affine(
-        name=f"{add.name}/{source.name}",
-        inputs=(source.name,),
-        shape=source.shape,
-        temporal=source.temporal,
-        scale=np.ones(()),
-        offset=np.zeros(()),
-    )
 
 
 LARGEST_WINDOW = 64  # pixels: what Ethos-U's depthwise convolution takes along one axis
@@ -59,9 +49,9 @@ def longest_run(pixels: int, bound: int) -> int:
 
 
 def _split(network: Network, node: nodes.SumPool, bound: int) -> Network:
-    reader = _only_reader(network, node)
+    reader = only_reader(network, node.name)
     flat = reader if isinstance(reader, nodes.Reshape) else None
-    dense = _only_reader(network, flat) if flat else reader
+    dense = only_reader(network, flat.name) if flat else reader
     if not isinstance(dense, nodes.Dense) or len(dense.shape) != 1:
         return network  # the emitter refuses it by name
     height, width, channels = network[node.inputs[0]].shape
@@ -79,8 +69,3 @@ def _split(network: Network, node: nodes.SumPool, bound: int) -> Network:
     if flat:
         changed[flat.name] = ()
     return network.with_nodes(tuple(new for old in network.nodes for new in changed.get(old.name, (old,))))
-
-
-def _only_reader(network: Network, node: Node) -> Node | None:
-    readers = network.consumers(node.name)
-    return readers[0] if len(readers) == 1 else None

@@ -15,8 +15,9 @@ import numpy as np
 from keras_ternary_spike import exact
 
 from ...network import nodes
+from ...network.node import like
 from ...network.nodes import Node
-from .rule import Rule, array, like, pair, window
+from .rule import Rule, array, pair, window
 
 FLOAT32_EXACT = 2**24
 
@@ -55,7 +56,7 @@ def _linear(layer: exact.ExactLinear) -> dict[str, Any]:
 
 
 def _dense(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    return (nodes.Dense(**_linear(layer), **{**like(name, source), "shape": (*source.shape[:-1], layer.channels)}),)
+    return (nodes.Dense(**_linear(layer), **like(name, source, shape=(*source.shape[:-1], layer.channels))),)
 
 
 def _windowed(kind: type[Node]) -> Rule:
@@ -67,7 +68,7 @@ def _windowed(kind: type[Node]) -> Rule:
         else:
             padding = layer.padding
             size = tuple((source.shape[i] + sum(padding[i]) - extent[i]) // strides[i] + 1 for i in (0, 1))
-        fields = {**like(name, source), "shape": (*size, layer.channels)}
+        fields = like(name, source, shape=(*size, layer.channels))
         return (kind(strides=strides, dilation=dilation, padding=padding, **_linear(layer), **fields),)
 
     return rule
@@ -76,7 +77,7 @@ def _windowed(kind: type[Node]) -> Rule:
 def _transposed(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     sizes = zip(source.shape, layer.strides, layer.kernel_size, layer.cropping, strict=False)
     size = tuple((pixels - 1) * stride + taps - sum(crop) for pixels, stride, taps, crop in sizes)
-    fields = {**like(name, source), "shape": (*size, layer.channels)}
+    fields = like(name, source, shape=(*size, layer.channels))
     return (nodes.ConvTranspose(strides=layer.strides, cropping=layer.cropping, **_linear(layer), **fields),)
 
 
@@ -96,12 +97,12 @@ def _shift(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
 
 def _sum_pool(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     size = ((source.shape[i] - layer.pool_size[i]) // layer.strides[i] + 1 for i in (0, 1))
-    fields = {**like(name, source), "shape": (*size, source.shape[-1])}
+    fields = like(name, source, shape=(*size, source.shape[-1]))
     return (nodes.SumPool(size=layer.pool_size, strides=layer.strides, **fields),)
 
 
 def _time_sum(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    return (nodes.TimeSum(**{**like(name, source), "temporal": False}),)
+    return (nodes.TimeSum(**like(name, source, temporal=False)),)
 
 
 def _unchanged(layer: Any, name: str, source: Node) -> tuple[Node, ...]:

@@ -8,9 +8,10 @@ from typing import Any
 import keras
 
 from ...network import nodes
+from ...network.node import like
 from ...network.nodes import NO_PADDING, Node, Padding
 from .reshaping import reshape
-from .rule import Rule, check_image, like, pair, window
+from .rule import Rule, check_image, pair, window
 
 
 def _max_pooling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -30,9 +31,7 @@ def _average_pooling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
 def _pool(kind: type[nodes.Pool], layer: Any, name: str, source: Node) -> nodes.Pool:
     size, strides = pair(layer.pool_size), pair(layer.strides)
     padding, outputs = window(layer, source, size, strides)
-    return kind(
-        size=size, strides=strides, padding=padding, **{**like(name, source), "shape": (*outputs, source.shape[-1])}
-    )
+    return kind(size=size, strides=strides, padding=padding, **like(name, source, shape=(*outputs, source.shape[-1])))
 
 
 def _global_average_pooling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -46,7 +45,7 @@ def _global_max_pooling(layer: Any, name: str, source: Node) -> tuple[Node, ...]
 def _global_pooling(kind: type[nodes.Pool], layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     check_image(layer, source)
     size, channels = source.shape[:2], source.shape[-1]
-    pool = kind(size=size, strides=size, **{**like(name, source), "shape": (1, 1, channels)})
+    pool = kind(size=size, strides=size, **like(name, source, shape=(1, 1, channels)))
     return (pool,) if layer.keepdims else (pool, reshape(f"{name}_flatten", pool, (channels,)))
 
 
@@ -54,14 +53,14 @@ def _zero_padding(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     check_image(layer, source)
     padding = _sides(layer.padding)
     size = tuple(source.shape[i] + sum(padding[i]) for i in (0, 1))
-    return (nodes.ZeroPad(padding=padding, **{**like(name, source), "shape": (*size, source.shape[-1])}),)
+    return (nodes.ZeroPad(padding=padding, **like(name, source, shape=(*size, source.shape[-1]))),)
 
 
 def _cropping(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     check_image(layer, source)
     cropping = _sides(layer.cropping)
     size = tuple(source.shape[i] - sum(cropping[i]) for i in (0, 1))
-    return (nodes.Crop(cropping=cropping, **{**like(name, source), "shape": (*size, source.shape[-1])}),)
+    return (nodes.Crop(cropping=cropping, **like(name, source, shape=(*size, source.shape[-1]))),)
 
 
 def _upsampling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -73,7 +72,7 @@ def _upsampling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
         )
     factors = pair(layer.size)
     size = tuple(source.shape[i] * factors[i] for i in (0, 1))
-    return (nodes.Upsample(factors=factors, **{**like(name, source), "shape": (*size, source.shape[-1])}),)
+    return (nodes.Upsample(factors=factors, **like(name, source, shape=(*size, source.shape[-1]))),)
 
 
 def _sides(value: Any) -> Padding:
@@ -90,7 +89,7 @@ IMAGES: Mapping[type, Rule] = {
     keras.layers.ZeroPadding2D: _zero_padding,
     keras.layers.Cropping2D: _cropping,
 }
-LINES: Mapping[type, Rule] = {
+ROWS: Mapping[type, Rule] = {
     keras.layers.MaxPooling1D: _max_pooling,
     keras.layers.AveragePooling1D: _average_pooling,
     keras.layers.GlobalMaxPooling1D: _global_max_pooling,

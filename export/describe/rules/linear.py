@@ -9,8 +9,9 @@ import keras
 import numpy as np
 
 from ...network import nodes
+from ...network.node import like
 from ...network.nodes import Node
-from .rule import Rule, array, check_image, like, pair, window
+from .rule import Rule, array, check_image, pair, window
 
 
 def _conv(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -31,7 +32,7 @@ def _separable_conv(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     pointwise = _image_kernel(array(layer, "pointwise_kernel"))
     bias = _bias(layer, layer.filters)
     shape = (*depthwise.shape[:2], layer.filters)
-    return depthwise, nodes.Conv(kernel=pointwise, bias=bias, **{**like(name, depthwise), "shape": shape})
+    return depthwise, nodes.Conv(kernel=pointwise, bias=bias, **like(name, depthwise, shape=shape))
 
 
 def _conv_transpose(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -43,7 +44,7 @@ def _conv_transpose(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     size = [(source.shape[i] - 1) * strides[i] + kernel.shape[i] - surplus[i] for i in (0, 1)]
     shape = (*size, layer.filters)
     bias = _bias(layer, layer.filters)
-    fields = {**like(name, source), "shape": shape}
+    fields = like(name, source, shape=shape)
     return (nodes.ConvTranspose(kernel=kernel, bias=bias, strides=strides, cropping=cropping, **fields),)
 
 
@@ -73,7 +74,7 @@ def _windowed(
     strides, dilation = pair(layer.strides), pair(layer.dilation_rate)
     extent = tuple((kernel.shape[i] - 1) * dilation[i] + 1 for i in (0, 1))
     padding, size = window(layer, source, extent, strides)
-    fields = {**like(name, source), "shape": (*size, len(bias))}
+    fields = like(name, source, shape=(*size, len(bias)))
     return kind(kernel=kernel, bias=bias, strides=strides, dilation=dilation, padding=padding, **fields)
 
 
@@ -103,7 +104,7 @@ CONVOLUTIONS: Mapping[type, Rule] = {
     keras.layers.SeparableConv2D: _separable_conv,
     keras.layers.Conv2DTranspose: _conv_transpose,
 }
-CONVOLUTIONS_OF_LINES: Mapping[type, Rule] = {
+CONVOLUTIONS_OF_ROWS: Mapping[type, Rule] = {
     keras.layers.Conv1D: _conv,
     keras.layers.DepthwiseConv1D: _depthwise_conv,
     keras.layers.SeparableConv1D: _separable_conv,
@@ -113,9 +114,7 @@ CONVOLUTIONS_OF_LINES: Mapping[type, Rule] = {
 def _dense(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     kernel = array(layer, "kernel")
     bias = array(layer, "bias") if layer.use_bias else np.zeros(layer.units)
-    return (
-        nodes.Dense(kernel=kernel, bias=bias, **{**like(name, source), "shape": (*source.shape[:-1], layer.units)}),
-    )
+    return (nodes.Dense(kernel=kernel, bias=bias, **like(name, source, shape=(*source.shape[:-1], layer.units))),)
 
 
 LINEAR: Mapping[type, Rule] = {

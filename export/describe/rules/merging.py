@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_ternary_spike.exact import ExactAdd
 
 from ...network import nodes
+from ...network.linear_algebra import affine_of
+from ...network.node import like
 from ...network.nodes import Node
 
 MergeRule = Callable[[Any, str, Sequence[Node], bool], tuple[Node, ...]]
@@ -29,7 +30,7 @@ def merge(layer: Any, name: str, sources: Sequence[Node], *, per_timestep: bool)
 
 
 def _repeated(name: str, source: Node) -> nodes.Repeat:
-    return nodes.Repeat(name=f"{name}_{source.name}", inputs=(source.name,), shape=source.shape, temporal=True)
+    return nodes.Repeat(**like(f"{name}_{source.name}", source, temporal=True))
 
 
 def _check_ranks(layer: Any, sources: Sequence[Node]) -> None:
@@ -44,24 +45,15 @@ def _add(layer: Any, name: str, sources: Sequence[Node], time_axis: bool) -> tup
         shapes = {source.name: source.shape for source in sources}
         raise ValueError(f"Add needs equal shapes. Received: {shapes} at layer {layer.name!r}. Broadcast before it.")
     counts = {source: list(sources).count(source) for source in sources}
-    factors = {s: _factor(name, s, count) for s, count in counts.items() if count > 1}
+    factors = {
+        source: affine_of(f"{name}_{source.name}_times", source, count) for source, count in counts.items() if count > 1
+    }
     addends = [factors.get(source, source) for source in counts]
     if len(addends) == 1:
         return tuple(replace(factor, name=name) for factor in factors.values())
     inputs = tuple(addend.name for addend in addends)
     total = nodes.Add(name=name, inputs=inputs, shape=sources[0].shape, temporal=sources[0].temporal)
     return (*factors.values(), total)
-
-
-def _factor(name: str, source: Node, count: int) -> nodes.Affine:
-    return nodes.Affine(
-        name=f"{name}_{source.name}_times",
-        inputs=(source.name,),
-        shape=source.shape,
-        temporal=source.temporal,
-        scale=np.asarray(float(count)),
-        offset=np.zeros(()),
-    )
 
 
 def _concatenate(layer: Any, name: str, sources: Sequence[Node], time_axis: bool) -> tuple[Node, ...]:

@@ -20,8 +20,9 @@ from keras_ternary_spike import (
 )
 
 from ...network import nodes
+from ...network.node import like
 from ...network.nodes import Node
-from .rule import Rule, array, like
+from .rule import Rule, array
 
 
 def _rescaling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:

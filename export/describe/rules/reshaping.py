@@ -9,8 +9,9 @@ import keras
 import numpy as np
 
 from ...network import nodes
+from ...network.node import like
 from ...network.nodes import Node
-from .rule import Rule, like
+from .rule import Rule
 
 
 def _unchanged(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -22,7 +23,7 @@ def _flatten(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
 
 
 def reshape(name: str, source: Node, shape: tuple[int, ...]) -> Node:
-    return nodes.Reshape(**{**like(name, source), "shape": shape})
+    return nodes.Reshape(**like(name, source, shape=shape))
 
 
 def _reshape_layer(layer: Any, name: str, source: Node) -> tuple[Node, ...]:

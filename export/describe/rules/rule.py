@@ -22,11 +22,6 @@ def array(layer: Any, weight: str) -> np.ndarray:
     return values
 
 
-def like(name: str, source: Node) -> dict[str, Any]:
-    """The fields of a node that reads `source` and has its shape."""
-    return {"name": name, "inputs": (source.name,), "shape": source.shape, "temporal": source.temporal}
-
-
 def window(
     layer: Any, source: Node, window: tuple[int, int], strides: tuple[int, int]
 ) -> tuple[Padding, tuple[int, int]]:

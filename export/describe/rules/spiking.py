@@ -11,18 +11,19 @@ import numpy as np
 from keras_ternary_spike import BinaryLIF, BinaryLIFCell, DirectEncoding, TernaryLIF, TernaryLIFCell, TimeAverage
 
 from ...network import nodes
+from ...network.node import like
 from ...network.nodes import Node
-from .rule import Rule, array, like
+from .rule import Rule, array
 
 MIN_RESET_AMOUNT, MAX_RESET_AMOUNT = 0.1, 2.0  # thresholds
 
 
 def _direct_encoding(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    return (nodes.Repeat(**{**like(name, source), "temporal": True}),)
+    return (nodes.Repeat(**like(name, source, temporal=True)),)
 
 
 def _time_average(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    return (nodes.TimeAverage(**{**like(name, source), "temporal": False}),)
+    return (nodes.TimeAverage(**like(name, source, temporal=False)),)
 
 
 def _lif(layer: Any, name: str, source: Node) -> tuple[Node, ...]:

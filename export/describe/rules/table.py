@@ -1,6 +1,6 @@
 """The rule for every supported Keras layer type that reads one value.
 
-A line of pixels (steps, channels) is an image of one row: a Reshape in front, another behind.
+A row of pixels (steps, channels) is an image of height 1: a Reshape in front, another behind.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from typing import Any
 
 from ...network.nodes import Node
 from .exact import EXACT
-from .images import IMAGES, LINES
-from .linear import CONVOLUTIONS, CONVOLUTIONS_OF_LINES, LINEAR
+from .images import IMAGES, ROWS
+from .linear import CONVOLUTIONS, CONVOLUTIONS_OF_ROWS, LINEAR
 from .normalization import NORMALIZATION
 from .reshaping import RESHAPING, reshape
 from .rule import Rule
 from .spiking import SPIKING
 
 
-def _in_a_row(rule: Rule) -> Rule:
-    """The rule for lines of pixels, from the one for images."""
+def _of_rows(rule: Rule) -> Rule:
+    """The rule for rows of pixels, from the one for images."""
 
-    def lines(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    def rule_of_rows(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
         if len(source.shape) != 2:
             raise ValueError(
                 f"{type(layer).__name__} needs (steps, channels) at one timestep. Received: {source.shape} at layer "
@@ -32,7 +32,7 @@ def _in_a_row(rule: Rule) -> Rule:
         last = nodes[-1]
         return (row, *nodes, reshape(f"{name}_line", last, last.shape[1:])) if len(last.shape) == 3 else (row, *nodes)
 
-    return lines
+    return rule_of_rows
 
 
 RULES: Mapping[type, Rule] = {
@@ -43,5 +43,5 @@ RULES: Mapping[type, Rule] = {
     **CONVOLUTIONS,
     **IMAGES,
     **EXACT,
-    **{kind: _in_a_row(rule) for kind, rule in (CONVOLUTIONS_OF_LINES | LINES).items()},
+    **{kind: _of_rows(rule) for kind, rule in (CONVOLUTIONS_OF_ROWS | ROWS).items()},
 }
