@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..program.builder import Builder, emit_reshape, slices
+from ..program.builder import Builder
 from ..program.grid import INT8_MAX, INT8_MIN, Grid, float32
 from ..program.names import NEURON, Name, parse, unknown, written_by
 from ..program.operators import ELEMENTWISE, Operator
@@ -60,9 +60,9 @@ def isolate(
     sizes = (cases(frames).shape[-1],) if channels is None else (cases(frames).shape[-1], len(channels))
     grid = Grid(float(last.scale), last.zero_point)
     tensor = builder.activation("currents", (frames, *sizes), grid)
-    rows = slices(builder, tensor, "currents", sizes, grid, frames)
+    rows = builder.frames(tensor, "currents", sizes, grid, frames)
     shape = (*[1] * (len(last.shape) - 1 - len(sizes)), *sizes)
-    rows = [emit_reshape(builder, row, Name("", "current", t), shape, grid) for t, row in enumerate(rows)]
+    rows = [builder.reshape(row, Name("", "current", t), shape, grid) for t, row in enumerate(rows)]
     if len(currents) > 1 and not summing:
         rows[0] = _as_first(builder, rows[0], program, currents[0])
     mapped: dict[int, int] = {}

@@ -19,7 +19,7 @@ from ..program.names import ZERO, Name
 from ..program.program import Program
 from ..program.schedule import with_small_peak
 from ..quantize.emit.context import Context, Signal
-from ..quantize.emit.linear import Target, emit_linear
+from ..quantize.emit.linear import Emission, emit_linear
 from ..quantize.emit.pooling import emit_max_pool
 from ..quantize.emit.reshaping import emit_concatenate, emit_crop, emit_reshape_node, emit_upsample, emit_zero_pad
 from ..quantize.emit.strides import Pair, sum_stages, window_counts
@@ -52,9 +52,9 @@ def emit_image(context: Context, node: nodes.Input) -> Signal:
 
 
 def emit_weighted(context: Context, node: nodes.Linear, source: Signal) -> Signal:
-    target = Target(GRID, activation(context.network, node))
+    emission = Emission(GRID, activation(context.network, node))
     return _signal(
-        emit_linear(context.builder, node, source.tensors[0], Name(node.name), source=source.grid, target=target)
+        emit_linear(context.builder, node, source.tensors[0], Name(node.name), source=source.grid, emission=emission)
     )
 
 

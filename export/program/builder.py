@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,32 +13,6 @@ from .operators import Operator, Tensor
 from .program import Program
 
 Padding = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right)), in pixels
-
-
-def slices(
-    builder: Builder, tensor: int, layer: str, shape: tuple[int, ...], grid: Grid, timesteps: int
-) -> tuple[int, ...]:
-    """Cuts `(1, timesteps, rows, ...)` into timesteps along the rows, so that no tensor has five axes."""
-    rows, *rest = shape
-    flat = emit_reshape(builder, tensor, Name(layer, "rows"), (timesteps * rows, *rest), grid)
-    if timesteps == 1:
-        return (flat,)
-    size = builder.constant(Name(layer, "size"), np.array([1, rows, *rest], np.int32))
-    frames = []
-    for t in range(timesteps):
-        begin = np.array([0, t * rows, *[0] * len(rest)], np.int32)
-        operands = (flat, builder.constant(Name(layer, "begin", index=str(t)), begin), size)
-        frames.append(builder.emit("SLICE", operands, Name(layer, "frame", t), shape, grid))
-    return tuple(frames)
-
-
-def emit_copy(builder: Builder, tensor: int, name: Name) -> int:
-    """RESHAPE to the same shape."""
-    original = builder.tensors[tensor]
-    constant = builder.constant(Name(str(name), "shape"), np.array(original.shape, np.int32))
-    grid = Grid(float(original.scale), original.zero_point)
-    options = {"new_shape": original.shape}
-    return builder.emit("RESHAPE", (tensor, constant), name, original.shape[1:], grid, options=options)
 
 
 class Builder:
@@ -94,6 +68,52 @@ class Builder:
             self._known[key] = output
         return self._known[key]
 
+    def reshape(self, tensor: int, name: Name, shape: tuple[int, ...], grid: Grid) -> int:
+        """RESHAPE to `(1, *shape)`; the same tensor where nothing changes."""
+        if self.shape(tensor) == tuple(shape):
+            return tensor
+        new_shape = (1, *(int(size) for size in shape))
+        constant = self._integers(Name("", "shape", index="x".join(map(str, new_shape))), new_shape)
+        return self.emit("RESHAPE", (tensor, constant), name, shape, grid, options={"new_shape": new_shape})
+
+    def copy(self, tensor: int, name: Name) -> int:
+        """RESHAPE to the same shape."""
+        original = self.tensors[tensor]
+        constant = self._integers(Name(str(name), "shape"), original.shape)
+        grid = Grid(float(original.scale), original.zero_point)
+        options = {"new_shape": original.shape}
+        return self.emit("RESHAPE", (tensor, constant), name, original.shape[1:], grid, options=options)
+
+    def crop(self, tensor: int, name: Name, layer: str, cropping: Padding, shape: tuple[int, ...], grid: Grid) -> int:
+        """SLICE of the image `shape` out of a larger one, `cropping` pixels away from its edges."""
+        (top, _), (left, _) = cropping
+        begin = self._integers(Name(layer, "begin"), (0, top, left, 0))
+        size = self._integers(Name(layer, "size"), (1, *shape))
+        return self.emit("SLICE", (tensor, begin, size), name, shape, grid)
+
+    def pad(self, tensor: int, name: Name, layer: str, padding: Padding, grid: Grid) -> int:
+        """PAD of an image with real zeros."""
+        (top, bottom), (left, right) = padding
+        height, width, channels = self.shape(tensor)
+        pads = self._integers(Name(layer, "pads"), ((0, 0), *padding, (0, 0)))
+        return self.emit("PAD", (tensor, pads), name, (height + top + bottom, width + left + right, channels), grid)
+
+    def frames(self, tensor: int, layer: str, shape: tuple[int, ...], grid: Grid, timesteps: int) -> tuple[int, ...]:
+        """Cuts `(1, timesteps, rows, ...)` into timesteps along the rows, so that no tensor has five axes."""
+        rows, *rest = shape
+        flat = self.reshape(tensor, Name(layer, "rows"), (timesteps * rows, *rest), grid)
+        if timesteps == 1:
+            return (flat,)
+        size, cut = self._integers(Name(layer, "size"), (1, rows, *rest)), []
+        for t in range(timesteps):
+            begin = self._integers(Name(layer, "begin", index=str(t)), (0, t * rows, *[0] * len(rest)))
+            cut.append(self.emit("SLICE", (flat, begin, size), Name(layer, "frame", t), shape, grid))
+        return tuple(cut)
+
+    def join(self, tensors: tuple[int, ...], name: Name, shape: tuple[int, ...], grid: Grid, *, axis: int) -> int:
+        """CONCATENATION; axis: with the batch axis."""
+        return self.emit("CONCATENATION", tensors, name, shape, grid, options={"axis": axis})
+
     def rename(self, index: int, name: Name) -> None:
         self.tensors[index] = replace(self.tensors[index], name=checked(name))
 
@@ -104,7 +124,7 @@ class Builder:
     def kind(self, index: int) -> str | None:
         """Of the operator that writes a tensor; None for an input or a constant."""
         writer = self._writer(index)
-        return writer and writer.kind
+        return None if writer is None else writer.kind
 
     def is_clipped(self, index: int, scale: float) -> bool:
         """Whether the operator that writes a tensor of that scale clips it to [-1, 1]."""
@@ -114,6 +134,9 @@ class Builder:
 
     def program(self, name: str, inputs: tuple[int, ...], outputs: tuple[int, ...], metadata=None) -> Program:
         return Program(name, tuple(self.tensors), tuple(self.operators), inputs, outputs, metadata or {})
+
+    def _integers(self, name: Name, values: Sequence[object]) -> int:
+        return self.constant(name, np.array(values, np.int32))
 
     def _writer(self, index: int) -> Operator | None:
         return next((operator for operator in self.operators if operator.output == index), None)
@@ -126,31 +149,3 @@ class Builder:
         count = self._uses.get(name, 0)
         self._uses[name] = count + 1
         return numbered(name, count)
-
-
-def emit_reshape(builder: Builder, tensor: int, name: Name, shape: tuple[int, ...], grid: Grid) -> int:
-    """RESHAPE to `(1, *shape)`; the same tensor where nothing changes."""
-    if builder.shape(tensor) == tuple(shape):
-        return tensor
-    new_shape = (1, *(int(size) for size in shape))
-    label = "x".join(map(str, new_shape))
-    constant = builder.constant(Name("", "shape", index=label), np.array(new_shape, np.int32))
-    return builder.emit("RESHAPE", (tensor, constant), name, shape, grid, options={"new_shape": new_shape})
-
-
-def emit_slice(
-    builder: Builder, tensor: int, name: Name, layer: str, cropping: Padding, shape: tuple[int, ...], grid: Grid
-) -> int:
-    """SLICE of the image `shape` out of a larger one, `cropping` pixels away from its edges."""
-    (top, _), (left, _) = cropping
-    begin = builder.constant(Name(layer, "begin"), np.array([0, top, left, 0], np.int32))
-    size = builder.constant(Name(layer, "size"), np.array([1, *shape], np.int32))
-    return builder.emit("SLICE", (tensor, begin, size), name, shape, grid)
-
-
-def emit_pad(builder: Builder, tensor: int, name: Name, layer: str, padding: Padding, grid: Grid) -> int:
-    """PAD with real zeros."""
-    (top, bottom), (left, right) = padding
-    height, width, channels = builder.shape(tensor)
-    pads = builder.constant(Name(layer, "pads"), np.array([(0, 0), *padding, (0, 0)], np.int32))
-    return builder.emit("PAD", (tensor, pads), name, (height + top + bottom, width + left + right, channels), grid)

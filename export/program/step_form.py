@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .builder import Builder, slices
+from .builder import Builder
 from .grid import Grid
 from .names import STATE_IN, STATE_OUT, Name, is_state, parse, partner
 from .operators import Tensor
@@ -115,4 +115,4 @@ def _sequence(builder: Builder, program: Program, index: int, timesteps: int) ->
     frame = program.tensors[index]
     grid, shape = Grid(float(frame.scale), frame.zero_point), frame.shape[1:]
     tensor = builder.activation(frame.name, (timesteps, *shape), grid)
-    return tensor, slices(builder, tensor, frame.name, shape, grid, timesteps)
+    return tensor, builder.frames(tensor, frame.name, shape, grid, timesteps)

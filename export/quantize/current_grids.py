@@ -58,10 +58,10 @@ def _unit(network: Network, group: tuple[str, ...], half: int) -> float:
     """`spike_unit` where a spike of all neurons that read the group is to be worth as many steps; else 1."""
     outside = [node for name in group for node in network.consumers(name) if node.name not in group]
     neurons = [node for node in outside if not isinstance(node, nodes.Linear)]
-    steps, *others = {_spike_steps(network, node, half) for node in neurons}
-    if steps is None or others or any(name in network.outputs for name in group):
+    wanted = {_spike_steps(network, node, half) for node in neurons}
+    if len(wanted) != 1 or None in wanted or any(name in network.outputs for name in group):
         return 1.0
-    return spike_unit(half, steps)
+    return spike_unit(half, wanted.pop())
 
 
 def _spike_steps(network: Network, node: Node, half: int) -> Fraction | None:

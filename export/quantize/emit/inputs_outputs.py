@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ...network import nodes
 from ...network.nodes import Network
-from ...program.builder import emit_copy, emit_reshape, slices
 from ...program.grid import input_grid, shifted_input_grid
 from ...program.names import Name
 from .context import Context, Signal
@@ -21,7 +20,7 @@ def emit_input(context: Context, node: nodes.Input) -> Signal:
     context.inputs.append(tensor)
     if not sequence:
         return Signal((tensor,), grid)
-    return Signal(slices(context.builder, tensor, node.name, node.shape, grid, context.timesteps), grid)
+    return Signal(context.builder.frames(tensor, node.name, node.shape, grid, context.timesteps), grid)
 
 
 def input_shift(network: Network, node: nodes.Input) -> float:
@@ -38,7 +37,7 @@ def emit_outputs(context: Context) -> tuple[int, ...]:
     for name in context.network.outputs:
         tensor = emit_output(context, name)
         if tensor in taken:
-            tensor = emit_copy(context.builder, tensor, Name(name, "output", index=str(len(outputs))))
+            tensor = context.builder.copy(tensor, Name(name, "output", index=str(len(outputs))))
         outputs.append(tensor)
         taken.append(tensor)
     return tuple(outputs)
@@ -50,10 +49,9 @@ def emit_output(context: Context, name: str) -> int:
     if not node.temporal or context.form == "step":
         return signal.tensors[0]
     frames = tuple(
-        emit_reshape(builder, tensor, Name(name, "frame", t), (1, *node.shape), signal.grid)
+        builder.reshape(tensor, Name(name, "frame", t), (1, *node.shape), signal.grid)
         for t, tensor in enumerate(signal.tensors)
     )
     if len(frames) == 1:
         return frames[0]
-    shape = (len(frames), *node.shape)
-    return builder.emit("CONCATENATION", frames, Name(name, "sequence"), shape, signal.grid, options={"axis": 1})
+    return builder.join(frames, Name(name, "sequence"), (len(frames), *node.shape), signal.grid, axis=1)

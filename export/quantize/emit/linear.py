@@ -10,7 +10,7 @@ import numpy as np
 from ...network import nodes
 from ...network.nodes import NO_PADDING
 from ...padding import same_padding
-from ...program.builder import Builder, emit_pad, emit_slice
+from ...program.builder import Builder
 from ...program.grid import Grid, with_zero
 from ...program.names import FIRST, Name, part_of
 from ..weights import Weights, quantize_weights
@@ -18,7 +18,7 @@ from .strides import emit_skip, is_far, split_strides, window_counts
 
 
 @dataclass(frozen=True)
-class Target:
+class Emission:
     """What a linear operator emits: values on `grid`, clipped by a fused activation.
 
     like: the grid of the layer's other timesteps, if `grid` is that of the first with another scale: the integers of
@@ -30,19 +30,21 @@ class Target:
     like: Grid | None = None
 
 
-def emit_linear(builder: Builder, node: nodes.Linear, tensor: int, name: Name, *, source: Grid, target: Target) -> int:
-    """Emits one linear operator from `tensor` (on `source`) to a new tensor for `target`."""
+def emit_linear(
+    builder: Builder, node: nodes.Linear, tensor: int, name: Name, *, source: Grid, emission: Emission
+) -> int:
+    """Emits one linear operator from `tensor` (on `source`) to a new tensor as `emission` says."""
     if isinstance(node, nodes.Dense):
         if len(node.shape) != 1:
-            return emit_linear(builder, pointwise(node), tensor, name, source=source, target=target)
-        return _emit_dense(builder, node, tensor, name, source, target)
+            return emit_linear(builder, pointwise(node), tensor, name, source=source, emission=emission)
+        return _emit_dense(builder, node, tensor, name, source, emission)
     if isinstance(node, nodes.DepthwiseConv):
         if node.kernel.shape[3] != 1 and node.kernel.shape[2] != 1:
-            return emit_linear(builder, block_diagonal(node), tensor, name, source=source, target=target)
-        return _emit_depthwise(builder, node, tensor, name, source, target)
+            return emit_linear(builder, block_diagonal(node), tensor, name, source=source, emission=emission)
+        return _emit_depthwise(builder, node, tensor, name, source, emission)
     if isinstance(node, nodes.ConvTranspose):
-        return _emit_transpose(builder, node, tensor, name, source, target)
-    return _emit_conv(builder, node, tensor, name, source, target)
+        return _emit_transpose(builder, node, tensor, name, source, emission)
+    return _emit_conv(builder, node, tensor, name, source, emission)
 
 
 def integer_weights(node: nodes.Linear, source: Grid, target: Grid) -> Weights:
@@ -57,10 +59,10 @@ def integer_weights(node: nodes.Linear, source: Grid, target: Grid) -> Weights:
     )
 
 
-def _weights(node: nodes.Linear, source: Grid, target: Target) -> Weights:
-    if target.like is None:
-        return integer_weights(node, source, target.grid)
-    return integer_weights(node, source, target.like).between(source, target.grid)
+def _weights(node: nodes.Linear, source: Grid, emission: Emission) -> Weights:
+    if emission.like is None:
+        return integer_weights(node, source, emission.grid)
+    return integer_weights(node, source, emission.like).between(source, emission.grid)
 
 
 def pointwise(node: nodes.Dense) -> nodes.Conv:
@@ -101,45 +103,45 @@ def block_diagonal(node: nodes.DepthwiseConv) -> nodes.Conv:
     )
 
 
-def _emit_dense(builder: Builder, node: nodes.Dense, tensor: int, name: Name, source: Grid, target: Target) -> int:
-    weights = _weights(node, source, target)
-    operands = _operands(builder, node.name, tensor, weights.kernel.T, weights, source, target, channel_axis=0)
-    return builder.emit("FULLY_CONNECTED", operands, name, node.shape, target.grid, activation=target.activation)
+def _emit_dense(builder: Builder, node: nodes.Dense, tensor: int, name: Name, source: Grid, emission: Emission) -> int:
+    weights = _weights(node, source, emission)
+    operands = _operands(builder, node.name, tensor, weights.kernel.T, weights, source, emission, channel_axis=0)
+    return builder.emit("FULLY_CONNECTED", operands, name, node.shape, emission.grid, activation=emission.activation)
 
 
-def _emit_conv(builder: Builder, node: nodes.Conv, tensor: int, name: Name, source: Grid, target: Target) -> int:
-    weights = _weights(node, source, target)
+def _emit_conv(builder: Builder, node: nodes.Conv, tensor: int, name: Name, source: Grid, emission: Emission) -> int:
+    weights = _weights(node, source, emission)
     tensor, options = _window_options(builder, node, tensor, source)
-    operands = _operands(builder, node.name, tensor, weights.kernel.transpose(3, 0, 1, 2), weights, source, target, 0)
+    operands = _operands(builder, node.name, tensor, weights.kernel.transpose(3, 0, 1, 2), weights, source, emission, 0)
     return builder.emit(
-        "CONV_2D", operands, name, node.shape, target.grid, activation=target.activation, options=options
+        "CONV_2D", operands, name, node.shape, emission.grid, activation=emission.activation, options=options
     )
 
 
 def _emit_depthwise(
-    builder: Builder, node: nodes.DepthwiseConv, tensor: int, name: Name, source: Grid, target: Target
+    builder: Builder, node: nodes.DepthwiseConv, tensor: int, name: Name, source: Grid, emission: Emission
 ) -> int:
-    weights = _weights(node, source, target)
+    weights = _weights(node, source, emission)
     tensor, options = _window_options(builder, node, tensor, source)
-    operands = _operands(builder, node.name, tensor, weights.kernel[None], weights, source, target, channel_axis=3)
+    operands = _operands(builder, node.name, tensor, weights.kernel[None], weights, source, emission, channel_axis=3)
     near, left = split_strides(node.strides)
     options |= {"depth_multiplier": node.kernel.shape[3], "stride_h": near[0], "stride_w": near[1]}
-    emit = partial(builder.emit, "DEPTHWISE_CONV_2D", operands, activation=target.activation, options=options)
+    emit = partial(builder.emit, "DEPTHWISE_CONV_2D", operands, activation=emission.activation, options=options)
     if left == (1, 1):
-        return emit(name=name, shape=node.shape, grid=target.grid)
+        return emit(name=name, shape=node.shape, grid=emission.grid)
     extent = [(taps - 1) * spread + 1 for taps, spread in zip(node.kernel.shape, node.dilation, strict=False)]
     shape = (*window_counts(builder.shape(tensor)[:2], extent, near), node.shape[-1])
-    full = emit(name=name.part("full"), shape=shape, grid=target.grid)
-    return emit_skip(builder, full, name, left, node.shape, target.grid)
+    full = emit(name=name.part("full"), shape=shape, grid=emission.grid)
+    return emit_skip(builder, full, name, left, node.shape, emission.grid)
 
 
 def _emit_transpose(
-    builder: Builder, node: nodes.ConvTranspose, tensor: int, name: Name, source: Grid, target: Target
+    builder: Builder, node: nodes.ConvTranspose, tensor: int, name: Name, source: Grid, emission: Emission
 ) -> int:
     """TRANSPOSE_CONV of the full output, or cropped as TensorFlow's "same" does; any other cropping is a SLICE."""
-    weights = _weights(node, source, target)
+    weights = _weights(node, source, emission)
     kernel = weights.kernel.transpose(3, 0, 1, 2)
-    _, kernel, bias = _operands(builder, node.name, tensor, kernel, weights, source, target, 0)
+    _, kernel, bias = _operands(builder, node.name, tensor, kernel, weights, source, emission, 0)
     crops = [sum(axis) for axis in node.cropping]
     centred = all(axis == (total // 2, total - total // 2) for axis, total in zip(node.cropping, crops, strict=True))
     same = centred and crops == [max(k - s, 0) for k, s in zip(node.kernel.shape, node.strides, strict=False)]
@@ -151,9 +153,9 @@ def _emit_transpose(
     options = {"stride_h": node.strides[0], "stride_w": node.strides[1], "padding": "SAME" if same else "VALID"}
     operands = (label, kernel, tensor, bias)
     if shape == node.shape:
-        return builder.emit("TRANSPOSE_CONV", operands, name, shape, target.grid, options=options)
-    full = builder.emit("TRANSPOSE_CONV", operands, name.part("full"), shape, target.grid, options=options)
-    return emit_slice(builder, full, name, node.name, node.cropping, node.shape, target.grid)
+        return builder.emit("TRANSPOSE_CONV", operands, name, shape, emission.grid, options=options)
+    full = builder.emit("TRANSPOSE_CONV", operands, name.part("full"), shape, emission.grid, options=options)
+    return builder.crop(full, name, node.name, node.cropping, node.shape, emission.grid)
 
 
 def _operands(
@@ -163,12 +165,12 @@ def _operands(
     kernel: np.ndarray,
     weights: Weights,
     source: Grid,
-    target: Target,
+    emission: Emission,
     channel_axis: int,
 ) -> tuple[int, int, int]:
     """Input, kernel and bias. One scale where all channels share it: the smallest file."""
     scale = weights.scale if np.ptp(weights.scale) else weights.scale[0]
-    mark = FIRST if target.like else ""
+    mark = FIRST if emission.like else ""
     kernel = builder.constant(
         Name(layer, f"kernel{mark}"), np.ascontiguousarray(kernel), scale, channel_axis=channel_axis
     )
@@ -185,7 +187,7 @@ def _window_options(
         padding = "SAME"
     elif node.padding != NO_PADDING:
         name = part_of(builder.tensors[tensor].name, "padded")
-        tensor = emit_pad(builder, tensor, name, node.name, node.padding, with_zero(source))
+        tensor = builder.pad(tensor, name, node.name, node.padding, with_zero(source))
     if isinstance(node, nodes.Conv) and is_far(node.strides) and builder.kind(tensor) == "PAD":
         # Vela merges a PAD into the convolution behind it, and then refuses the stride: a copy keeps them apart.
         grid = with_zero(source)

@@ -19,7 +19,7 @@ from ...program.builder import Builder
 from ...program.grid import INT8_MAX, INT8_MIN, Grid, float32, input_grid, with_zero
 from ...program.names import Name
 from ..input_ranges import Range
-from .linear import Target, emit_linear, integer_weights
+from .linear import Emission, emit_linear, integer_weights
 
 WIDENINGS = 4  # each for the steps that rounding added; one is enough but for kernels of a few steps
 MARGIN = 2.0  # real images reach further than synthetic ones
@@ -115,7 +115,7 @@ def _least_scale(node: nodes.Linear, source: Grid) -> float:
 def _largest_output(node: nodes.Linear, samples: np.ndarray, source: Grid, grid: Grid) -> int:
     builder = Builder()
     tensor = builder.activation("samples", samples.shape[1:], source)
-    output = emit_linear(builder, node, tensor, Name("outputs"), source=source, target=Target(grid))
+    output = emit_linear(builder, node, tensor, Name("outputs"), source=source, emission=Emission(grid))
     values = builder.program("probe", (tensor,), (output,)).run(samples)
     return int(np.abs(values.astype(np.int32)).max())
 

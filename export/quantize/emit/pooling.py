@@ -1,4 +1,4 @@
-"""Layers without weights: pooling, reshaping, repeating and summing over time."""
+"""Pooling: maxima and sums over windows."""
 
 from __future__ import annotations
 

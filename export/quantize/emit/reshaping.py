@@ -1,9 +1,9 @@
-"""Layers that join, repeat, pad and cut images: plain data movement, and sums of integers."""
+"""Layers that join, repeat, reshape, pad and cut: plain data movement."""
 
 from __future__ import annotations
 
 from ...network import nodes
-from ...program.builder import Builder, emit_pad, emit_reshape, emit_slice
+from ...program.builder import Builder
 from ...program.grid import Grid, with_zero
 from ...program.names import Name
 from .context import Context, Signal, per_timestep
@@ -23,16 +23,12 @@ def emit_concatenate(context: Context, node: nodes.Concatenate, *sources: Signal
         max(source.grid.high for source in sources),
     )
     frames = list(zip(*(source.tensors for source in sources), strict=True))
-    constant = len(set(frames)) == 1
-    name = Name(node.name, "joined")
-    options = {"axis": len(node.shape)}
-    tensors = tuple(
-        context.builder.emit(
-            "CONCATENATION", frame, name if constant else name.at(t), node.shape, grid, options=options
-        )
+    still, name, axis = len(set(frames)) == 1, Name(node.name, "joined"), len(node.shape)
+    tensors = [
+        context.builder.join(frame, name if still else name.at(t), node.shape, grid, axis=axis)
         for t, frame in enumerate(frames)
-    )
-    return Signal(tensors, grid)
+    ]
+    return Signal(tuple(tensors), grid)
 
 
 def emit_upsample(context: Context, node: nodes.Upsample, source: Signal) -> Signal:
@@ -42,13 +38,13 @@ def emit_upsample(context: Context, node: nodes.Upsample, source: Signal) -> Sig
 
     def emit(tensor: int, name: Name) -> int:
         if columns > 1:
-            flat = emit_reshape(context.builder, tensor, name.part("pixels"), (height * width, channels), source.grid)
+            flat = context.builder.reshape(tensor, name.part("pixels"), (height * width, channels), source.grid)
             tensor = emit_copies(context.builder, flat, name.part("columns"), columns, source.grid)
         if rows > 1:
             lines = (height, width * columns * channels)
-            flat = emit_reshape(context.builder, tensor, name.part("lines"), lines, source.grid)
+            flat = context.builder.reshape(tensor, name.part("lines"), lines, source.grid)
             tensor = emit_copies(context.builder, flat, name.part("rows"), rows, source.grid)
-        return emit_reshape(context.builder, tensor, name, node.shape, source.grid)
+        return context.builder.reshape(tensor, name, node.shape, source.grid)
 
     return Signal(per_timestep(source, Name(node.name, "upsampled"), emit), source.grid)
 
@@ -56,28 +52,28 @@ def emit_upsample(context: Context, node: nodes.Upsample, source: Signal) -> Sig
 def emit_copies(builder: Builder, tensor: int, name: Name, copies: int, grid: Grid) -> int:
     """`(1, n, m)` to `(1, n, copies * m)`."""
     length, size = builder.shape(tensor)
-    return builder.emit("CONCATENATION", (tensor,) * copies, name, (length, copies * size), grid, options={"axis": 2})
+    return builder.join((tensor,) * copies, name, (length, copies * size), grid, axis=2)
 
 
 def emit_zero_pad(context: Context, node: nodes.ZeroPad, source: Signal) -> Signal:
     grid = with_zero(source.grid)
 
     def emit(tensor: int, name: Name) -> int:
-        return emit_pad(context.builder, tensor, name, node.name, node.padding, grid)
+        return context.builder.pad(tensor, name, node.name, node.padding, grid)
 
     return Signal(per_timestep(source, Name(node.name, "padded"), emit), grid)
 
 
 def emit_crop(context: Context, node: nodes.Crop, source: Signal) -> Signal:
     def emit(tensor: int, name: Name) -> int:
-        return emit_slice(context.builder, tensor, name, node.name, node.cropping, node.shape, source.grid)
+        return context.builder.crop(tensor, name, node.name, node.cropping, node.shape, source.grid)
 
     return Signal(per_timestep(source, Name(node.name, "cropped"), emit), source.grid)
 
 
 def emit_reshape_node(context: Context, node: nodes.Reshape, source: Signal) -> Signal:
     def emit(tensor: int, name: Name) -> int:
-        return emit_reshape(context.builder, tensor, name, node.shape, source.grid)
+        return context.builder.reshape(tensor, name, node.shape, source.grid)
 
     return Signal(per_timestep(source, Name(node.name, "reshaped"), emit), source.grid)
 

@@ -20,14 +20,19 @@ def emit_add(context: Context, node: nodes.Add, *sources: Signal) -> Signal:
     The last one fires where the neuron behind it carries no state.
     """
     grid, neuron = sum_grid(node, [source.grid for source in sources]), fused_neuron(context, node)
-    total = sources[0]
-    for position, source in enumerate(sources[1:], start=1):
-        pairs = list(zip(total.tensors, source.tensors, strict=True))
-        if neuron and source is sources[-1] and all(first != second for first, second in pairs):
-            return Signal(emit_fired_sums(context.builder, neuron, pairs), SPIKE)
-        name = Name(node.name, "sum", index=str(position) if len(sources) > 2 else "")
-        total = Signal(emit_sums(context.builder, node, name, pairs, grid), grid)
-    return total
+    total, *others, last = (source.tensors for source in sources)
+    for position, tensors in enumerate(others, start=1):
+        name = Name(node.name, "sum", index=str(position))
+        total = emit_sums(context.builder, node, name, _pairs(total, tensors), grid)
+    pairs = _pairs(total, last)
+    if neuron and all(first != second for first, second in pairs):
+        return Signal(emit_fired_sums(context.builder, neuron, pairs), SPIKE)
+    name = Name(node.name, "sum", index=str(len(others) + 1) if others else "")
+    return Signal(emit_sums(context.builder, node, name, pairs, grid), grid)
+
+
+def _pairs(first: tuple[int, ...], second: tuple[int, ...]) -> Pairs:
+    return list(zip(first, second, strict=True))
 
 
 def emit_sums(builder: Builder, node: nodes.Add, name: Name, pairs: Pairs, grid: Grid) -> tuple[int, ...]:

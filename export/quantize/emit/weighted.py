@@ -12,7 +12,7 @@ from ...program.grid import SPIKE, Grid
 from ...program.names import Name
 from . import output_grids
 from .context import Context, Signal, fused_neuron, integer_neuron, per_timestep
-from .linear import Target, emit_linear
+from .linear import Emission, emit_linear
 from .resets import leaked_grid
 
 
@@ -24,31 +24,33 @@ def emit_weighted(context: Context, node: nodes.Linear, source: Signal) -> Signa
     name = Name(neuron.name, "spike") if neuron else Name(node.name, "current")
     if neuron and len(set(source.tensors)) == 1:
         name = name.at(0)
-    target = Target(SPIKE, "RELU_N1_TO_1") if neuron else Target(linear_grid(context, node, source))
+    emission = Emission(SPIKE, "RELU_N1_TO_1") if neuron else Emission(linear_grid(context, node, source))
 
-    def emit(tensor: int, name: Name, target: Target = target) -> int:
-        return emit_linear(context.builder, node, tensor, name, source=source.grid, target=target)
+    def emit(tensor: int, name: Name, emission: Emission = emission) -> int:
+        return emit_linear(context.builder, node, tensor, name, source=source.grid, emission=emission)
 
-    own = targets(context, node.name, node, source, target)
-    if own[0] is target:
-        return Signal(per_timestep(source, name, emit), target.grid)
+    own = emissions(context, node.name, node, source, emission)
+    if own[0] is emission:
+        return Signal(per_timestep(source, name, emit), emission.grid)
     frames = enumerate(zip(source.tensors, own, strict=True))
-    return Signal(tuple(emit(tensor, name.at(t), target) for t, (tensor, target) in frames), target.grid)
+    return Signal(tuple(emit(tensor, name.at(t), emission) for t, (tensor, emission) in frames), emission.grid)
 
 
-def targets(context: Context, name: str, linear: nodes.Linear, source: Signal, target: Target) -> tuple[Target, ...]:
-    """`target` for every timestep, but for the first as a neuron that alone reads the value leaks it.
+def emissions(
+    context: Context, name: str, linear: nodes.Linear, source: Signal, emission: Emission
+) -> tuple[Emission, ...]:
+    """`emission` for every timestep, but for the first as a neuron that alone reads the value leaks it.
 
     name: of the value that `linear` computes.
     """
-    readers, rest = context.network.consumers(name), (target,) * (len(source.tensors) - 1)
+    readers, rest = context.network.consumers(name), (emission,) * (len(source.tensors) - 1)
     still = len(set(source.tensors)) == 1  # a constant current, or one timestep a call
     if still or len(readers) != 1 or not isinstance(readers[0], nodes.LIF):
-        return (target, *rest)
+        return (emission, *rest)
     grid, clips = leaked_grid(integer_neuron(context, readers[0])), readers[0].reset == "zero"
     if grid is None or (clips and not linear.takes_activation):
-        return (target, *rest)
-    return (Target(grid, "RELU_N1_TO_1" if clips else "NONE", like=target.grid), *rest)
+        return (emission, *rest)
+    return (Emission(grid, "RELU_N1_TO_1" if clips else "NONE", like=emission.grid), *rest)
 
 
 def emit_timestep_kernels(context: Context, node: nodes.TimestepAffine, source: Signal) -> Signal:
@@ -58,11 +60,11 @@ def emit_timestep_kernels(context: Context, node: nodes.TimestepAffine, source: 
             f"The step form has one kernel for all timesteps. Received: layer {node.name!r} with a factor per "
             'timestep. Export with form="unrolled", or use ThresholdDependentBatchNormalization.'
         )
-    linear, target, tensors = context.network[node.inputs[0]], Target(context.currents[node.name].grid), []
-    own = targets(context, node.name, linear, source, target)
-    for t, (tensor, target) in enumerate(zip(source.tensors, own, strict=True)):
+    linear, emission, tensors = context.network[node.inputs[0]], Emission(context.currents[node.name].grid), []
+    own = emissions(context, node.name, linear, source, emission)
+    for t, (tensor, emission) in enumerate(zip(source.tensors, own, strict=True)):
         kernel, name = in_units(context, kernel_at(linear, node, t), node.name), Name(node.name, "current", t)
-        tensors.append(emit_linear(context.builder, kernel, tensor, name, source=source.grid, target=target))
+        tensors.append(emit_linear(context.builder, kernel, tensor, name, source=source.grid, emission=emission))
     return Signal(tuple(tensors), own[-1].grid)
 
 

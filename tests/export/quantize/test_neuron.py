@@ -8,7 +8,7 @@ import pytest
 
 from every_runtime import assert_every_tensor_equals
 from keras_ternary_spike.decay import snap_decay
-from keras_ternary_spike.export.program.builder import Builder, slices
+from keras_ternary_spike.export.program.builder import Builder
 from keras_ternary_spike.export.program.grid import INT8_MAX, INT8_MIN, Grid
 from keras_ternary_spike.export.quantize.emit.neuron import emit_neuron
 from keras_ternary_spike.export.quantize.integer_neuron import (
@@ -47,7 +47,7 @@ def neuron_program(one, timesteps, shape):
     builder = Builder()
     grid = Grid(one.step)
     tensor = builder.activation("current", (timesteps, *shape), grid)
-    spikes = emit_neuron(builder, one, slices(builder, tensor, "current", shape, grid, timesteps))
+    spikes = emit_neuron(builder, one, builder.frames(tensor, "current", shape, grid, timesteps))
     return builder.program("neuron", (tensor,), (spikes[-1],))
 
 

@@ -1,6 +1,7 @@
 """Folded networks to programs: exact on every runtime, and close to the float network."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,6 +109,12 @@ def test_large_global_sums_are_split_without_changing_the_sum(rng):
     spikes = sum(trace[f"lif0/spike/{t}"].astype(int) for t in range(4))
     sums = trace["sum/sum"].astype(int).sum(axis=(1, 2))
     np.testing.assert_array_equal(sums, spikes.sum(axis=(1, 2)))
+
+
+def test_a_large_sum_that_leaves_the_network_is_not_split(rng):
+    chain = Chain(rng, (13, 11, 2), 4).conv("conv0", 6, padding=SAME, gain=4.0).repeat().lif("lif0").head()
+    network = replace(chain.network(), outputs=("sum", "logits"))
+    assert split_sums(network) is network
 
 
 def test_logits_are_close_to_the_matrix_product_of_their_inputs(rng):
