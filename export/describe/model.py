@@ -8,12 +8,14 @@ from typing import Any
 import keras
 
 from keras_ternary_spike.exact import ExactInput
+from keras_ternary_spike.layers.overrides import check_call
 from keras_ternary_spike.layers.trace import Call, Trace, trace
 
 from ..network import nodes
 from ..network.nodes import Network, Node
 from ..network.surgery import fresh_name, without_unread
 from .rules.merging import MERGES, merge
+from .rules.options import check_options
 from .rules.table import RULES
 from .signature import input_names, output_names, stable_name
 from .time_axis import _check_time, _temporal_inputs, _timesteps
@@ -56,7 +58,7 @@ def _with_call(network: Network, calls: Trace, index: int, sources: list[Node]) 
         return _extended(network, added)
     _check_time(call, sources[0])
     notes = _check_activation(calls, index)
-    added = RULES[type(call.layer)](call.layer, fresh_name(network, call.layer.name), sources[0])
+    added = RULES[type(call.layer)].build(call.layer, fresh_name(network, call.layer.name), sources[0])
     network = _extended(network, added or (sources[0],), notes)
     if 0 in network[network.outputs[0]].shape or min(network[network.outputs[0]].shape) < 0:
         raise ValueError(f"Layer {call.layer.name!r} leaves no pixel. Received: input of shape {sources[0].shape}.")
@@ -102,14 +104,38 @@ def _trained_range(calls: Trace, index: int) -> tuple[float, float] | None:
 
 def _check_layer(call: Call, sources: list[Node]) -> None:
     layer, kind = call.layer, type(call.layer)
+    _check_one_value(call)
     if kind not in RULES and kind not in MERGES:
         supported = ", ".join(sorted({rule.__name__ for rule in (*RULES, *MERGES)}))
         raise ValueError(f"Cannot export layer {layer.name!r} ({kind.__name__}). Supported: {supported}, PerTimestep.")
     if not layer.built:
         raise ValueError(f"Layer {layer.name!r} was never built. Call the model on data, or give it keras.Input.")
+    check_call(layer)
+    _check_weights(layer)
+    check_options(layer, (RULES | MERGES)[kind])
     if len(sources) != 1 and kind not in MERGES:
         raise ValueError(
             f"A layer must read one value, without mask or initial state. Received: {len(sources)} at {layer.name!r}."
+        )
+
+
+def _check_one_value(call: Call) -> None:
+    """Every value of a layer must be one that its rule describes."""
+    if call.values > 1:
+        states = getattr(call.layer, "return_state", False)
+        way_out = "Build it with return_state=False" if states else "Use layers that give one value each"
+        raise ValueError(
+            f"A layer must give one value to be exported. Received: layer {call.layer.name!r} "
+            f"({type(call.layer).__name__}) with {call.values}{', its states among them' if states else ''}. {way_out}."
+        )
+
+
+def _check_weights(layer: Any) -> None:
+    mode = getattr(layer, "quantization_mode", None)
+    if mode is not None:
+        raise ValueError(
+            f"Weights must be stored as the numbers that the layer computes with. Received: layer {layer.name!r}, "
+            f"quantized by Keras ({mode}). Export the model as it was before; export makes integers of its own."
         )
 
 

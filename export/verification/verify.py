@@ -238,8 +238,16 @@ def predictions(model: keras.Model, samples: Mapping[str, np.ndarray]) -> list[n
     """The Keras model's outputs in its order. samples: an array for each input, in its order."""
     import keras
 
+    from keras_ternary_spike.layers.overrides import overridden
+
     from ..describe.signature import input_structure, packed
 
+    if method := overridden(model, "predict", "predict_step", "make_predict_function"):
+        raise ValueError(
+            f"`{method}` of the model must be Keras's own: the file is compared with what the model's layers compute. "
+            f"Received: {model.name!r} ({type(model).__name__}), which overrides it. Compare with "
+            "keras.Model(model.inputs, model.outputs)."
+        )
     if len(model.inputs) != len(samples):
         raise ValueError(
             f"The model and the file must have equally many inputs. Received: {len(model.inputs)} of the model, "

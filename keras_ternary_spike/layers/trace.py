@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from .overrides import check_call
 from .time_axis import PerTimestep
 
 
@@ -19,6 +20,7 @@ class Call:
     per_timestep: whether PerTimestep (or TimeDistributed) applies it to every timestep on its own.
     ranks: number of axes of each source, with the batch axis, as the layer itself sees it; () for all the same.
     shape: of the value, with the batch axis, where no layer but an operation such as `x[:, 0]` computes it; else None.
+    values: how many it gives: of a neuron with `return_state=True` its states, too.
     """
 
     layer: Any
@@ -26,6 +28,7 @@ class Call:
     per_timestep: bool = False
     ranks: tuple[int, ...] = ()
     shape: tuple[int | None, ...] | None = None
+    values: int = 1
 
     @property
     def widest(self) -> tuple[int, ...]:
@@ -67,6 +70,8 @@ def _enter(
     layer: Any, sources: tuple[int, ...], per_timestep: bool, calls: list[Call], ranks: tuple[int, ...] = ()
 ) -> tuple[int, ...]:
     """Append the calls of `layer` on `sources`; returns the indices of its outputs."""
+    if isinstance(layer, PerTimestep | keras.layers.TimeDistributed | keras.Model):
+        check_call(layer)
     if isinstance(layer, PerTimestep | keras.layers.TimeDistributed):
         return _enter(layer.layer, sources, True, calls)
     if isinstance(layer, keras.Sequential):
@@ -92,10 +97,13 @@ def _enter_functional(
         ranks = tuple(len(x.shape) for x in tensors)
         indices = _enter(_as_layer(layer, tensors), sources, per_timestep, calls, ranks)
         spec = layer.compute_output_spec(*args, **kwargs)
+        given = keras.tree.flatten(spec)
         if not isinstance(calls[-1].layer, keras.layers.Layer):
-            calls[-1] = replace(calls[-1], shape=keras.tree.flatten(spec)[0].shape)
+            calls[-1] = replace(calls[-1], shape=given[0].shape)
+        if len(given) > len(indices):  # of a layer: all of them are its value
+            calls[-1], indices = replace(calls[-1], values=len(given)), indices * len(given)
         results = _StandIn(spec)(*tensors)
-        values.update(zip(map(id, keras.tree.flatten(results)), indices, strict=False))
+        values.update(zip(map(id, keras.tree.flatten(results)), indices, strict=True))
         return results
 
     # A fresh Model of the same graph: cloning a compiled one would compile the clone.

@@ -17,7 +17,7 @@ from keras_ternary_spike import exact
 from ...network import nodes
 from ...network.node import like
 from ...network.nodes import Node
-from .rule import Rule, array, pair, window
+from .rule import Build, Rule, array, pair, rule, window
 
 FLOAT32_EXACT = 2**24
 
@@ -59,8 +59,8 @@ def _dense(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     return (nodes.Dense(**_linear(layer), **like(name, source, shape=(*source.shape[:-1], layer.channels))),)
 
 
-def _windowed(kind: type[Node]) -> Rule:
-    def rule(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+def _windowed(kind: type[Node]) -> Build:
+    def build(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
         strides, dilation = pair(layer.strides), pair(layer.dilation_rate)
         extent = tuple((size - 1) * d + 1 for size, d in zip(layer.kernel_size, dilation, strict=True))
         if isinstance(layer.padding, str):
@@ -71,7 +71,7 @@ def _windowed(kind: type[Node]) -> Rule:
         fields = like(name, source, shape=(*size, layer.channels))
         return (kind(strides=strides, dilation=dilation, padding=padding, **_linear(layer), **fields),)
 
-    return rule
+    return build
 
 
 def _transposed(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -109,16 +109,20 @@ def _unchanged(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     return ()
 
 
+WEIGHTS = "multipliers input_scale output_scale input_bound"
+WINDOW = "kernel_size strides dilation_rate padding"
+CLIPPING = "rounded reach masked"  # follows from what reads the value
+
 EXACT: Mapping[type, Rule] = {
-    exact.ExactInput: _unchanged,
-    exact.ExactShift: _shift,
-    exact.ExactDense: _dense,
-    exact.ExactConv2D: _windowed(nodes.Conv),
-    exact.ExactDepthwiseConv2D: _windowed(nodes.DepthwiseConv),
-    exact.ExactConv2DTranspose: _transposed,
-    exact.ExactLIF: _lif,
-    exact.ExactShortcut: _shortcut,
-    exact.ExactSumPooling2D: _sum_pool,
-    exact.ExactTimeSum: _time_sum,
-    exact.ExactOutput: _unchanged,
+    exact.ExactInput: rule(_unchanged, "input_range", "scale zero_point"),
+    exact.ExactShift: rule(_shift, "offset", "steps"),
+    exact.ExactDense: rule(_dense, WEIGHTS, CLIPPING),
+    exact.ExactConv2D: rule(_windowed(nodes.Conv), f"{WEIGHTS} {WINDOW}", CLIPPING),
+    exact.ExactDepthwiseConv2D: rule(_windowed(nodes.DepthwiseConv), f"{WEIGHTS} {WINDOW}", CLIPPING),
+    exact.ExactConv2DTranspose: rule(_transposed, f"{WEIGHTS} kernel_size strides cropping", CLIPPING),
+    exact.ExactLIF: rule(_lif, "decay half signed", "fires_only"),
+    exact.ExactShortcut: rule(_shortcut, "steps scale"),
+    exact.ExactSumPooling2D: rule(_sum_pool, "pool_size strides"),
+    exact.ExactTimeSum: rule(_time_sum),
+    exact.ExactOutput: rule(_unchanged, "", "scale"),
 }

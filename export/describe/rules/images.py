@@ -11,7 +11,7 @@ from ...network import nodes
 from ...network.node import like
 from ...network.nodes import NO_PADDING, Node, Padding
 from .reshaping import reshape
-from .rule import Rule, check_image, pair, window
+from .rule import Rule, check_image, pair, rule, window
 
 
 def _max_pooling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -80,18 +80,20 @@ def _sides(value: Any) -> Padding:
     return (int(top), int(bottom)), (int(left), int(right))
 
 
+POOL = "pool_size strides padding data_format"
+
 IMAGES: Mapping[type, Rule] = {
-    keras.layers.MaxPooling2D: _max_pooling,
-    keras.layers.AveragePooling2D: _average_pooling,
-    keras.layers.GlobalMaxPooling2D: _global_max_pooling,
-    keras.layers.GlobalAveragePooling2D: _global_average_pooling,
-    keras.layers.UpSampling2D: _upsampling,
-    keras.layers.ZeroPadding2D: _zero_padding,
-    keras.layers.Cropping2D: _cropping,
+    keras.layers.MaxPooling2D: rule(_max_pooling, POOL),
+    keras.layers.AveragePooling2D: rule(_average_pooling, POOL),
+    keras.layers.GlobalMaxPooling2D: rule(_global_max_pooling, "data_format keepdims"),
+    keras.layers.GlobalAveragePooling2D: rule(_global_average_pooling, "data_format keepdims"),
+    keras.layers.UpSampling2D: rule(_upsampling, "size data_format interpolation"),
+    keras.layers.ZeroPadding2D: rule(_zero_padding, "padding data_format"),
+    keras.layers.Cropping2D: rule(_cropping, "cropping data_format"),
 }
 ROWS: Mapping[type, Rule] = {
-    keras.layers.MaxPooling1D: _max_pooling,
-    keras.layers.AveragePooling1D: _average_pooling,
-    keras.layers.GlobalMaxPooling1D: _global_max_pooling,
-    keras.layers.GlobalAveragePooling1D: _global_average_pooling,
+    keras.layers.MaxPooling1D: rule(_max_pooling, POOL),
+    keras.layers.AveragePooling1D: rule(_average_pooling, POOL),
+    keras.layers.GlobalMaxPooling1D: rule(_global_max_pooling, "data_format keepdims"),
+    keras.layers.GlobalAveragePooling1D: rule(_global_average_pooling, "data_format keepdims"),
 }

@@ -11,7 +11,7 @@ import numpy as np
 from ...network import nodes
 from ...network.node import like
 from ...network.nodes import Node
-from .rule import Rule, array, check_image, pair, window
+from .rule import Rule, array, check_image, pair, rule, window
 
 
 def _conv(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -98,16 +98,19 @@ def _grouped(kernel: np.ndarray, groups: int) -> np.ndarray:
     return full
 
 
+WINDOW = "kernel_size strides padding data_format dilation_rate activation use_bias"
+LORA = "lora_rank lora_alpha"  # `layer.kernel` is the sum
+
 CONVOLUTIONS: Mapping[type, Rule] = {
-    keras.layers.Conv2D: _conv,
-    keras.layers.DepthwiseConv2D: _depthwise_conv,
-    keras.layers.SeparableConv2D: _separable_conv,
-    keras.layers.Conv2DTranspose: _conv_transpose,
+    keras.layers.Conv2D: rule(_conv, f"filters groups {WINDOW} {LORA}"),
+    keras.layers.DepthwiseConv2D: rule(_depthwise_conv, f"depth_multiplier {WINDOW}"),
+    keras.layers.SeparableConv2D: rule(_separable_conv, f"filters depth_multiplier {WINDOW}"),
+    keras.layers.Conv2DTranspose: rule(_conv_transpose, f"filters output_padding {WINDOW}"),
 }
 CONVOLUTIONS_OF_ROWS: Mapping[type, Rule] = {
-    keras.layers.Conv1D: _conv,
-    keras.layers.DepthwiseConv1D: _depthwise_conv,
-    keras.layers.SeparableConv1D: _separable_conv,
+    keras.layers.Conv1D: rule(_conv, f"filters groups {WINDOW} {LORA}"),
+    keras.layers.DepthwiseConv1D: rule(_depthwise_conv, f"depth_multiplier {WINDOW}"),
+    keras.layers.SeparableConv1D: rule(_separable_conv, f"filters depth_multiplier {WINDOW}"),
 }
 
 
@@ -118,5 +121,5 @@ def _dense(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
 
 
 LINEAR: Mapping[type, Rule] = {
-    keras.layers.Dense: _dense,
+    keras.layers.Dense: rule(_dense, f"units activation use_bias {LORA}"),
 }

@@ -14,7 +14,9 @@ from ...network import nodes
 from ...network.linear_algebra import affine_of
 from ...network.node import like
 from ...network.nodes import Node
+from .rule import Rule, rule
 
+# What a Rule of these layers builds with: (layer, name, sources, whether they have a time axis in front of it).
 MergeRule = Callable[[Any, str, Sequence[Node], bool], tuple[Node, ...]]
 
 
@@ -25,7 +27,7 @@ def merge(layer: Any, name: str, sources: Sequence[Node], *, per_timestep: bool)
     replaced = {repeat.inputs[0]: repeat for repeat in repeats}
     aligned = [replaced.get(source.name, source) for source in sources]
     _check_ranks(layer, sources)
-    made = MERGES[type(layer)](layer, name, aligned, temporal and not per_timestep)
+    made = MERGES[type(layer)].build(layer, name, aligned, temporal and not per_timestep)
     return (*repeats, *(made or (aligned[0],)))
 
 
@@ -70,8 +72,8 @@ def _concatenate(layer: Any, name: str, sources: Sequence[Node], time_axis: bool
     return (nodes.Concatenate(name=name, inputs=inputs, shape=shape, temporal=sources[0].temporal),)
 
 
-MERGES: Mapping[type, MergeRule] = {
-    keras.layers.Add: _add,
-    keras.layers.Concatenate: _concatenate,
-    ExactAdd: _add,
+MERGES: Mapping[type, Rule] = {
+    keras.layers.Add: rule(_add),
+    keras.layers.Concatenate: rule(_concatenate, "axis"),
+    ExactAdd: rule(_add, "", "factors"),
 }

@@ -1,8 +1,4 @@
-"""Rules for layers that do not look at neighbouring pixels: the layer and the Node that it reads, to Nodes.
-
-POINTS maps a type to a function (layer, name, source) -> nodes, the last of which holds the value; none where the
-layer changes nothing in inference. All rules together: `rules`.
-"""
+"""Rules for factors and offsets: the layer and the Node that it reads, to Nodes."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ from keras_ternary_spike import (
 from ...network import nodes
 from ...network.node import like
 from ...network.nodes import Node
-from .rule import Rule, array
+from .rule import Rule, array, rule
 
 
 def _rescaling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -88,12 +84,15 @@ def _affine(layer: Any, name: str, source: Node, scale: np.ndarray, offset: np.n
     return nodes.Affine(scale=scale, offset=offset, **like(name, source))
 
 
+BATCH_NORMALIZATION = rule(
+    _batch_normalization, "axis epsilon center scale", "momentum synchronized renorm renorm_clipping renorm_momentum"
+)
 NORMALIZATION: Mapping[type, Rule] = {
-    keras.layers.Rescaling: _rescaling,
-    keras.layers.Normalization: _normalization,
-    keras.layers.BatchNormalization: _batch_normalization,
-    BatchNormalization: _batch_normalization,
-    ThresholdDependentBatchNormalization: _threshold_dependent,
-    TemporalEffectiveBatchNormalization: _temporal_effective,
-    TimestepAffine: _timestep_affine,
+    keras.layers.Rescaling: rule(_rescaling, "scale offset"),
+    keras.layers.Normalization: rule(_normalization, "axis invert mean variance"),
+    keras.layers.BatchNormalization: BATCH_NORMALIZATION,
+    BatchNormalization: BATCH_NORMALIZATION,
+    ThresholdDependentBatchNormalization: rule(_threshold_dependent, "epsilon threshold alpha", "momentum"),
+    TemporalEffectiveBatchNormalization: rule(_temporal_effective, "epsilon", "momentum"),
+    TimestepAffine: rule(_timestep_affine),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -11,7 +11,7 @@ import numpy as np
 from ...network import nodes
 from ...network.node import like
 from ...network.nodes import Node
-from .rule import Rule
+from .rule import Rule, rule
 
 
 def _unchanged(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -19,6 +19,10 @@ def _unchanged(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
 
 
 def _flatten(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    """A Reshape; "channels_first" moves the first axis behind the others before, which must move no value."""
+    if layer.data_format == "channels_first":
+        axes = [*range(1, len(source.shape)), 0]
+        _check_unmoved(layer, source, axes, f"data_format={layer.data_format!r}", 'Use data_format="channels_last"')
     return () if len(source.shape) == 1 else (reshape(name, source, (int(np.prod(source.shape)),)),)
 
 
@@ -34,24 +38,40 @@ def _reshape_layer(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
 def _permute(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     """A Reshape, if only axes of size 1 move."""
     axes = [axis - 1 for axis in layer.dims]
-    moved = [axis for axis in axes if source.shape[axis] != 1]
-    if moved != sorted(moved):
-        raise ValueError(
-            f"Permute may only move axes of size 1, so that no value moves. Received: layer {layer.name!r} with "
-            f"dims={tuple(layer.dims)} on {source.shape}. Arrange the axes before the network."
-        )
+    _check_unmoved(layer, source, axes, f"dims={tuple(layer.dims)}", "Arrange the axes before the network")
     return (reshape(name, source, tuple(source.shape[axis] for axis in axes)),)
 
 
+def _check_unmoved(layer: Any, source: Node, axes: Sequence[int], option: str, way_out: str) -> None:
+    moved = [axis for axis in axes if source.shape[axis] != 1]
+    if moved != sorted(moved):
+        raise ValueError(
+            f"{type(layer).__name__} may only move axes of size 1, so that no value moves. Received: layer "
+            f"{layer.name!r} with {option} on {source.shape}. {way_out}."
+        )
+
+
+def _softmax(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    """Nothing: logits leave the file. Where they stand is told by the last axis."""
+    rank = len(source.shape) + 1
+    axes = [axis % rank for axis in np.atleast_1d(layer.axis)]
+    if axes != [rank - 1]:
+        raise ValueError(
+            f"`axis` of a softmax must be the last one, the classes. Received: axis={layer.axis} in layer "
+            f"{layer.name!r}. Use axis=-1."
+        )
+    return ()
+
+
 RESHAPING: Mapping[type, Rule] = {
-    keras.layers.Flatten: _flatten,
-    keras.layers.Reshape: _reshape_layer,
-    keras.layers.Permute: _permute,
-    keras.layers.Dropout: _unchanged,
-    keras.layers.SpatialDropout1D: _unchanged,
-    keras.layers.SpatialDropout2D: _unchanged,
-    keras.layers.GaussianDropout: _unchanged,
-    keras.layers.GaussianNoise: _unchanged,
-    keras.layers.Activation: _unchanged,
-    keras.layers.Softmax: _unchanged,
+    keras.layers.Flatten: rule(_flatten, "data_format"),
+    keras.layers.Reshape: rule(_reshape_layer, "target_shape"),
+    keras.layers.Permute: rule(_permute, "dims"),
+    keras.layers.Dropout: rule(_unchanged, "", "rate seed noise_shape"),
+    keras.layers.SpatialDropout1D: rule(_unchanged, "", "rate seed data_format"),
+    keras.layers.SpatialDropout2D: rule(_unchanged, "", "rate seed data_format"),
+    keras.layers.GaussianDropout: rule(_unchanged, "", "rate seed"),
+    keras.layers.GaussianNoise: rule(_unchanged, "", "stddev seed"),
+    keras.layers.Activation: rule(_unchanged, "activation"),
+    keras.layers.Softmax: rule(_softmax, "axis"),
 }

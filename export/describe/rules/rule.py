@@ -1,8 +1,9 @@
-"""Windows over an image: their padding in pixels, and how many there are."""
+"""What a rule is, and what rules share: weights as arrays, and windows over an image."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -11,12 +12,38 @@ import numpy as np
 from ...network.nodes import NO_PADDING, Node, Padding
 from ...padding import same_padding
 
-Rule = Callable[[Any, str, Node], tuple[Node, ...]]
+Build = Callable[[Any, str, Node], tuple[Node, ...]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the layers of one type become nodes.
+
+    build: (layer, name, source) -> nodes, the last of which holds the value; none where the layer changes nothing in
+        inference. Of layers that read several values: `merging.MergeRule`.
+    honours: options, keys of the layer's config, that `build` reads or refuses, or that its weights are made of.
+    ignores: options that play no part in inference.
+    """
+
+    build: Callable[..., tuple[Node, ...]]
+    honours: frozenset[str] = frozenset()
+    ignores: frozenset[str] = frozenset()
+
+
+def rule(build: Callable[..., tuple[Node, ...]], honours: str = "", ignores: str = "") -> Rule:
+    """A Rule; options separated by blanks."""
+    return Rule(build, frozenset(honours.split()), frozenset(ignores.split()))
 
 
 def array(layer: Any, weight: str) -> np.ndarray:
-    """A weight as float64. Raises ValueError where it is not finite."""
-    values = np.asarray(keras.ops.convert_to_numpy(getattr(layer, weight)), np.float64)
+    """A weight as float64. Raises ValueError where it is not finite, or not stored as what it is computed with."""
+    stored = keras.ops.convert_to_numpy(getattr(layer, weight))
+    if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(stored.dtype)):
+        raise ValueError(
+            f"Weights must be stored as the numbers that the layer computes with. Received: {weight!r} of layer "
+            f"{layer.name!r} as {stored.dtype}. Export the model as it was trained."
+        )
+    values = np.asarray(stored, np.float64)
     if not np.all(np.isfinite(values)):
         raise ValueError(f"Weights must be finite. Received: NaN or infinity in {weight!r} of layer {layer.name!r}.")
     return values

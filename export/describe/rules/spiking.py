@@ -9,11 +9,13 @@ import keras
 import numpy as np
 
 from keras_ternary_spike import BinaryLIF, BinaryLIFCell, DirectEncoding, TernaryLIF, TernaryLIFCell, TimeAverage
+from keras_ternary_spike.layers.overrides import check_call
 
 from ...network import nodes
 from ...network.node import like
 from ...network.nodes import Node
-from .rule import Rule, array
+from .options import check_options
+from .rule import Rule, array, rule
 
 MIN_RESET_AMOUNT, MAX_RESET_AMOUNT = 0.1, 2.0  # thresholds
 
@@ -34,6 +36,8 @@ def _lif(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
             f"Of recurrent layers only RNN(TernaryLIFCell) and RNN(BinaryLIFCell) are supported. Received: layer "
             f"{layer.name!r} with a {type(cell).__name__}."
         )
+    check_call(cell)
+    check_options(cell, CELL)
     _check_recurrence(layer)
     numbers = {"decay": _decay(layer, source), "threshold": _threshold(layer, source)}
     signed = isinstance(cell, TernaryLIFCell)
@@ -102,10 +106,16 @@ def _check_recurrence(layer: Any) -> None:
             )
 
 
+NEURON = "decay decay_per snap_decay threshold threshold_per amplitude_per reset reset_amount"
+TRAINING = "trainable_decay trainable_threshold trainable_amplitude surrogate detach_reset separate_bumps"
+SEQUENCES = "return_sequences return_state go_backwards stateful"
+UNREAD = "unroll zero_output_for_mask spike_regularizer"  # there is no mask
+CELL = rule(_lif, NEURON, TRAINING)
+
 SPIKING: Mapping[type, Rule] = {
-    keras.layers.RNN: _lif,
-    DirectEncoding: _direct_encoding,
-    TernaryLIF: _lif,
-    BinaryLIF: _lif,
-    TimeAverage: _time_average,
+    keras.layers.RNN: rule(_lif, f"cell {SEQUENCES}", UNREAD),
+    DirectEncoding: rule(_direct_encoding, "timesteps"),
+    TernaryLIF: rule(_lif, f"{NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}"),
+    BinaryLIF: rule(_lif, f"{NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}"),
+    TimeAverage: rule(_time_average),
 }

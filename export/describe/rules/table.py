@@ -6,6 +6,7 @@ A row of pixels (steps, channels) is an image of height 1: a Reshape in front, a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ...network.nodes import Node
@@ -21,18 +22,18 @@ from .spiking import SPIKING
 def _of_rows(rule: Rule) -> Rule:
     """The rule for rows of pixels, from the one for images."""
 
-    def rule_of_rows(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    def build(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
         if len(source.shape) != 2:
             raise ValueError(
                 f"{type(layer).__name__} needs (steps, channels) at one timestep. Received: {source.shape} at layer "
                 f"{layer.name!r}."
             )
         row = reshape(f"{name}_row", source, (1, *source.shape))
-        nodes = rule(layer, name, row)
+        nodes = rule.build(layer, name, row)
         last = nodes[-1]
         return (row, *nodes, reshape(f"{name}_line", last, last.shape[1:])) if len(last.shape) == 3 else (row, *nodes)
 
-    return rule_of_rows
+    return replace(rule, build=build)
 
 
 RULES: Mapping[type, Rule] = {
