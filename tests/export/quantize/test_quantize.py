@@ -112,7 +112,7 @@ def test_large_global_sums_are_split_without_changing_the_sum(rng):
 
 
 def test_a_large_sum_that_leaves_the_network_is_not_split(rng):
-    chain = Chain(rng, (13, 11, 2), 4).conv("conv0", 6, padding=SAME, gain=4.0).repeat().lif("lif0").head()
+    chain = Chain(rng, 4, (13, 11, 2)).conv("conv0", 6, padding=SAME, gain=4.0).repeat().lif("lif0").head()
     network = replace(chain.network(), outputs=("sum", "logits"))
     assert split_sums(network) is network
 
