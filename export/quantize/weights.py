@@ -156,7 +156,7 @@ def checked_multiplier(layer: str, magnitude: float) -> Fraction:
         raise ValueError(
             f"Cannot export layer '{layer}': its largest kernel integer would be {needed:.0f}, beyond int8's "
             f"{INT8_MAX} by a factor of {needed / INT8_MAX:.3g}. Train with weight decay, or clip the folded kernel "
-            "(a batch-norm variance near 0 is the usual cause)."
+            "(a batch-norm variance near 0, or a tiny threshold of the neuron behind, is the usual cause)."
         )
     return multiplier
 

@@ -39,11 +39,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if not (training and self.trainable and mask is None and self._has_operator(inputs)):
             return super().call(inputs, training=training, mask=mask)
-        one = ops.ones_like(self.moving_mean)
-        gamma, beta = self.gamma if self.scale else one, self.beta if self.center else ops.zeros_like(one)
-        outputs, *moments = _tensorflow().normalize(ops.cast(inputs, "float32"), gamma, beta, self.epsilon)
-        for moving, now in zip((self.moving_mean, self.moving_variance), moments, strict=True):
-            moving.assign(moving * self.momentum + now * (1.0 - self.momentum))
+        moving_statistics = (self.moving_mean, self.moving_variance)
+        mean, variance = map(_in_float32, moving_statistics)
+        gamma = _in_float32(self.gamma) if self.scale else ops.ones_like(mean)
+        beta = _in_float32(self.beta) if self.center else ops.zeros_like(mean)
+        outputs, *moments = _tensorflow().normalize(_in_float32(inputs), gamma, beta, self.epsilon)
+        for moving, before, now in zip(moving_statistics, (mean, variance), moments, strict=True):
+            moving.assign(before * self.momentum + now * (1.0 - self.momentum))
         return ops.cast(outputs, self.compute_dtype)
 
     def _has_operator(self, inputs: Any) -> bool:
@@ -53,6 +55,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
         in_float32 = keras.backend.result_type(inputs.dtype, "float32") == "float32"
         last = self.axis in (-1, len(inputs.shape) - 1) and inputs.shape[-1] is not None
         return in_float32 and last and self.epsilon >= _tensorflow().SMALLEST_EPSILON
+
+
+def _in_float32(tensor: Any) -> Any:
+    """As Keras computes: weights too are of 16 bits where the policy says so."""
+    return ops.cast(tensor, "float32")
 
 
 def _tensorflow() -> Any:

@@ -17,6 +17,7 @@ from ..messages import listed
 Sharing = Literal["layer", "channel"]
 SHARING = get_args(Sharing)
 AmplitudeSharing = Literal["layer", "channel", "element"]
+SMALLEST, LARGEST = (float(limit) for limit in (np.finfo("float32").tiny, np.finfo("float32").max))
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,8 @@ class Threshold(Parameter):
     weight_name = "log_threshold"
 
     def _check(self, value: float) -> None:
-        if not (0 < value < math.inf):
-            raise ValueError(f"`threshold` must be positive and finite. Received: threshold={value}")
+        if not (SMALLEST <= value <= LARGEST):
+            raise ValueError(f"`threshold` must be positive and finite in float32. Received: threshold={value}")
 
     def to_weight(self, value: float) -> float:
         return math.log(value)

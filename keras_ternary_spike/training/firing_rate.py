@@ -22,14 +22,19 @@ class FiringRate(keras.metrics.Mean):
     """Mean |spike|: the share of neurons and timesteps that fire, in [0, 1].
 
     Of the outputs of `TernaryLIF` or `BinaryLIF`, whose amplitudes do not matter as long as they are not 0. It takes
-    spikes, not targets and predictions: call it in a layer or loop of your own. For whole models: `NeuronHealth`.
+    spikes, not targets and predictions, and is none of the `metrics` of `compile`: call it in a layer or loop of your
+    own. For whole models: `NeuronHealth`.
 
     Args:
         name, dtype: as for any Keras metric. Default: "firing_rate", None.
 
     Call arguments:
         values: spikes or amplitude * spikes, any shape, `(batch, timesteps, *features)` for one.
-        sample_weight: broadcasts against `values` as in `keras.metrics.Mean`, `(batch,)` for one. Default: None.
+        sample_weight: by name; broadcasts against `values` as in `keras.metrics.Mean`, `(batch,)` for one.
+            Default: None.
+
+    Raises:
+        ValueError: if it is given targets and predictions, as `compile(metrics=...)` would.
 
     Example:
 
@@ -42,5 +47,11 @@ class FiringRate(keras.metrics.Mean):
     def __init__(self, name: str = "firing_rate", dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
 
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+    def update_state(self, values: Any, *predictions: Any, sample_weight: Any = None) -> None:
+        if predictions:
+            raise ValueError(
+                "FiringRate takes spikes, not the targets and predictions of `compile(metrics=...)`. Received: "
+                f"{1 + len(predictions)} tensors. For the firing rates of a model pass NeuronHealth(samples) to "
+                "`fit(callbacks=...)`, or call the metric on a layer's outputs: metric.update_state(spikes)."
+            )
         super().update_state(fired(values), sample_weight=sample_weight)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,10 +15,13 @@ import numpy as np
 from keras import ops
 
 from ..layers.lif_cell import LIFCell
+from .batches import batches
 from .firing_rate import fired
 
 TOLERANCE = 0.1
 BATCH_SIZE = 32
+OUT_OF_REACH = 100.0  # of normalized currents
+SUPPORTED = "Supported: TernaryLIF, BinaryLIF, and keras.layers.RNN of one of their cells."
 
 
 @dataclass(frozen=True)
@@ -43,19 +47,21 @@ def measure_health(model: keras.Model, samples: Any, *, batch_size: int = BATCH_
     with return_sequences=False only the last timestep is seen. A neuron of amplitude 0 counts as dead.
 
     Args:
-        model: built, with one input.
-        samples: array, `(samples, *input shape)`, at least one.
-        batch_size: Integer >= 1. Default: 32.
+        model: built.
+        samples: array, `(samples, *input shape)`, at least one; of a model with several inputs a dict or list of
+            arrays; or batches, with or without targets, as `fit` takes them: a tf.data.Dataset, a PyDataset, a loader.
+        batch_size: Integer >= 1, of arrays. Default: 32.
 
     Raises:
-        ValueError: if there are no samples, no such layers, two of one name, or one with stateful=True.
+        ValueError: if there are no samples or endlessly many, no such layers, two of one name, or one with
+            stateful=True.
     """
     layers = _neurons(model)
-    if not len(samples):
-        raise ValueError(f"`samples` must hold at least one sample. Received: {len(samples)}")
+    if not layers:
+        raise ValueError(f"A model must have spiking layers. Received: [] in {model.name!r}. {SUPPORTED}")
     with _recorded(layers) as tallies:
-        for start in range(0, len(samples), batch_size):
-            model(samples[start : start + batch_size], training=False)
+        for inputs in batches(model, samples, batch_size):
+            model(inputs, training=False)
     return {name: tally.health() for name, tally in tallies.items() if tally.count}
 
 
@@ -63,17 +69,20 @@ class NeuronHealth(keras.callbacks.Callback):
     """Warns, after an epoch, of layers with dead neurons (always 0) or saturated ones (always firing).
 
     Adds `<layer>_firing_rate`, `<layer>_dead` and `<layer>_saturated`, shares in [0, 1], to the logs of the epoch: they
-    stand in the history, and callbacks behind this one can watch them. `report` holds the last `Health` by layer.
+    stand in the history, and the other callbacks of `fit`, TensorBoard for one, see them in whatever order they are
+    given. `report` holds the last `Health` by layer. In a model without spiking layers it warns once, and does nothing.
 
     Args:
-        samples: array, `(samples, *input shape)`: a few dozen that stand for the data.
+        samples: a few dozen that stand for the data, in any form that `measure_health` takes and that can be read again
+            after each epoch.
         tolerance: Float in [0, 1]. Share of a layer's neurons that may be dead, or saturated, without a warning. Some
             always are where an image is always empty. Default: 0.1.
         every: Integer >= 1. Epochs from one look to the next. Default: 1.
         batch_size: Integer >= 1. Default: 32.
 
     Raises:
-        ValueError: tolerance, every or batch_size out of range; in training, what `measure_health` refuses.
+        ValueError: tolerance, every or batch_size out of range, or samples that can be read once only; in training,
+            what `measure_health` refuses.
 
     Example:
 
@@ -89,18 +98,45 @@ class NeuronHealth(keras.callbacks.Callback):
         for name, value in {"every": every, "batch_size": batch_size}.items():
             if value < 1:
                 raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
+        if isinstance(samples, Iterator):
+            raise ValueError(
+                f"`samples` are read after each epoch. Received: a {type(samples).__name__}, which can be read once. "
+                "Pass an array, a list of batches in a dataset, or a keras.utils.PyDataset."
+            )
         self.samples, self.tolerance, self.every, self.batch_size = samples, tolerance, every, batch_size
         self.report: dict[str, Health] = {}
 
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        _put_first(self)
+        if not _neurons(self.model):
+            warnings.warn(f"NeuronHealth has nothing to see: {self.model.name!r} has no spiking layers.", stacklevel=2)
+
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        if (epoch + 1) % self.every:
+        if (epoch + 1) % self.every or not _neurons(self.model):
             return
         self.report = measure_health(self.model, self.samples, batch_size=self.batch_size)
+        layers = {layer.name: layer for layer in _neurons(self.model)}
         for name, health in self.report.items():
             if logs is not None:
                 logs.update(_shares(name, health))
-            for message in _complaints(name, health, self.tolerance):
+            for message in _complaints(layers[name], health, self.tolerance):
                 warnings.warn(message, stacklevel=2)
+
+
+def _put_first(callback: keras.callbacks.Callback) -> None:
+    """Put a callback in front of the others of a `fit`, who see in the logs of an epoch what it adds to them.
+
+    Keras tells a callback nothing of the others. They stand in the `CallbackList` that is calling it.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        caller = frame.f_locals.get("self")
+        if isinstance(caller, keras.callbacks.CallbackList) and callback in caller.callbacks:
+            # Its own loop over them goes on behind the place where the callback was: none is left out or comes twice.
+            caller.callbacks.remove(callback)
+            caller.callbacks.insert(0, callback)
+            return
+        frame = frame.f_back
 
 
 class _Tally:
@@ -147,13 +183,11 @@ def _listening(layer: keras.layers.RNN, tally: _Tally) -> Callable:
 
 
 def _neurons(model: keras.Model) -> list[keras.layers.RNN]:
+    """The spiking layers of a model, at any depth."""
     layers = [layer for layer in descendants(model, set()) if isinstance(getattr(layer, "cell", None), LIFCell)]
     names = [layer.name for layer in layers]
-    if not layers or len(set(names)) < len(names):
-        raise ValueError(
-            f"A model must have spiking layers, each of another name. Received: {names} in {model.name!r}. "
-            "Supported: TernaryLIF, BinaryLIF, and keras.layers.RNN of one of their cells."
-        )
+    if len(set(names)) < len(names):
+        raise ValueError(f"Spiking layers must have names of their own. Received: {names} in {model.name!r}")
     for layer in layers:
         if layer.stateful:
             raise ValueError(f"Samples would change the state. Received: layer {layer.name!r} with stateful=True.")
@@ -181,14 +215,24 @@ def _shares(name: str, health: Health) -> dict[str, float]:
     }
 
 
-def _complaints(name: str, health: Health, tolerance: float) -> Iterator[str]:
+def _complaints(layer: keras.layers.RNN, health: Health, tolerance: float) -> Iterator[str]:
+    threshold = ops.convert_to_numpy(layer.threshold)
     if health.dead > tolerance * health.neurons:
         yield (
-            f"Layer {name!r}: {health.dead} of {health.neurons} neurons are dead, they never fire on the samples. "
-            "Put a BatchNormalization in front of the layer, or lower its threshold."
+            f"Layer {layer.name!r}: {health.dead} of {health.neurons} neurons are dead, they never fire on the "
+            f"samples. {_advice('lower', threshold)}"
         )
     if health.saturated > tolerance * health.neurons:
         yield (
-            f"Layer {name!r}: {health.saturated} of {health.neurons} neurons are saturated, they fire at every "
-            "timestep of all samples. Put a BatchNormalization in front of the layer, or raise its threshold."
+            f"Layer {layer.name!r}: {health.saturated} of {health.neurons} neurons are saturated, they fire at every "
+            f"timestep of all samples. {_advice('raise', threshold)}"
         )
+
+
+def _advice(change: str, threshold: np.ndarray) -> str:
+    """Normalized currents are about 1: where they can tell nothing of a threshold, it is at fault alone."""
+    lowest, highest = float(threshold.min()), float(threshold.max())
+    received = f"{lowest:g}" if lowest == highest else f"{lowest:g} to {highest:g}"
+    if lowest > OUT_OF_REACH or highest < 1 / OUT_OF_REACH:
+        return f"{change.capitalize()} its threshold, {received}."
+    return f"Put a BatchNormalization in front of the layer, or {change} its threshold, {received}."

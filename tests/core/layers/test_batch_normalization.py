@@ -158,3 +158,19 @@ def exported(kind):
 
 def test_the_exporter_folds_it_as_that_of_keras():
     assert exported(BatchNormalization) == exported(keras.layers.BatchNormalization)
+
+
+@pytest.mark.parametrize("policy", ["float16", "bfloat16", "mixed_float16", "mixed_bfloat16"])
+def test_training_in_half_precision_is_that_of_keras(rng, policy):
+    ours, theirs = both(SHAPES["images"], rng, dtype=policy)
+    x = rng.normal(2.0, 3.0, SHAPES["images"]).astype("float32")
+    upstream = rng.normal(size=x.shape).astype("float32")
+    dtype = ours.compute_dtype
+    results = [trained(layer, tf.cast(x, dtype), tf.cast(upstream, dtype)) for layer in (ours, theirs)]
+    step = {"float16": 2.0**-10, "bfloat16": 2.0**-7}[dtype]  # of numbers from 1 to 2
+    for our, their in zip(*results, strict=True):
+        assert our.dtype == their.dtype
+        our, their = (
+            np.asarray(keras.ops.cast(keras.ops.convert_to_tensor(tensor), "float32")) for tensor in (our, their)
+        )
+        np.testing.assert_allclose(our, their, rtol=2 * step, atol=2 * step * np.abs(their).max())
