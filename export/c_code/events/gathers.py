@@ -13,18 +13,22 @@ from ...program.operators import Operator, source_position
 from ...program.program import Program
 from ..plain import Source, window_of
 from ..ranges import accumulators
-from ..rescaling import reference, rescaling, stepping_values
+from ..rescaling import reference, stepping_values
 from .packing import (
+    BLOCK,
     PAIR_BITS,
     ZERO,
     Accumulators,
+    blocks,
     filled_up,
     lanes,
     pair_weights,
     spike_weights,
+    value_scaling,
 )
 
 LONGEST_LIST, LARGEST_SCRATCH, LARGEST_ROW = 512, 2**13, 2**16 - 1
+MOST_TAPS = 8  # as in scatter_layer.c
 CURRENT = (-128, 127)
 
 
@@ -79,22 +83,26 @@ def spike_gather(source: Source, operators: Sequence[Operator], spikes: Sequence
     operator, shape = operators[-1], source.tensor(spikes[0][0]).shape
     image = operator.inputs[source_position(operator)]
     dense = operator.kind == "FULLY_CONNECTED"
-    if (not dense and shape != source.tensor(image).shape) or len(shape) not in (2, 4):
+    if not dense and shape[-1] != source.tensor(image).shape[-1]:  # pixels may lie in other rows
         return None
     sums, kernel, bias, half = _accumulators(source, operator)
     window, name = window_of(source, operator, image), _layer(source, operator)
     if not sums.fits or kernel.shape[1] > LARGEST_ROW:
         return None
     if dense:
-        height, width, channels = shape[1:] if len(shape) == 4 else (1, 1, shape[-1])
+        height, width, channels = 1, math.prod(shape[:-1]), shape[-1]
         window = (height, width, channels, *window[3:6], height, width, *window[8:])
     scales = tuple(_scale(source, one) * half for one in operators)
     starts = source.constants.array(f"{name}_bias", lanes(filled_up(bias - sums.centre) + ZERO))
     if operator.kind == "DEPTHWISE_CONV_2D":
         if operator.options["depth_multiplier"] != 1:
             return None
-        weights = source.constants.array(f"{name}_kernel", kernel.T.astype(np.int8))
         made, size = "gather_depthwise", 0
+        rows = kernel.T
+        if (ring := _ring(window, len({*map(tuple, spikes)}))) is not None:
+            made, size = "scatter_layer", ring
+            rows = kernel.reshape(-1, *window[6:8])[:, :, ::-1]
+        weights = source.constants.array(f"{name}_kernel", rows.astype(np.int8))
     else:
         weights = source.constants.array(f"{name}_kernel", spike_weights(kernel))
         made, size = "gather_spikes", max(window[2], min(kernel.shape[1], LONGEST_LIST))
@@ -110,6 +118,14 @@ def spike_gather(source: Source, operators: Sequence[Operator], spikes: Sequence
         operator.kind == "TRANSPOSE_CONV",
         {"weights": weights, "bias": starts},
     )
+
+
+def _ring(window: tuple[int, ...], sums: int) -> int | None:
+    """16-bit numbers of scratch that scatter_layer needs; None where it does not suit the window."""
+    _, width, _, _, _, channels, taps_y, taps_x, *strides_and_dilation = window[:12]
+    size = taps_y * sums * (width + taps_x - 1) * blocks(channels) * BLOCK
+    fits = max(taps_y, taps_x) <= MOST_TAPS and 2 * size <= LARGEST_SCRATCH and window[3] + taps_y > window[12] + 1
+    return size if fits and set(strides_and_dilation) == {1} else None
 
 
 def value_gather(source: Source, operators: Sequence[Operator], images: Sequence[int]) -> Gather | None:
@@ -130,8 +146,10 @@ def value_gather(source: Source, operators: Sequence[Operator], images: Sequence
     alike = (np.array_equal(reference(values, _scale(source, one)), reference(values, scale)) for one in operators)
     if any(source.tensor(one.output).zero_point for one in operators) or not all(alike):
         return None
-    found = rescaling(source.tensor(operator.output).name, scale, sums.low, sums.high, sums.unit)
-    pairs = np.stack([filled_up(found.multiplier), filled_up(bias)], axis=1).astype(np.int32)
+    found = value_scaling(sums)
+    if found is None:
+        return None
+    pairs = np.stack([filled_up(found[0]), filled_up(bias)], axis=1).astype(np.int32)
     low, high = (np.clip(np.rint(edge * scale), *CURRENT).astype(np.int64) for edge in (sums.low, sums.high))
     one = np.ones_like(low)
     return Gather(
@@ -146,7 +164,7 @@ def value_gather(source: Source, operators: Sequence[Operator], images: Sequence
         {
             "weights": source.constants.array(f"{name}_pairs", pair_weights(kernel)),
             "value_scale": source.constants.array(f"{name}_scale", pairs),
-            "value_shift": source.constants.array(f"{name}_shift", filled_up(found.shift, 1).astype(np.uint8)),
+            "value_shift": source.constants.array(f"{name}_shift", filled_up(found[1], 1).astype(np.uint8)),
         },
     )
 

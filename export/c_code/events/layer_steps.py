@@ -38,7 +38,9 @@ class Layer:
         gather, window = self.gather, self.gather.window
         sources = [_read(plan, gather, index) for one in gather.sources for index in one]
         words = WORDS_OF_BLOCK * blocks(window[5])
-        scratch = plan.new(WORD_BYTES * words * len(gather.sources) + HALF_BYTES * gather.list_size)
+        scattered = gather.kernel == "scatter_layer"
+        sums = 0 if scattered else WORD_BYTES * words * len(gather.sources)
+        scratch = plan.new(sums + HALF_BYTES * gather.list_size)
         constants, members = plan.source.constants, {**gather.members, **self.members}
         values = (
             window,
@@ -59,15 +61,16 @@ class Layer:
         stored = self.finish == "store"
         target = self.outputs[0] if stored else "arena"
         written = Offsets(f"{self.name}_out", () if stored else self.outputs)
-        call = (f"&{struct}", gather.kernel, self.finish, base, read)
+        kernels = (self.finish,) if scattered else (gather.kernel, self.finish)
+        call = (f"&{struct}", *kernels, base, read)
         return Step(
             note=_note(plan, self),
-            kernel="event_layer",
+            kernel="scatter_layer" if scattered else "event_layer",
             arguments=(*call, target, written, scratch),
             reads=tuple(dict.fromkeys(sources)),
             writes=(*dict.fromkeys(self.outputs), scratch),
             layer=self.name,
-            others=(gather.kernel, self.finish),
+            others=kernels,
         )
 
 
@@ -122,10 +125,11 @@ def neuron_layer(plan: Plan, spiking: SpikingLayer, gather: Gather) -> Layer | N
         if found is None:
             return None
         lowest, highest = quiet(neuron)
-        table, finish = carried(neuron).astype(np.int8), "integrate_any"
+        table, finish, counted_from = carried(neuron).astype(np.int8), "integrate_any", 0
         if needs_no_clipping(neuron):
-            table, finish = table[lowest + 128 : highest + 129], "integrate"
-        members = _scale_members(plan, name, found) | {"lowest": lowest, "highest": highest}
+            table, counted_from = table[lowest + 128 : highest + 129], lowest
+            finish = "integrate_two" if len(spiking.spikes) == 2 else "integrate"
+        members = _scale_members(plan, name, found, counted_from) | {"lowest": lowest, "highest": highest}
         members["carried"] = plan.source.constants.array(f"{name}_carried", table)
     first = next(index for index in spiking.spikes if index is not None)
     spare = None
@@ -144,8 +148,8 @@ def _exact(gather: Gather) -> Scaling | None:
     return scaling(gather.sums, list(gather.scales))
 
 
-def _scale_members(plan: Plan, name: str, found: Scaling) -> dict[str, str | int]:
-    return {"scale": plan.source.constants.array(f"{name}_scale", found.rows())}
+def _scale_members(plan: Plan, name: str, found: Scaling, lowest: int = 0) -> dict[str, str | int]:
+    return {"scale": plan.source.constants.array(f"{name}_scale", found.rows(lowest))}
 
 
 def _threshold_members(plan: Plan, name: str, sums: Accumulators, *, highest: int, binary: bool):

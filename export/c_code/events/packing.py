@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...program.grid import INT8_MIN
 from ..rescaling import reference, saturated, stepping_values
 
 BLOCK = 16  # output channels side by side in eight words of sums, and channels in a word of spikes
@@ -83,22 +84,27 @@ class Scaling:
     offset: np.ndarray
     shift: np.ndarray
 
-    def rows(self) -> np.ndarray:
-        """int32 `(channels of whole blocks, 3)`; channels that are none stay 0."""
-        three = np.stack([self.multiplier, self.offset, self.shift], axis=1) % WORD
-        return filled_up(three).astype(np.uint32).view(np.int32)
+    def rows(self, lowest: int = 0) -> np.ndarray:
+        """int32 `(channels of whole blocks, 3)`, for results less `lowest`; those of channels that are none are 0."""
+        offset = filled_up(self.offset - lowest * 2**self.shift)
+        offset[len(self.offset) :] = -lowest
+        three = np.stack([filled_up(self.multiplier), offset, filled_up(self.shift)], axis=1)
+        return (three % WORD).astype(np.uint32).view(np.int32)
 
     def apply(self, sums: np.ndarray) -> np.ndarray:
         return ((sums - self.centre + ZERO) * self.multiplier + self.offset) >> self.shift
 
 
 def scaling(sums: Accumulators, scales: list[np.ndarray]) -> Scaling | None:
-    """A scaling that equals each of some scales, almost the same, wherever one of them steps; None if there is none."""
+    """A scaling that equals each of some scales, almost the same, wherever one of them steps; None if there is none.
+
+    Its results may be counted from any int8 on.
+    """
     scale = sums.scale
     if not sums.fits:
         return None
     reach = np.maximum(np.abs(sums.low), np.abs(sums.high)) * scale
-    shift = 30 - np.ceil(np.log2(np.maximum(reach, scale) + 2)).astype(np.int64)
+    shift = np.floor(np.log2((2**31 - 1) / (np.maximum(reach, scale) + 1 - INT8_MIN))).astype(np.int64)
     if shift.min() < 1:
         return None
     multiplier = np.rint(scale * 2.0**shift).astype(np.int64)
@@ -134,3 +140,16 @@ def _first_beyond(sums: Accumulators, highest: int) -> np.ndarray:
 def threshold_words(above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What `fire` adds to the sums, and what it takes them from."""
     return lanes(filled_up(-above, -1)), lanes(filled_up(below + 2 * ZERO, 2 * ZERO - 1))
+
+
+def value_scaling(sums: Accumulators) -> tuple[np.ndarray, np.ndarray] | None:
+    """(multiplier, shift) of every channel as `current_of` in gather_values.c reads them; None if it would not round
+    every sum as the file does."""
+    if max(np.abs(sums.low).max(), np.abs(sums.high).max()) >= 2**PAIR_BITS or sums.scale.max() >= 2**6:
+        return None
+    shift = np.clip(37 - np.ceil(np.log2(sums.scale)).astype(np.int64) - 32, 1, 30)
+    multiplier = np.rint(sums.scale * 2.0 ** (24 + shift)).astype(np.int64)
+    values = stepping_values(sums.scale, sums.low, sums.high, sums.unit)
+    made = (((256 * values * multiplier >> 32) >> (shift - 1)) + 1) >> 1
+    exact = np.array_equal(saturated(made), reference(values, sums.scale)) and multiplier.max() < 2**31
+    return (multiplier, shift) if exact else None

@@ -2,13 +2,8 @@
 
 #include "inside.h"
 #include "lowest_bit.h"
+#include "lane.h"
 #include "layer.h"
-
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-#define LANE(channel) ((channel) ^ 1)
-#else
-#define LANE(channel) (channel)
-#endif
 
 /* sums[c] = bias[c] + sum of weights[tap][c] * spike[.][.][c], only where a spike is */
 static uint32_t gather_depthwise(const layer_t *layer, const int8_t *base, const int32_t *in, int32_t y, int32_t x,

@@ -5,11 +5,20 @@
  * low + high * 2^23, and the generator has proven that |low| < 2^22. */
 #define LOW_BITS 23
 
-/* the current of one channel, clipped to int8, + 32768 */
+/* the current of one channel, clipped to int8, + 32768: round(256 * sum * multiplier / 2^(32 + shift)); shift >= 1 */
 static uint32_t current_of(int32_t sum, int32_t multiplier, uint8_t shift)
 {
-    int64_t rounded = ((int64_t)sum * multiplier + ((int64_t)1 << (shift - 1))) >> shift;
+    int32_t product = (int32_t)((int64_t)(sum * 256) * multiplier >> 32);
+    int32_t rounded = ((product >> (shift - 1)) + 1) >> 1;
     return (uint32_t)((rounded < INT8_MIN ? INT8_MIN : rounded > INT8_MAX ? INT8_MAX : rounded) + 32768);
+}
+
+static uint32_t two_currents(int64_t pair, const int32_t *scale, const uint8_t *shift)
+{
+    uint32_t bits = (uint32_t)pair & ((1u << LOW_BITS) - 1);
+    int32_t low = (int32_t)(bits ^ 1u << (LOW_BITS - 1)) - (1 << (LOW_BITS - 1));
+    int32_t high = (int32_t)(uint32_t)((uint64_t)(pair + (1 << (LOW_BITS - 1))) >> LOW_BITS);
+    return current_of(low + scale[1], scale[0], shift[0]) | current_of(high + scale[3], scale[2], shift[1]) << 16;
 }
 
 /* sums[o] = round(scale * (bias[o] + sum of weights[tap][c][o] * (in[.][.][c] - zero_point))), of int8 values that are
@@ -21,7 +30,7 @@ static uint32_t gather_values(const layer_t *layer, const int8_t *base, const in
     const int8_t *values = base + in[0];
     const int32_t *scale = layer->value_scale;
     const uint8_t *shift = layer->value_shift;
-    int32_t rows = window->taps_y * window->taps_x * window->channels, ky, kx, c, eight, k, row = 0, count = 0;
+    int32_t rows = window->taps_y * window->taps_x * window->channels, ky, kx, c, eight, row = 0, count = 0;
     for (ky = 0; ky < window->taps_y; ky++) {
         int32_t in_y = looked_at(layer->transposed, window->height, y, ky, window->stride_y, window->dilation_y,
                                  window->top);
@@ -41,22 +50,21 @@ static uint32_t gather_values(const layer_t *layer, const int8_t *base, const in
     }
     for (eight = 0; eight < 2 * layer->blocks; eight++) {
         const int32_t *weights = (const int32_t *)layer->weights + 4 * rows * eight;
-        int64_t pairs[4] = {0, 0, 0, 0};
-        for (k = 0; k < count; k += 2) {
-            const int32_t *pair = weights + 4 * list[k];
-            int32_t value = (int16_t)list[k + 1];
-            pairs[0] += (int64_t)pair[0] * value;
-            pairs[1] += (int64_t)pair[1] * value;
-            pairs[2] += (int64_t)pair[2] * value;
-            pairs[3] += (int64_t)pair[3] * value;
+        const half_t *event = list, *end = list + count;
+        int64_t a = 0, b = 0, c = 0, d = 0;
+        while (event != end) {
+            const int32_t *pair = weights + 4 * *event++;
+            int32_t value = (int16_t)*event++;
+            a += (int64_t)pair[0] * value;
+            b += (int64_t)pair[1] * value;
+            c += (int64_t)pair[2] * value;
+            d += (int64_t)pair[3] * value;
         }
-        for (k = 0; k < 4; k++, scale += 4, shift += 2) {
-            uint32_t bits = (uint32_t)pairs[k] & ((1u << LOW_BITS) - 1);
-            int32_t low = (int32_t)(bits ^ (1u << (LOW_BITS - 1))) - (1 << (LOW_BITS - 1));
-            int32_t high = (int32_t)((pairs[k] - low) / (1 << LOW_BITS));
-            *sums++ = current_of(low + scale[1], scale[0], shift[0]) |
-                      current_of(high + scale[3], scale[2], shift[1]) << 16;
-        }
+        *sums++ = two_currents(a, scale, shift);
+        *sums++ = two_currents(b, scale + 4, shift + 2);
+        *sums++ = two_currents(c, scale + 8, shift + 4);
+        *sums++ = two_currents(d, scale + 12, shift + 6);
+        scale += 16, shift += 8;
     }
     return (uint32_t)count / 2;
 }

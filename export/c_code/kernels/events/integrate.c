@@ -1,14 +1,17 @@
 #include "layer.h"
+#include "scaled.h"
 
 /* membrane[t] = carried(membrane[t - 1]) + round(scale * sum[t]); fires where it is not quiet, and then starts at 0.
- * The generator has proven that no membrane and no current needs saturation: what would saturate fires either way. */
+ * Membranes are counted from the lowest quiet one on: `above`. The generator has proven that none needs saturation: what
+ * would saturate fires either way. */
 static void integrate(const layer_t *layer, const word_t *sums, int32_t stride, int32_t pixel, int8_t *target,
                       const int32_t *out)
 {
     const int32_t *scale = layer->scale;
+    const int8_t *table = layer->carried;
     uint32_t span = (uint32_t)(layer->highest - layer->lowest);
-    int32_t t, block, c, timesteps = layer->timesteps, lowest = layer->lowest;
-    for (block = 0; block < layer->blocks; block++) {
+    int32_t t, block, c, timesteps = layer->timesteps;
+    for (block = 0; block < layer->blocks; block++, sums += 8) {
         int32_t word = pixel * layer->blocks + block;
         for (t = 0; t < timesteps; t++)
             ((word_t *)(void *)(target + out[t]))[word] = 0;
@@ -16,17 +19,14 @@ static void integrate(const layer_t *layer, const word_t *sums, int32_t stride, 
             const word_t *sum = sums + (c >> 1);
             int32_t high = 16 * (c & 1), carried = 0;
             for (t = 0; t < timesteps; t++, sum += stride) {
-                uint32_t scaled = (*sum >> high & 0xFFFFu) * (uint32_t)scale[0] + (uint32_t)scale[1];
-                int32_t membrane = carried + ((int32_t)scaled >> scale[2]);
-                uint32_t above = (uint32_t)(membrane - lowest);
-                if (above > span) {
-                    ((word_t *)(void *)(target + out[t]))[word] |= (membrane > 0 ? 1u : 0x10000u) << c;
+                int32_t above = carried + scaled(*sum >> high & 0xFFFFu, scale);
+                if ((uint32_t)above > span) {
+                    ((word_t *)(void *)(target + out[t]))[word] |= (above < 0 ? 0x10000u : 1u) << c;
                     carried = 0;
                 } else {
-                    carried = layer->carried[above];
+                    carried = table[above];
                 }
             }
         }
-        sums += 8;
     }
 }

@@ -1,4 +1,5 @@
 #include "layer.h"
+#include "scaled.h"
 
 static int32_t clip_int8(int32_t value)
 {
@@ -20,8 +21,8 @@ static void integrate_any(const layer_t *layer, const word_t *sums, int32_t stri
             const word_t *sum = sums + (c >> 1);
             int32_t carried = 0;
             for (t = 0; t < layer->timesteps; t++, sum += stride) {
-                uint32_t scaled = (*sum >> 16 * (c & 1) & 0xFFFFu) * (uint32_t)scale[0] + (uint32_t)scale[1];
-                int32_t membrane = clip_int8(carried + clip_int8((int32_t)scaled >> scale[2]));
+                int32_t current = clip_int8(scaled(*sum >> 16 * (c & 1) & 0xFFFFu, scale));
+                int32_t membrane = clip_int8(carried + current);
                 if (membrane > layer->highest)
                     ((word_t *)(void *)(target + out[t]))[word] |= 1u << c;
                 else if (membrane < layer->lowest)

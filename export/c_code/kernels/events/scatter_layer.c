@@ -1,0 +1,91 @@
+#include <string.h>
+
+#include "lane.h"
+#include "layer.h"
+#include "lowest_bit.h"
+
+#define TAP(SIGN, AT) sum[AT] = (half_t)(sum[AT] SIGN *weight++);
+#define THREE(SIGN, ROW) sum = (ROW) + LANE(channel); TAP(SIGN, 0) TAP(SIGN, lanes) TAP(SIGN, 2 * lanes)
+
+/* Adds (or subtracts) the weights of some of 16 channels to the sums around a pixel; rows: where its window begins in
+ * each row of sums. Returns the number of channels. */
+#define SCATTER(NAME, SIGN)                                                                                            \
+    static uint32_t NAME(uint32_t bits, const int8_t *weights, half_t *const *rows, const window_t *window,            \
+                         int32_t lanes, int32_t first)                                                                 \
+    {                                                                                                                  \
+        int32_t taps_y = window->taps_y, taps_x = window->taps_x, ky, kx;                                              \
+        uint32_t events = 0;                                                                                           \
+        half_t *sum;                                                                                                   \
+        if (taps_y == 3 && taps_x == 3) {                                                                              \
+            half_t *above = rows[0] + first, *level = rows[1] + first, *below = rows[2] + first;                       \
+            for (; bits != 0; bits &= bits - 1, events++) {                                                            \
+                int32_t channel = lowest_bit(bits);                                                                    \
+                const int8_t *weight = weights + 9 * channel;                                                          \
+                THREE(SIGN, above) THREE(SIGN, level) THREE(SIGN, below)                                               \
+            }                                                                                                          \
+            return events;                                                                                             \
+        }                                                                                                              \
+        for (; bits != 0; bits &= bits - 1, events++) {                                                                \
+            int32_t channel = lowest_bit(bits);                                                                        \
+            const int8_t *weight = weights + taps_y * taps_x * channel;                                                \
+            for (ky = 0; ky < taps_y; ky++) {                                                                          \
+                sum = rows[ky] + first + LANE(channel);                                                                \
+                for (kx = 0; kx < taps_x; kx++, sum += lanes)                                                          \
+                    TAP(SIGN, 0)                                                                                       \
+            }                                                                                                          \
+        }                                                                                                              \
+        return events;                                                                                                 \
+    }
+
+SCATTER(scatter_plus, +)
+SCATTER(scatter_minus, -)
+
+#define MOST_TAPS 8
+
+/* A depthwise layer of stride 1, from where a spike is to the sums around it: every spike is looked at once.
+ * sums[c] of (y + top - ky, x + left - kx) += weights[c][ky][kx] * spike[y][x][c]
+ * As many rows of sums are alive as the window has, each with taps_x - 1 columns more than come out; rows and columns
+ * beyond the image are written and never read. The weights of a row stand in reverse. */
+static uint32_t scatter_layer(const layer_t *layer, finish_t *finish, const int8_t *base, const int32_t *in,
+                              int8_t *target, const int32_t *out, int8_t *scratch)
+{
+    const window_t *window = &layer->window;
+    const int8_t *weights = (const int8_t *)layer->weights;
+    int32_t taps_y = window->taps_y, taps_x = window->taps_x, taps = taps_y * taps_x;
+    int32_t words = layer->blocks, lanes = 16 * words, columns = window->width + taps_x - 1;
+    int32_t row_lanes = columns * lanes, stride = layer->sums == 1 ? 0 : row_lanes / 2;
+    int32_t begun = 0, y, x, t, ky, word, source;
+    half_t *rows[MOST_TAPS], *sums = (half_t *)(void *)scratch;
+    uint32_t events = 0;
+    for (y = 0; y < window->out_height + taps_y - 1 - window->top; y++) {
+        int32_t complete = y + window->top - (taps_y - 1);
+        for (; begun <= y + window->top && begun < window->out_height; begun++)
+            for (x = 0; x < layer->sums * columns; x++)
+                memcpy(sums + (begun % taps_y * layer->sums * columns + x) * lanes, layer->bias, (size_t)lanes * 2);
+        for (t = 0; y < window->height && t < layer->sums; t++) {
+            for (ky = 0; ky < taps_y; ky++)
+                rows[ky] = sums + ((y + window->top - ky + taps_y) % taps_y * layer->sums + t) * row_lanes;
+            for (source = 0; source < layer->sources; source++) {
+                const word_t *spikes = (const word_t *)(const void *)(base + in[t * layer->sources + source]);
+                spikes += y * window->width * words;
+                for (x = 0; x < window->width; x++) {
+                    for (word = 0; word < words; word++) {
+                        uint32_t up = *spikes & 0xFFFFu, down = *spikes >> 16;
+                        spikes++;
+                        if (up != 0)
+                            events += scatter_plus(up, weights + 16 * word * taps, rows, window, lanes,
+                                                   x * lanes + 16 * word);
+                        if (down != 0)
+                            events += scatter_minus(down, weights + 16 * word * taps, rows, window, lanes,
+                                                    x * lanes + 16 * word);
+                    }
+                }
+            }
+        }
+        for (x = 0; complete >= 0 && x < window->out_width; x++) {
+            half_t *pixel = sums + complete % taps_y * layer->sums * row_lanes + (x + taps_x - 1 - window->left) * lanes;
+            finish(layer, (const word_t *)(const void *)pixel, stride, complete * window->out_width + x, target, out);
+        }
+    }
+    return events * (uint32_t)taps;
+}
