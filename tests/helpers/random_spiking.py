@@ -33,7 +33,9 @@ def spiking(rng, kind, *, timesteps=None):
         new_shape = builder.constant("flat/shape", np.array([1, int(np.prod(shape))], np.int32))
         options = {"new_shape": (1, int(np.prod(shape)))}
         spikes = [
-            builder.emit("RESHAPE", (spike, new_shape), f"flat/{t}", options["new_shape"][1:], SPIKE, options=options)
+            builder.emit(
+                "RESHAPE", (spike, new_shape), f"flat/current/{t}", options["new_shape"][1:], SPIKE, options=options
+            )
             for t, spike in enumerate(spikes)
         ]
     currents = weights(rng, builder, kind, spikes, Grid(one.step))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -11,11 +10,11 @@ import numpy as np
 
 from ...program.arithmetic import limits
 from ...program.grid import INT8_MAX, INT8_MIN
-from ...program.operators import Operator, literal
+from ...program.names import read
+from ...program.operators import WEIGHTED, Operator, literal
 from ...program.program import Program
 from ...quantize.integer_neuron import Neuron
 
-TIMESTEP = re.compile(r"/(\d+)(#\d+)?$")
 ALL_INT8 = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.int8)
 RANDOM_SEQUENCES = 2**16
 
@@ -77,13 +76,13 @@ def _layer(program: Program, neuron: Neuron) -> SpikingLayer | None:
     return SpikingLayer(neuron, operators, currents, tuple(spikes))
 
 
-def _own(program: Program, name: str, spikes: Sequence[int]) -> tuple[Operator, ...]:
+def _own(program: Program, layer: str, spikes: Sequence[int]) -> tuple[Operator, ...]:
     """The operators behind some tensors that write tensors of the layer, in order; not those with kernels of others."""
     needed, found = set(spikes), []
     for operator in reversed(program.operators):
-        kernel = program.tensors[operator.inputs[1]].name if len(operator.inputs) > 2 else f"{name}/"
-        written = program.tensors[operator.output].name
-        if operator.output in needed and written.startswith(f"{name}/") and kernel.startswith(f"{name}/"):
+        kernel = operator.inputs[1:2] if operator.kind in WEIGHTED else ()
+        named = [read(program.tensors[index].name) for index in (operator.output, *kernel)]
+        if operator.output in needed and all(one is not None and one.layer == layer for one in named):
             found.append(operator)
             needed.update(operator.inputs)
     return tuple(reversed(found))
@@ -94,10 +93,10 @@ def _currents(program: Program, operators: Sequence[Operator]) -> tuple[int, ...
     written = {operator.output for operator in operators}
     first: dict[int, int] = {}
     for operator in operators:
-        step = TIMESTEP.search(program.tensors[operator.output].name)
+        timestep = read(program.tensors[operator.output].name).timestep or 0
         for index in operator.inputs:
             if index not in written and program.tensors[index].data is None:
-                first[index] = min(first.get(index, 2**31), int(step[1]) if step else 0)
+                first[index] = min(first.get(index, timestep), timestep)
     return tuple(sorted(first, key=first.get))
 
 
