@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 
+from forked_python import ForkedPython
 from keras_ternary_spike.neuron import recurrence
 
 
@@ -27,6 +28,14 @@ def unroll_limit(request, monkeypatch):
     """
     if request.param:
         monkeypatch.setattr(recurrence, "UNROLL_LIMIT", request.param)
+
+
+@pytest.fixture(scope="session")
+def python():
+    """Starts processes that have TensorFlow imported already: `python.run("-c", code)`."""
+    forked = ForkedPython()
+    yield forked
+    forked.close()
 
 
 @pytest.fixture

@@ -1,9 +1,6 @@
 """The main job at small size, in a process of its own, as the README runs it."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -15,16 +12,10 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "train_and_export.py"
 ROWS = ["Keras float32", "stock TFLite float32", "stock TFLite int8", "this package int8"]
 
 
-def run(folder, *arguments):
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, str(EXAMPLE), *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-
-
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(python, tmp_path_factory):
     folder = tmp_path_factory.mktemp("example")
-    result = run(folder, "--epochs", "1", "--samples", "64")
+    result = python.run(EXAMPLE, "--epochs", "1", "--samples", "64", folder=folder)
     assert result.returncode == 0, result.stdout + result.stderr
     return folder / "runs" / "digits", result
 
@@ -76,8 +67,8 @@ def test_its_two_models_are_the_same_network(finished):
         (["--dataset", "mnits"], "--dataset: invalid choice: 'mnits'"),
     ],
 )
-def test_a_bad_argument_is_named(tmp_path, arguments, message):
-    result = run(tmp_path, *arguments)
+def test_a_bad_argument_is_named(python, tmp_path, arguments, message):
+    result = python.run(EXAMPLE, *arguments, folder=tmp_path)
     assert result.returncode == 2
     assert message in result.stderr
     assert list(tmp_path.iterdir()) == []

@@ -1,8 +1,6 @@
 """The whole way: a trained Keras model to a file, its verdict and its folded twin."""
 
 import hashlib
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -144,15 +142,16 @@ def test_program_of_the_file_runs_on_its_own(tflite, digits):
     np.testing.assert_allclose(predictor.predict(digits[0][:5]), logits, rtol=1e-6)
 
 
-def test_saved_model_exports_to_the_same_bytes_in_another_process(trained, tflite, tmp_path):
+def test_saved_model_exports_to_the_same_bytes_in_another_process(python, trained, tflite, tmp_path):
     trained.save(tmp_path / "model.keras")
     code = (
         "import hashlib, keras; from keras_ternary_spike.export import export_tflite;"
         f"model = keras.saving.load_model({str(tmp_path / 'model.keras')!r});"
         "print(hashlib.sha256(export_tflite(model, input_range=(0, 16))).hexdigest())"
     )
-    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert printed.strip().splitlines()[-1] == hashlib.sha256(tflite).hexdigest()
+    finished = python.run("-c", code)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.strip().splitlines()[-1] == hashlib.sha256(tflite).hexdigest()
 
 
 def test_file_says_what_was_folded_and_from_which_weights(trained, tflite):

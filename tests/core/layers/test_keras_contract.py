@@ -1,9 +1,6 @@
 """What Keras expects of every layer: configs, shapes, compiled training, mixed precision, files, and a light import."""
 
 import json
-import subprocess
-import sys
-import textwrap
 
 import keras
 import numpy as np
@@ -55,6 +52,13 @@ LAYERS = {
     "per timestep": (lambda: PerTimestep(keras.layers.Conv2D(2, 3, name="inner")), SEQUENCE),
     "time average": (lambda: TimeAverage(), SEQUENCE),
 }
+LOAD = """
+import sys, numpy as np, keras, keras_ternary_spike
+model = keras.saving.load_model(sys.argv[1] + "/model.keras")
+inputs = np.load(sys.argv[1] + "/inputs.npy")
+np.save(sys.argv[1] + "/outputs.npy", model.predict(inputs, verbose=0))
+print("keras_ternary_spike.export" in sys.modules)
+"""
 EVERY_LAYER = pytest.mark.parametrize("make, features", LAYERS.values(), ids=LAYERS.keys())
 
 
@@ -73,12 +77,6 @@ def small_model(**compile_options):
     )
     model.compile(optimizer="sgd", loss="mse", **compile_options)
     return model
-
-
-def run_python(script, *arguments):
-    """Standard output of a fresh interpreter."""
-    command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 @EVERY_LAYER
@@ -101,17 +99,27 @@ def test_shapes_and_dtypes_agree_everywhere(make, features, rng):
     assert layer.compute_output_shape(inputs.shape) == tuple(eager.shape)
 
 
-@EVERY_LAYER
-def test_a_compiled_training_step_equals_an_eager_one(make, features, rng):
-    inputs = rng.normal(size=(4, *features)).astype("float32")
-    weights = []
+@pytest.fixture(scope="module")
+def trained_step():
+    """By layer, the weights behind it and its own after one step: eager and compiled, all layers in one model."""
+    rng, trained = np.random.default_rng(0), []
+    inputs = [rng.normal(size=(4, *features)).astype("float32") for _, features in LAYERS.values()]
     for options in ({"run_eagerly": True}, {"jit_compile": False}):
         keras.utils.set_random_seed(1)
-        model = keras.Sequential([keras.Input(features), make(), keras.layers.Flatten(), keras.layers.Dense(1)])
-        model.compile(optimizer="sgd", loss="mse", **options)
-        model.fit(inputs, np.ones((4, 1)), batch_size=4, verbose=0)
-        weights.append(model.get_weights())
-    for compiled, eager in zip(*weights, strict=True):
+        single = [
+            keras.Sequential([keras.Input(features), make(), keras.layers.Flatten(), keras.layers.Dense(1)])
+            for make, features in LAYERS.values()
+        ]
+        model = keras.Model([one.inputs[0] for one in single], [one.outputs[0] for one in single])
+        model.compile(optimizer="sgd", loss=["mse"] * len(single), **options)
+        model.fit(inputs, [np.ones((4, 1))] * len(single), batch_size=4, verbose=0)
+        trained.append([one.get_weights() for one in single])
+    return dict(zip(LAYERS, zip(*trained, strict=True), strict=True))
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_compiled_training_step_equals_an_eager_one(layer, trained_step):
+    for eager, compiled in zip(*trained_step[layer], strict=True):
         np.testing.assert_allclose(compiled, eager, atol=1e-5)
 
 
@@ -145,23 +153,15 @@ def test_a_keras_file_round_trip_keeps_the_outputs(make, features, rng, tmp_path
     np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras")(inputs), model(inputs))
 
 
-def test_a_fresh_process_loads_a_trained_model_without_the_exporter(rng, tmp_path):
+def test_a_fresh_process_loads_a_trained_model_without_the_exporter(python, rng, tmp_path):
     inputs = rng.normal(size=(8, 6, 6, 1)).astype("float32")
     model = small_model()
     model.fit(inputs, np.ones((8, 3)), verbose=0)
     model.save(tmp_path / "model.keras")
     np.save(tmp_path / "inputs.npy", inputs)
-    imports_export = run_python(
-        """
-        import sys, numpy as np, keras, keras_ternary_spike
-        model = keras.saving.load_model(sys.argv[1] + "/model.keras")
-        inputs = np.load(sys.argv[1] + "/inputs.npy")
-        np.save(sys.argv[1] + "/outputs.npy", model.predict(inputs, verbose=0))
-        print("keras_ternary_spike.export" in sys.modules)
-        """,
-        tmp_path,
-    )
-    assert imports_export == "False"
+    finished = python.run("-c", LOAD, tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.split()[-1] == "False"
     expected = model.predict(inputs, verbose=0)
     np.testing.assert_allclose(np.load(tmp_path / "outputs.npy"), expected, atol=1e-6)
 

@@ -1,6 +1,5 @@
 """What the export command writes, prints and returns; and that it never leaves less than it found."""
 
-import subprocess
 import sys
 import zipfile
 
@@ -45,9 +44,8 @@ def test_the_input_range_is_passed_on(model, folder):
     assert written != export_tflite(model)
 
 
-def test_the_module_runs_as_a_command_in_a_fresh_process(model, folder):
-    command = [sys.executable, "-m", "keras_ternary_spike.export", "model.keras", "-o", "model.tflite"]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300)
+def test_the_module_runs_as_a_command_in_a_fresh_process(python, model, folder):
+    run = python.run("-m", "keras_ternary_spike.export", "model.keras", "-o", "model.tflite", folder=folder)
     assert run.returncode == 0, run.stderr
     assert (folder / "model.tflite").read_bytes() == export_tflite(model)
     assert "Traceback" not in run.stderr

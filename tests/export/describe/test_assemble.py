@@ -1,8 +1,5 @@
 """assemble: Keras models out of Networks."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -139,11 +136,12 @@ def test_an_unfolded_network_keeps_its_amplitude(rng):
     np.testing.assert_allclose(copy.predict(samples, verbose=0), model.predict(samples, verbose=0), atol=1e-5)
 
 
-def test_a_folded_model_loads_in_another_process(tmp_path, rng):
+def test_a_folded_model_loads_in_another_process(python, tmp_path, rng):
     folded = assemble(fold_network(describe(small_model())))
     samples = rng.normal(0, 1, (4, 6, 5, 1)).astype("float32")
     paths = [str(tmp_path / name) for name in ("model.keras", "output.npy", "samples.npy")]
     folded.save(paths[0])
     np.save(paths[2], samples)
-    subprocess.run([sys.executable, "-c", LOAD, *paths], check=True, capture_output=True)
+    finished = python.run("-c", LOAD, *paths)
+    assert finished.returncode == 0, finished.stderr
     np.testing.assert_allclose(np.load(paths[1]), folded.predict(samples, verbose=0), atol=1e-6)
