@@ -13,7 +13,10 @@ from .cli.file_commands import check_file, inspect_file, sweep, write_c_array
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command. Returns the exit code: 0, or 1 after one line "error: ..." (2, from argparse, for usage)."""
+    """Runs one command.
+
+    Returns: the exit code: 0, or 1 after one line "error: ...", or 130 after Ctrl-C (2, from argparse, for usage).
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     named = arguments[:1] and arguments[0] in COMMANDS
@@ -25,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted: every file is whole", file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 
@@ -40,6 +46,7 @@ def one_line(others: Callable[..., None]) -> Callable[..., None]:
 
 
 DEFAULT_COMMAND = "export"
+INTERRUPTED = 130  # as shells say that a process ended by SIGINT
 COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "export": export,
     "inspect": inspect_file,

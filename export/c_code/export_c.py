@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..program.program import Program
 from ..program.samples import Samples
 from ..tflite import flatbuffer
+from ..user_files import write_new
 from .c_text import check_name
 from .design import design
 from .header import header_text
@@ -88,7 +89,7 @@ def write_folder(folder: Path, files: dict[str, bytes]) -> None:
     try:
         for path, data in files.items():
             (made / path).parent.mkdir(parents=True, exist_ok=True)
-            (made / path).write_bytes(data)
+            write_new(made / path, data, called=folder / path)
         made.chmod(folder.stat().st_mode if folder.exists() else 0o755)
         os.replace(made, folder)  # takes the place of an empty folder, and of no other
     finally:

@@ -26,7 +26,11 @@ def write_c_code(arguments: Sequence[str]) -> None:
     else:
         model = load_model(options.model)
         several = len(model.inputs) > 1
-        chosen = {"input_range": given_range(options), "form": options.form}
+        chosen = {
+            "input_range": given_range(options.input_range, options.ranges),
+            "output_range": given_range(options.output_range, options.output_ranges),
+            "form": options.form,
+        }
     samples = None if options.samples is None else load_samples(options.samples, several=several)
     classes = tuple(options.class_names.split(",")) if options.class_names else ()
     export_c(model, options.output, name=options.name, class_names=classes, samples=samples, **chosen)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..user_files import check_output, import_module, write_atomically
+from ..user_files import check_output, import_module, write_together
 
 if TYPE_CHECKING:
     import keras
@@ -44,8 +44,8 @@ def export(arguments: Sequence[str]) -> None:
         files |= certify_or_fail(model, tflite_bytes, samples, options)
     elif samples is not None:
         verify_or_fail(model, tflite_bytes, samples)
+    write_together(files)
     for path, data in files.items():
-        write_atomically(path, data)
         print(f"{path}: {len(data):,} bytes")
 
 

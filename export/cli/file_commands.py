@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..user_files import check_output, write_atomically
+from ..user_files import check_output, write_together
 
 CPP_SUFFIXES = (".cc", ".cpp", ".cxx")
 MAIN = "main.cc"
@@ -56,12 +56,10 @@ def write_c_array(arguments: Sequence[str]) -> None:
     paths = {output.parent / name: text.encode() for name, text in sources.items()}
     for path in paths:
         check_output(path, options.model)
+    kept = {path for path in paths if path.name == MAIN and path.exists()}
+    write_together({path: text for path, text in paths.items() if path not in kept})
     for path, text in paths.items():
-        if path.name == MAIN and path.exists():
-            print(f"{path}: kept, it was there")
-        else:
-            write_atomically(path, text)
-            print(f"{path}: {len(text):,} bytes")
+        print(f"{path}: kept, it was there" if path in kept else f"{path}: {len(text):,} bytes")
 
 
 def c_array_parser() -> argparse.ArgumentParser:

@@ -20,6 +20,7 @@ from ..runtimes import timing
 from ..runtimes.predictor import load
 from ..runtimes.timing import time_ratio
 from ..tflite import flatbuffer
+from ..user_files import user_code
 from .config import Config
 from .data import Data
 from .folder import Folder
@@ -46,7 +47,8 @@ def run_point(point: Point, config: Config, data: Data, folder: Folder) -> dict[
     low, high = config.settings["data"]["input_range"]
     try:
         model = build_network(point, config, data)
-        train(model, point, config, data)
+        with user_code(f"Training {config.settings['network']['name']!r}", passing=(ValueError,)):
+            train(model, point, config, data)
         tflite_bytes = export_tflite(model, input_range=(low, high))
     except ValueError as error:
         return {"error": " ".join(str(error).split())}

@@ -9,10 +9,12 @@ import keras
 
 from keras_ternary_spike.models import NETWORKS
 
-from ..user_files import import_module
+from ..user_files import import_module, user_code
 from .config import Config
 from .data import Data
 from .points import Point
+
+KNOWN = {network.__name__: network for network in NETWORKS}
 
 
 def check_network(config: Config, data: Data) -> None:
@@ -36,8 +38,10 @@ def build_network(point: Point, config: Config, data: Data) -> keras.Model:
     keras.backend.clear_session()
     keras.utils.set_random_seed(config.settings["training"]["seed"])
     values = {"timesteps": point.timesteps, "decay": point.decay, "width": point.width}
+    ours = (ValueError,) if settings["name"] in KNOWN else ()
     try:
-        model = build(shape, data.classes, **{**settings["options"], **values})
+        with user_code(f"The network {settings['name']!r}", passing=(TypeError, *ours)):
+            model = build(shape, data.classes, **{**settings["options"], **values})
     except TypeError as error:
         raise ValueError(
             f"The network {settings['name']!r} must take (input_shape, classes, timesteps=, decay=, width=) and "
@@ -54,13 +58,12 @@ def build_network(point: Point, config: Config, data: Data) -> keras.Model:
 
 def builder(name: str) -> Callable[..., Any]:
     """A name from `keras_ternary_spike.models`, or "module:function". Raises: ValueError naming both."""
-    known = {network.__name__: network for network in NETWORKS}
-    if name in known:
-        return known[name]
+    if name in KNOWN:
+        return KNOWN[name]
     module, separator, function = name.partition(":")
     if not (separator and module and function):
         raise ValueError(
-            f'`network.name` must be one of {", ".join(known)}, or "module:function" of your own. Received: {name!r}'
+            f'`network.name` must be one of {", ".join(KNOWN)}, or "module:function" of your own. Received: {name!r}'
         )
     found = getattr(import_module(module), function, None)
     if not callable(found):

@@ -2,8 +2,6 @@
 
 import csv
 import io
-import signal
-import subprocess
 import sys
 import time
 
@@ -25,20 +23,19 @@ from keras_ternary_spike.export.sweep.points import Point
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory):
+def killed(python, tmp_path_factory):
     """The folder of a sweep of two points, killed after the first; with that one's bytes and time of writing."""
     folder = tmp_path_factory.mktemp("sweep")
     write_digits(folder)
     (folder / "two.toml").write_text(CONFIG)
-    command = [sys.executable, "-m", "keras_ternary_spike.export", "sweep", "two.toml", "-o", "out"]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = python.start("-m", "keras_ternary_spike.export", "sweep", "two.toml", "-o", "out", folder=folder)
     deadline = time.monotonic() + 120
     while not list(folder.glob("out/points/*.json")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    printed = process.communicate()[0].decode()
+    process.kill()
+    process.wait()
     done = list(folder.glob("out/points/*.json"))
-    assert len(done) == 1, printed
+    assert len(done) == 1, process.stdout + process.stderr
     return folder, done[0], done[0].read_bytes(), done[0].stat().st_mtime_ns
 
 
@@ -149,7 +146,8 @@ def test_a_full_disk_leaves_every_file_as_it_was(finished, monkeypatch, capsys):
 
     monkeypatch.setattr(files.os, "fsync", full_disk)
     assert main(command) == 1
-    assert capsys.readouterr().err == "error: [Errno 28] No space left on device\n"
+    error = capsys.readouterr().err
+    assert error.startswith("error: [Errno 28] No space left on device: '") and error.endswith("/sweep.csv'\n")
     point, opened = Point(1, 0.25, 0.5, 0.0, 8), sweep_folder.Folder(folder / "out")
     with pytest.raises(OSError, match="No space left"):
         opened.write(point, {"accuracy": 1.0})
@@ -160,16 +158,23 @@ def test_a_full_disk_leaves_every_file_as_it_was(finished, monkeypatch, capsys):
 OWN = CONFIG.replace('"tiny"', '"my_network:build"\n[network.options]\nunits = 6')
 
 
-def test_a_point_that_cannot_be_exported_is_a_result_and_the_sweep_goes_on(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("fail", "reason"),
+    [
+        ("fail_at", "The loss must stay a number. Received: NaN"),
+        ("exit_at", "Training 'my_network:build' failed: SystemExit: enough"),
+    ],
+)
+def test_a_point_that_cannot_be_exported_is_a_result_and_the_sweep_goes_on(tmp_path, monkeypatch, capsys, fail, reason):
     path = write_config(tmp_path, OWN)
     (tmp_path / "my_network.py").write_text("build = None")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "my_network", type(sys)("my_network"))
     sys.modules["my_network"].build = own_network
-    monkeypatch.setattr(sweep_measure, "train", lambda model, point, *rest: fail_at(point))
+    monkeypatch.setattr(sweep_measure, "train", lambda model, point, *rest: globals()[fail](point))
     assert main(["sweep", str(path), "-o", str(tmp_path / "out")]) == 1
     first, second = table(tmp_path)
-    assert first["error"] == "The loss must stay a number. Received: NaN"
+    assert first["error"] == reason
     assert first["accuracy"] == first["ram_bytes_front"] == ""
     assert (second["error"], second["ram_bytes_front"]) == ("", "yes")
     error = capsys.readouterr().err
@@ -180,6 +185,26 @@ def test_a_point_that_cannot_be_exported_is_a_result_and_the_sweep_goes_on(tmp_p
 def fail_at(point):
     if point.timesteps == 1:
         raise ValueError("The loss must stay a number.\nReceived: NaN")
+
+
+def exit_at(point):
+    if point.timesteps == 1:
+        sys.exit("enough")
+
+
+@pytest.mark.parametrize("raised", [ZeroDivisionError("no\nchannels"), SystemExit(3)])
+def test_a_network_of_the_users_that_raises_or_exits_is_named_in_one_line(tmp_path, monkeypatch, capsys, raised):
+    def build(*_, **__):
+        raise raised
+
+    path = write_config(tmp_path, OWN)
+    monkeypatch.setitem(sys.modules, "my_network", type(sys)("my_network"))
+    sys.modules["my_network"].build = build
+    assert main(["sweep", str(path), "-o", str(tmp_path / "out")]) == 1
+    reason = " ".join(str(raised).split())
+    assert (
+        capsys.readouterr().err == f"error: The network 'my_network:build' failed: {type(raised).__name__}: {reason}\n"
+    )
 
 
 def test_missing_libraries_are_named_with_the_extra_that_holds_them(monkeypatch):
