@@ -15,6 +15,7 @@ from . import presets
 from . import spike_regularizers as activity
 from .constructor import takes
 from .lif_cell import BinaryLIFCell, LIFCell, MultiLevelLIFCell, TernaryLIFCell
+from .misplaced import warn_of_image
 from .options import LIFOptions, MultiLevelOptions, RNNOptions, of_cell, part, shown
 
 
@@ -143,6 +144,10 @@ class LIF(keras.layers.RNN):
         if mask is not None:
             spikes = masks.spread(spikes, mask, zero=self.zero_output_for_mask)
         return ops.cast(ops.cast(self.amplitude, spikes.dtype) * spikes, current.dtype), state
+
+    def compute_output_spec(self, sequences: Any, *args: Any, **kwargs: Any) -> Any:
+        warn_of_image(self, sequences)
+        return super().compute_output_spec(sequences, *args, **kwargs)
 
     def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
         state_shape = (sequences_shape[0], *sequences_shape[2:])

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from ..registration import PACKAGE
+from .misplaced import warn_of_image
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -53,7 +54,7 @@ class PerTimestep(keras.layers.Wrapper):
         layer: a Keras layer or model with one input and one output.
 
     Raises:
-        ValueError: if the input has no feature axis.
+        ValueError: if the input has no feature axis, or too few axes for the layer.
     """
 
     def __init__(self, layer: keras.layers.Layer, **kwargs: Any) -> None:
@@ -66,7 +67,18 @@ class PerTimestep(keras.layers.Wrapper):
                 f"PerTimestep takes inputs of shape (batch, timesteps, *features) with at least one feature axis. "
                 f"Received: shape {tuple(input_shape)}"
             )
+        self._check_rank(input_shape)
         super().build(_folded_shape(input_shape))
+
+    def _check_rank(self, input_shape: tuple[int | None, ...]) -> None:
+        """Raise a ValueError if what is left of the input without its time axis is too little for the layer."""
+        needed = [spec.ndim or spec.min_ndim for spec in keras.tree.flatten(self.layer.input_spec) if spec is not None]
+        if needed and needed[0] is not None and len(input_shape) == needed[0]:
+            raise ValueError(
+                f"PerTimestep takes inputs of shape (batch, timesteps, *features), and {type(self.layer).__name__} "
+                f"{self.layer.name!r} needs {needed[0] - 1} axes of features. Received: shape {tuple(input_shape)}, "
+                "without a time axis. Put DirectEncoding(timesteps) in front, or the layer alone, without PerTimestep."
+            )
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         batch, timesteps, *features = ops.shape(inputs)
@@ -115,6 +127,10 @@ class TimeAverage(keras.layers.Layer):
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         return None
+
+    def compute_output_spec(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        warn_of_image(self, inputs)
+        return super().compute_output_spec(inputs, *args, **kwargs)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (input_shape[0], *input_shape[2:])
