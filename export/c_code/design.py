@@ -48,7 +48,7 @@ class Design:
 
     @property
     def timesteps(self) -> int:
-        return int(self.program.metadata.get("timesteps", 1))
+        return self.program.facts.timesteps
 
     @property
     def classes(self) -> int | None:

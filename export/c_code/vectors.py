@@ -36,7 +36,7 @@ def vectors(program: Program, samples: Samples | None = None) -> Vectors:
 
 def calls(program: Program) -> int:
     """Calls that make one prediction: one for every timestep in the step form."""
-    return int(program.metadata["timesteps"]) if is_step(program) else 1
+    return program.facts.timesteps if is_step(program) else 1
 
 
 def noise(program: Program, sequences: int = NOISE_SEQUENCES, seed: int = 0) -> dict[str, np.ndarray]:

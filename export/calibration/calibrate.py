@@ -72,8 +72,8 @@ def with_constants(program: Program, chosen: Program) -> Program:
     """`program`, of another form, with the constants of `chosen`."""
     data = {tensor.name: tensor.data for tensor in chosen.tensors if parse(tensor.name).role in KERNELS_AND_BIASES}
     tensors = (replace(tensor, data=data.get(tensor.name, tensor.data)) for tensor in program.tensors)
-    notes = {"notes": chosen.metadata["notes"]}
-    return replace(program, tensors=tuple(tensors), metadata={**program.metadata, **notes})
+    facts = replace(program.facts, notes=chosen.facts.notes)
+    return replace(program, tensors=tuple(tensors), metadata=facts.to_json())
 
 
 class Calibration:
@@ -217,5 +217,5 @@ def _spread(samples: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _noted(program: Program, note: str) -> Program:
-    notes = [*program.metadata.get("notes", ()), note]
-    return replace(program, metadata={**program.metadata, "notes": notes})
+    facts = program.facts
+    return replace(program, metadata=replace(facts, notes=(*facts.notes, note)).to_json())

@@ -13,6 +13,7 @@ import numpy as np
 from ..costs.beside_relu import Twin, beside_twin
 from ..costs.operation_counts import Work, work
 from ..costs.sizes import Flash, Memory, flash, memory
+from ..program.facts import Facts
 from ..program.names import STATE_IN, is_state
 from ..program.program import Program
 from ..program.samples import Samples, by_name
@@ -56,6 +57,11 @@ class Certificate:
     sha256: str
     metadata: Mapping[str, object]
     flash: tuple[Flash, Flash] | None = None
+
+    @property
+    def facts(self) -> Facts:
+        """The metadata, read."""
+        return Facts.from_json(self.metadata)
 
     @property
     def exact(self) -> bool:

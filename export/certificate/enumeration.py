@@ -90,7 +90,7 @@ def _enumerate_once(
     alone = isolate(program, operators, neuron.name, frames, channels)
     key = (flatbuffer.write(alone), replace(neuron, name=""))
     if key not in known:
-        known[key] = enumerate_cases(alone, neuron, frames, program.metadata["timesteps"])
+        known[key] = enumerate_cases(alone, neuron, frames, program.facts.timesteps)
     return known[key]
 
 

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ..targets.report import VERDICTS
+from ..costs.beside_relu import Twin
+from ..costs.operation_counts import Work
+from ..costs.sizes import Flash, Memory
+from ..program.facts import Facts
+from ..targets.report import VERDICTS, TargetReport
 from ..text import fact_text
+from ..verification.report import Report
+from .proof import Proof
+from .spikes import LayerSpikes
 from .text import METHOD_NOTES, bytes_text, count, operands, ratio_text, share_text, twin_rows, twin_text
 
-Certificate = Any  # of `certificate`, which imports this file
-
+if TYPE_CHECKING:
+    from .certificate import Certificate
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --bad: #b42318; --doubt: #b26a00; --quiet: #8882; }
@@ -52,9 +59,21 @@ Cell = str | tuple[str, str]  # text, or (text, class)
 
 def page(certificate: Certificate) -> str:
     """The page, a whole HTML document."""
-    name = escape(certificate.report.name)
-    parts = (summary, runtimes, proofs, spikes, operations, twin, target, flash, facts, notes)
-    body = "".join(part(certificate) for part in parts)
+    report, stated, name = certificate.report, certificate.facts, escape(certificate.report.name)
+    body = "".join(
+        (
+            summary(certificate),
+            runtimes(report),
+            proofs(certificate.proofs),
+            spikes(certificate.spikes),
+            operations(certificate.work),
+            twin(certificate.twin, step=stated.form == "step"),
+            target(certificate.target),
+            flash(certificate.flash),
+            facts(report, stated, certificate.memory),
+            notes(report),
+        )
+    )
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -83,14 +102,13 @@ def summary(certificate: Certificate) -> str:
         ("RAM, TFLite Micro", bytes_text(certificate.memory.arena)),
         ("Flash", f"{bytes_text(certificate.memory.file)} ({bytes_text(certificate.memory.gzip)} with gzip)"),
         ("Time", f"{report.latency.median_ms:.3f} ms a sample (XNNPACK, one thread, where this page was written)"),
-        *target_summary(certificate),
+        *target_summary(certificate.target),
         ("SHA-256 of the file", certificate.sha256),
     ]
     return f'<p class="verdict{style}"><b>{verdict}</b>{doubts} {sentence}</p>{pairs(rows)}'
 
 
-def target_summary(certificate: Certificate) -> list[tuple[str, str]]:
-    found = certificate.target
+def target_summary(found: TargetReport | None) -> list[tuple[str, str]]:
     if found is None:
         return []
     accepted = sum(one.accepted is True for one in found.operators)
@@ -100,22 +118,22 @@ def target_summary(certificate: Certificate) -> list[tuple[str, str]]:
     return [(f"On {found.target}", text)]
 
 
-def runtimes(certificate: Certificate) -> str:
+def runtimes(report: Report) -> str:
     heads = ("runtime", "all tensors", "differing", "outputs as shipped", "differing")
     rows = [
         (name, count(one.values), zero(one.differing), count(one.output_values), zero(one.output_differing))
-        for name, one in certificate.report.runtimes.items()
+        for name, one in report.runtimes.items()
     ]
-    unequal = [f"{pair}: {count(number)}" for pair, number in certificate.report.pairs.items() if number]
+    unequal = [f"{pair}: {count(number)}" for pair, number in report.pairs.items() if number]
     text = "Every tensor that an operator writes, on the samples, against the integers of the NumPy program. "
     text += f"Between two runtimes differ: {', '.join(unequal) or 'no values'}."
     return section("Values compared", text, table(heads, rows))
 
 
-def proofs(certificate: Certificate) -> str:
+def proofs(found: Sequence[Proof]) -> str:
     heads = ("layer", "", "int8 values", "differing", "off the equation", "decay", "steps a unit", ("operands", "text"))
     rows = []
-    for one in certificate.proofs:
+    for one in found:
         compared, differing = sum(one.compared.values()), sum(one.differing.values())
         values = (count(compared), zero(differing)) if one.compared else ("", "")
         verdict = "proven" if one.holds else ("not proven", "bad")
@@ -128,13 +146,13 @@ def proofs(certificate: Certificate) -> str:
     return section("Spiking layers, every operand", text, table(heads, rows))
 
 
-def spikes(certificate: Certificate) -> str:
+def spikes(layers: Sequence[LayerSpikes]) -> str:
     heads = ("layer", "firing rate", "same spikes as Keras", "compared")
     rows = []
-    for one in certificate.spikes:
+    for one in layers:
         rate = "not known" if one.firing_rate is None else f"{one.firing_rate:.3f}"
         share = "not compared" if one.share is None else f"{100 * one.share:.2f} %"
-        rows.append((one.layer + (" (signs left out)" if one.flipped else ""), rate, share, count(one.compared)))
+        rows.append((one.layer + (" (signs left out)" if one.unsigned else ""), rate, share, count(one.compared)))
     text = (
         "On the samples. The Keras model computes in float32, the file in int8: kernels are rounded, so some spikes "
         "differ. All runtimes agree on the spikes of the file."
@@ -142,7 +160,7 @@ def spikes(certificate: Certificate) -> str:
     return section("Spikes", text, table(heads, rows))
 
 
-def operations(certificate: Certificate) -> str:
+def operations(work: Work) -> str:
     heads = (
         "layer",
         "operators",
@@ -154,7 +172,7 @@ def operations(certificate: Certificate) -> str:
         "int8 values",
     )
     rows = []
-    for one in (*certificate.work.layers, certificate.work.total):
+    for one in (*work.layers, work.total):
         measured = "" if one.additions_measured is None or not one.additions else count(round(one.additions_measured))
         numbers = (one.multiply_accumulates, one.additions), (one.additions_bound, one.rescalings, one.elementwise)
         rows.append((one.layer, count(one.operators), *map(some, numbers[0]), measured, *map(some, numbers[1])))
@@ -166,8 +184,9 @@ def operations(certificate: Certificate) -> str:
     return section("Work", text, table(heads, rows, total=True))
 
 
-def twin(certificate: Certificate) -> str:
-    title, found = "The same network with ReLU", certificate.twin
+def twin(found: Twin | None, *, step: bool) -> str:
+    """step: whether a call of the file is one timestep."""
+    title = "The same network with ReLU"
     if found is None:
         return section(title, "Not compared: it is made of the Keras model, and there was none.", "")
     rows = [
@@ -175,11 +194,10 @@ def twin(certificate: Certificate) -> str:
         for row in twin_rows(found)
     ]
     heads = ("the lesser in bold", "this file", "ReLU", "times ReLU")
-    return section(title, escape(twin_text(found, step=certificate.metadata.get("form") == "step")), table(heads, rows))
+    return section(title, escape(twin_text(found, step=step)), table(heads, rows))
 
 
-def target(certificate: Certificate) -> str:
-    found = certificate.target
+def target(found: TargetReport | None) -> str:
     if found is None:
         return section("Target", "None was asked for.", "")
     rows = [(key.replace("_", " "), fact_text(value)) for key, value in found.facts.items()]
@@ -188,25 +206,24 @@ def target(certificate: Certificate) -> str:
     return section(f"Target {found.target}", escape(text), pairs([*rows, *refused]))
 
 
-def flash(certificate: Certificate) -> str:
+def flash(sizes: tuple[Flash, Flash] | None) -> str:
     """Nothing where no file from before compression was given."""
-    if certificate.flash is None:
+    if sizes is None:
         return ""
     heads = ("", "file", "with gzip", "encoded for Ethos-U55")
     names = ("before compression", "this file")
     rows = [
         (name, bytes_text(one.raw), bytes_text(one.gzip), bytes_text(one.encoded))
-        for name, one in zip(names, certificate.flash, strict=True)
+        for name, one in zip(names, sizes, strict=True)
     ]
     return section("Flash", "Encoded: weights, biases and commands as Vela stores them.", table(heads, rows))
 
 
-def facts(certificate: Certificate) -> str:
-    report, metadata = certificate.report, certificate.metadata
+def facts(report: Report, stated: Facts, memory: Memory) -> str:
     rows = [
-        ("timesteps", str(metadata["timesteps"]) + (", one a call" if metadata.get("form") == "step" else "")),
-        ("input range", range_text(metadata["input_range"])),
-        ("constants", f"{bytes_text(certificate.memory.constants)} of the file"),
+        ("timesteps", str(stated.timesteps) + (", one a call" if stated.form == "step" else "")),
+        ("input range", range_text(stated.input_range)),
+        ("constants", f"{bytes_text(memory.constants)} of the file"),
         ("operators", ", ".join(f"{number} {kind}" for kind, number in report.operators.items())),
         ("not int8 or int32", ", ".join(report.float_tensors) or "none"),
         ("spike tensors", f"{len(report.spike_tensors)}, improper: {', '.join(report.improper_spikes) or 'none'}"),
@@ -215,15 +232,17 @@ def facts(certificate: Certificate) -> str:
     return section("File", "", pairs(rows))
 
 
-def range_text(stated: Sequence[float] | Mapping[str, Sequence[float]]) -> str:
+def range_text(stated: Sequence[float] | Mapping[str, Sequence[float]] | None) -> str:
     """As in: 0 to 1; for several inputs one after the other."""
+    if stated is None:
+        return "not stated"
     if isinstance(stated, Mapping):
         return ", ".join(f"{name} {range_text(one)}" for name, one in stated.items())
     return " to ".join(f"{end:g}" for end in stated)
 
 
-def notes(certificate: Certificate) -> str:
-    lines = [*certificate.report.notes, *METHOD_NOTES]
+def notes(report: Report) -> str:
+    lines = [*report.notes, *METHOD_NOTES]
     return section("Notes", "", "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>")
 
 

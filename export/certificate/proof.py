@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 import numpy as np
 
 from ..costs.operation_counts import APPLICATIONS
+from ..program.facts import NeuronFacts
 from ..program.names import Name, parse, written_by
 from ..program.operators import Operator, source_position
 from ..program.program import Program, kernel_rows
@@ -69,24 +69,21 @@ def prove(program: Program) -> tuple[Proof, ...]:
 
 def neurons(program: Program) -> tuple[Neuron, ...]:
     """The spiking layers that a file states. Raises: ValueError if its metadata is not that of `export_tflite`."""
-    try:
-        return tuple(map(_stated, program.metadata["neurons"]))
-    except (KeyError, TypeError, ValueError) as error:
+    if "neurons" not in program.metadata:
         raise ValueError(
-            f"The file must state its spiking layers, as files of `export_tflite` do. Received: {error!r} in its "
+            "The file must state its spiking layers, as files of `export_tflite` do. Received: no 'neurons' in its "
             "metadata. Export the model again."
-        ) from error
+        )
+    return tuple(map(_stated, program.facts.neurons))
 
 
-def _stated(one: Mapping) -> Neuron:
-    decay = tuple(map(Fraction, one["decay"])) if isinstance(one["decay"], list) else Fraction(one["decay"])
-    half, signed = one["steps_per_unit"] // 2, -1 in one["levels"]
-    # Files of version 0.1 before the soft reset state neither.
-    return Neuron(one["name"], decay, half, signed, one.get("reset", "zero"), Fraction(one.get("reset_steps", 0)))
+def _stated(facts: NeuronFacts) -> Neuron:
+    half = facts.steps_per_unit // 2
+    return Neuron(facts.name, facts.decay, half, facts.signed, facts.reset, facts.reset_steps)
 
 
 def _prove_operators(program: Program, neuron: Neuron, known: dict, earlier: list[Proof]) -> Proof:
-    operators, timesteps = own_operators(program, neuron.name), program.metadata["timesteps"]
+    operators, timesteps = own_operators(program, neuron.name), program.facts.timesteps
     method = _method(program, operators, neuron)
     frames = {"currents": 1, "summands": 2, "pairs": timesteps}[method]
     found = _enumerate_channels(program, operators, neuron, frames, known)
@@ -136,7 +133,7 @@ def _served(program: Program, neuron: Neuron, earlier: list[Proof]) -> tuple[str
     An operator asked for twice is emitted once, so equal inputs at two timesteps leave one name: where one is missing
     it is that of a timestep with equal spikes in an earlier layer. Empty if none fits.
     """
-    names = [str(Name(neuron.name, "spike", t)) for t in range(program.metadata["timesteps"])]
+    names = [str(Name(neuron.name, "spike", t)) for t in range(program.facts.timesteps)]
     tensors = {tensor.name for tensor in program.tensors}
     single = [name for name in names if name in tensors]
     found = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..costs.operation_counts import measure
+from ..program.facts import Flipped
 from ..program.program import Program
 from ..program.samples import Samples, check_samples, count_samples, quantize_input
 from ..verification.verify import chunked, differing
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     import keras
 
 
-FLIPPED = re.compile(r"Some channels of '(?P<layer>.+)' spike with the opposite sign")
-
-
 @dataclass(frozen=True)
 class LayerSpikes:
     """One spiking layer on the samples.
@@ -30,7 +27,8 @@ class LayerSpikes:
     firing_rate: mean |spike| over samples, timesteps and neurons of the file; None where its tensors are not known.
     same: spikes that are the Keras model's; compared: of how many. 0 where there was no model, or its layer has
         another size or name.
-    flipped: some channels of the file spike with the opposite sign, so that only |spike| was compared.
+    flipped: some channels of the file spike with the opposite sign; they were compared with the opposite of Keras's.
+    unsigned: an old file does not say which channels those are, so that only |spike| was compared.
     """
 
     layer: str
@@ -38,6 +36,7 @@ class LayerSpikes:
     same: int
     compared: int
     flipped: bool
+    unsigned: bool = False
 
     @property
     def share(self) -> float | None:
@@ -56,7 +55,7 @@ def observe(
     spiking = KerasSpikes(model) if model is not None else None
     same, compared, fired, values = Counter(), Counter(), Counter(), Counter()
     activity: dict[str, np.ndarray] = {}
-    flipped = flipped_layers(program)
+    flipped = {neuron.name: neuron.flipped for neuron in program.facts.neurons}
     for chunk in chunked(samples, program):
         trace = program.trace(quantize_input(program, chunk))
         for name, share in measure(program, trace).items():
@@ -68,17 +67,14 @@ def observe(
             values[proof.layer] += spikes.size
             theirs = expected.get(proof.layer)
             if theirs is not None and theirs.size == spikes.size:
-                same[proof.layer] += spikes.size - _unequal(spikes, theirs, proof.layer in flipped)
+                same[proof.layer] += _same(spikes, theirs.reshape(spikes.shape), flipped[proof.layer])
                 compared[proof.layer] += spikes.size
     rates = {layer: fired[layer] / count for layer, count in values.items()}
     layers = [proof.layer for proof in proofs]
-    return tuple(LayerSpikes(n, rates.get(n), same[n], compared[n], n in flipped) for n in layers), activity
-
-
-def flipped_layers(program: Program) -> set[str]:
-    """The layers whose spikes a note of the file says to have the opposite sign in some channels."""
-    found = (FLIPPED.match(str(note)) for note in program.metadata.get("notes", ()))
-    return {match["layer"] for match in found if match}
+    found = (
+        LayerSpikes(n, rates.get(n), same[n], compared[n], flipped[n] != "none", flipped[n] == "some") for n in layers
+    )
+    return tuple(found), activity
 
 
 class KerasSpikes:
@@ -103,6 +99,16 @@ class KerasSpikes:
         return {name: np.sign(x) * sign for (name, sign), x in zip(self._signs.items(), outputs, strict=True)}
 
 
-def _unequal(spikes: np.ndarray, expected: np.ndarray, flipped: bool) -> int:
-    expected = expected.reshape(spikes.shape)
-    return differing(abs(spikes), abs(expected)) if flipped else differing(spikes, expected)
+def _same(spikes: np.ndarray, expected: np.ndarray, flipped: Flipped) -> int:
+    """How many spikes of the file, `(samples, timesteps, *features)`, are those of the Keras model."""
+    if flipped == "some":
+        spikes, expected = abs(spikes), abs(expected)
+    return spikes.size - differing(spikes * signs(flipped, spikes.shape[-1]), expected)
+
+
+def signs(flipped: Flipped, channels: int) -> np.ndarray:
+    """-1 for the channels whose spikes have the opposite sign, else 1: `(channels,)`."""
+    result = np.ones(channels, np.int8)
+    if flipped != "none" and flipped != "some":
+        result[slice(None) if flipped == "all" else list(flipped)] = -1
+    return result

@@ -153,7 +153,9 @@ def carry_signs(network: Network) -> Network:
 def _sign_behind(network: Network, affine: nodes.Affine, lif: nodes.LIF) -> Network:
     sign = np.where(affine.scale < 0, -1.0, 1.0)
     positive = replace(affine, scale=np.abs(affine.scale), offset=sign * affine.offset)
-    network = affine_after(substitute(network, affine.name, positive), lif, "sign", sign, 0.0)
+    flipped = replace(lif, flipped=np.not_equal(lif.flipped, sign < 0))
+    network = substitute(substitute(network, affine.name, positive), lif.name, flipped)
+    network = affine_after(network, flipped, "sign", sign, 0.0)
     note = f"Some channels of {lif.name!r} spike with the opposite sign: their factor behind MaxPooling2D is negative."
     return replace(network, notes=(*network.notes, note))
 

@@ -150,7 +150,7 @@ def _narrowed(node: Node, linear: nodes.Linear, keep: np.ndarray) -> Node:
     if node.mixes_channels:
         return replace(node, kernel=node.kernel[..., keep, :])
     if isinstance(node, nodes.LIF):
-        kept = {name: _kept(getattr(node, name), keep) for name in ("decay", "threshold", "amplitude")}
+        kept = {name: _kept(getattr(node, name), keep) for name in ("decay", "threshold", "amplitude", "flipped")}
         return replace(node, shape=shape, **kept)
     return replace(node, shape=shape)
 

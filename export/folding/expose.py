@@ -57,7 +57,9 @@ def _sign_in_front(network: Network, lif: nodes.LIF) -> Network:
         )
     which = "Some" if np.any(lif.amplitude > 0) else "All"
     note = f"{which} channels of {lif.name!r} spike with the opposite sign: their amplitude is negative."
-    network = affine_before(network, network[lif.name], "sign", np.where(lif.amplitude < 0, -1.0, 1.0), 0.0)
+    flipped = replace(network[lif.name], flipped=np.not_equal(lif.flipped, lif.amplitude < 0))
+    network = substitute(network, lif.name, flipped)
+    network = affine_before(network, flipped, "sign", np.where(lif.amplitude < 0, -1.0, 1.0), 0.0)
     return replace(network, notes=(*network.notes, note))
 
 

@@ -177,7 +177,8 @@ class LIF(Node):
     decay in [0, 1]; threshold > 0, same units as its input; amplitude: each one number, or an array (channels,), last
     axis. signed: spikes in {-1, 0, 1}, otherwise {0, 1}. reset: a spike clears the membrane ("zero"), takes the
     threshold off ("subtract", `reset_amount` times) or leaves it ("none"). half: of a model trained on integers, the
-    threshold lies at half + 1/2 steps; else None.
+    threshold lies at half + 1/2 steps; else None. flipped: whether its spikes have the opposite sign of the Keras
+    layer's; one boolean, or an array (channels,).
     """
 
     keeps_channels = keeps_zeros = pointwise = True
@@ -190,6 +191,7 @@ class LIF(Node):
     reset: str = "zero"
     reset_amount: float = 1.0
     half: int | None = None
+    flipped: bool | np.ndarray = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .arithmetic import KERNELS
+from .facts import Facts
 from .operators import Operator, Tensor
 
 Integers = np.ndarray | Mapping[str, np.ndarray]  # one array, or several by name
@@ -18,7 +19,7 @@ Integers = np.ndarray | Mapping[str, np.ndarray]  # one array, or several by nam
 class Program:
     """An exact integer program: what the .tflite file holds, operator for operator.
 
-    metadata: JSON-ready facts for the reader of the file (layers, timesteps, notes).
+    metadata: JSON of what the file says of itself, as `Facts.to_json` gives it.
     names: what users call the inputs and outputs, by the index of the tensor; one without goes by the tensor's name.
     """
 
@@ -29,6 +30,11 @@ class Program:
     outputs: tuple[int, ...]
     metadata: Mapping[str, object] = field(default_factory=dict)
     names: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> Facts:
+        """The metadata, checked. Raises: ValueError, naming the key, if a value is not of its type."""
+        return Facts.from_json(self.metadata)
 
     @property
     def named_inputs(self) -> dict[str, int]:

@@ -29,7 +29,7 @@ def paired_states(program: Program) -> dict[str, str]:
 
     Raises: ValueError if the file is not of the step form, or a pair does not fit.
     """
-    if program.metadata.get("form") != "step":
+    if not is_step(program):
         raise ValueError('StepRunner needs a file of the step form. Export it with: export_tflite(model, form="step")')
     before = state_tensors(program, program.named_inputs, STATE_IN)
     after = state_tensors(program, program.named_outputs, STATE_OUT)
@@ -53,7 +53,7 @@ def state_tensors(program: Program, named: Mapping[str, int], role: str) -> dict
 
 def is_step(program: Program) -> bool:
     """Whether a program computes one timestep a call."""
-    return program.metadata.get("form") == "step"
+    return program.facts.form == "step"
 
 
 def unroll(program: Program, *, sequence: bool) -> Program:
@@ -63,7 +63,7 @@ def unroll(program: Program, *, sequence: bool) -> Program:
 
     sequence: whether every timestep has a frame of its own; otherwise the same image goes in at all of them.
     """
-    builder, timesteps = Builder(), program.metadata["timesteps"]
+    builder, timesteps = Builder(), program.facts.timesteps
     builder.tensors = list(program.tensors)
     before = {index: _zero(builder, program.tensors[index]) for index in states(program)}
     images = [index for index in program.inputs if index not in before]

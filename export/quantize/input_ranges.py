@@ -98,7 +98,7 @@ def _is_next_to_nothing(program: Program, name: str, values: np.ndarray) -> bool
     return 0 < spread < FEWEST_STEPS * float(sample_tensors(program)[name].scale)
 
 
-def stated_ranges(network: Network, ranges: Mapping[str, Range]) -> list[float] | dict[str, list[float]]:
-    """Ready for JSON: [low, high] of the only input, or of several by name. ranges: as `ranges_of` returns them."""
-    stated = {name: [float(end) for end in ranges[node.name]] for name, node in network.named_inputs.items()}
+def stated_ranges(network: Network, ranges: Mapping[str, Range]) -> Ranges:
+    """(low, high) of the only input, or of several by name. ranges: as `ranges_of` returns them."""
+    stated = {name: tuple(map(float, ranges[node.name])) for name, node in network.named_inputs.items()}
     return next(iter(stated.values())) if len(stated) == 1 else stated

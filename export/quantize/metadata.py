@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,12 +15,13 @@ from ..network import nodes
 from ..network.linear_algebra import factors
 from ..network.nodes import Network
 from ..network.queries import repeated
+from ..program.facts import Facts, Flipped, NeuronFacts, Range
 from ..program.grid import INT8_MAX
 from ..program.program import Program
 from .current_grids import keeps_rest
 from .emit.context import Context, integer_neuron
 from .input_ranges import stated_ranges
-from .integer_neuron import Neuron, step
+from .integer_neuron import step
 from .output_ranges import linear_source
 
 
@@ -34,9 +34,10 @@ def with_origin(program: Program, network: Network, model: keras.Model) -> Progr
     Args:
         network: as `describe` returns it, before folding.
     """
-    neurons = [{**neuron, **_folded(network[neuron["name"]])} for neuron in program.metadata["neurons"]]
-    metadata = {**program.metadata, "neurons": neurons, "weights_sha256": weights_sha256(model)}
-    return replace(program, metadata=metadata)
+    facts = program.facts
+    neurons = tuple(replace(neuron, **_folded(network[neuron.name])) for neuron in facts.neurons)
+    facts = replace(facts, neurons=neurons, weights_sha256=weights_sha256(model))
+    return replace(program, metadata=facts.to_json())
 
 
 def weights_sha256(model: keras.Model) -> str:
@@ -48,39 +49,48 @@ def weights_sha256(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def _folded(neuron: nodes.LIF) -> dict[str, object]:
+def _folded(neuron: nodes.LIF) -> dict[str, Range]:
     return {"threshold": _extent(neuron.threshold), "amplitude": _extent(neuron.amplitude)}
 
 
-def _extent(values: float | np.ndarray) -> float | list[float]:
-    low, high = float(np.min(values)), float(np.max(values))
-    return low if low == high else [low, high]
+def _extent(values: float | np.ndarray) -> Range:
+    return float(np.min(values)), float(np.max(values))
 
 
-def metadata(context: Context) -> dict[str, object]:
-    """Facts for the reader of the file."""
+def facts(context: Context) -> Facts:
+    """What the file says of itself."""
     network = context.network
-    neurons = [
-        {
-            "name": node.name,
-            "levels": [-1, 0, 1] if node.signed else [0, 1],
-            "trained_decay": np.asarray(node.decay, np.float64).tolist(),
-            **stated_neuron(integer_neuron(context, node)),
-        }
-        for node in network.nodes
-        if isinstance(node, nodes.LIF)
-    ]
     called = dict(zip(network.outputs, network.output_names or network.outputs, strict=True))
-    guessed = [called[name] for name in network.outputs if is_guessed(context, name)]
-    return {
-        "network": network.name,
-        "timesteps": network.timesteps,
-        "form": context.form,
-        "input_range": stated_ranges(network, context.input_ranges),
-        "neurons": neurons,
-        **({"guessed_outputs": guessed} if guessed else {}),
-        "notes": [*network.notes, *saturation_notes(context)],
-    }
+    return Facts(
+        network=network.name,
+        timesteps=network.timesteps,
+        form=context.form,
+        input_range=stated_ranges(network, context.input_ranges),
+        neurons=tuple(neuron_facts(context, node) for node in network.nodes if isinstance(node, nodes.LIF)),
+        guessed_outputs=tuple(called[name] for name in network.outputs if is_guessed(context, name)),
+        notes=(*network.notes, *saturation_notes(context)),
+    )
+
+
+def neuron_facts(context: Context, node: nodes.LIF) -> NeuronFacts:
+    neuron, trained = integer_neuron(context, node), np.asarray(node.decay, np.float64)
+    return NeuronFacts(
+        name=node.name,
+        decay=neuron.decay,
+        steps_per_unit=2 * neuron.half + 1,
+        levels=(-1, 0, 1) if node.signed else (0, 1),
+        reset=neuron.reset,
+        reset_steps=neuron.drop,
+        trained_decay=tuple(trained.tolist()) if trained.ndim else float(trained),
+        flipped=flipped_channels(node),
+    )
+
+
+def flipped_channels(node: nodes.LIF) -> Flipped:
+    """Which channels of a neuron spike with the opposite sign."""
+    if np.all(node.flipped):
+        return "all"
+    return tuple(np.flatnonzero(node.flipped).tolist()) or "none"
 
 
 def is_guessed(context: Context, output: str) -> bool:
@@ -112,14 +122,3 @@ def _limit(context: Context, name: str, scale: np.ndarray) -> str:
     values = INT8_MAX * step(context.currents[name].half) * np.abs(scale)
     low, high = f"{values.min():.2f}", f"{values.max():.2f}"
     return low if low == high else f"{low} to {high}"
-
-
-def stated_neuron(neuron: Neuron) -> dict[str, object]:
-    """The neuron for the file's metadata. reset_steps: what reset="subtract" takes off."""
-    decay, reset_steps = neuron.decay, {"reset_steps": str(neuron.drop)} if neuron.reset == "subtract" else {}
-    return {
-        "decay": str(decay) if isinstance(decay, Fraction) else [str(one) for one in decay],
-        "steps_per_unit": 2 * neuron.half + 1,
-        "reset": neuron.reset,
-        **reset_steps,
-    }

@@ -66,7 +66,7 @@ def linear_source(network: Network, output: str) -> str | None:
 
 def warn_of_guesses(program: Program, *, classes: Collection[str]) -> None:
     """A UserWarning for outputs whose range nobody told. classes: outputs of which only the largest number counts."""
-    for name in program.metadata.get("guessed_outputs", ()):
+    for name in program.facts.guessed_outputs:
         if name in classes:
             continue
         warnings.warn(

@@ -20,7 +20,7 @@ from .emit.reshaping import emit_concatenate, emit_crop, emit_repeat, emit_resha
 from .emit.sums import emit_add, emit_time_sum
 from .emit.weighted import emit_timestep_kernels, emit_weighted
 from .input_ranges import UNIT_RANGE, Range, Ranges, ranges_of, with_names
-from .metadata import metadata
+from .metadata import facts
 from .output_ranges import linear_ranges
 from .prepare import name_shortcuts, split_sums
 
@@ -85,7 +85,7 @@ def emit_network(context: Context) -> Program:
         context.signals[node.name] = EMITTERS[type(node)](context, node, *sources)
     outputs = emit_outputs(context)
     inputs, outputs = (*context.inputs, *context.states), (*outputs, *context.states.values())
-    program = context.builder.program(context.network.name, inputs, outputs, metadata(context))
+    program = context.builder.program(context.network.name, inputs, outputs, facts(context).to_json())
     return with_small_peak(with_names(program, context.network))
 
 

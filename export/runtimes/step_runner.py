@@ -107,7 +107,7 @@ class StepRunner:
 
     def _step(self, frame: Samples) -> dict[str, np.ndarray]:
         """One timestep: all outputs of the file, whose states are kept."""
-        limit = self.program.metadata["timesteps"]
+        limit = self.program.facts.timesteps
         if self._averages and self.steps >= limit:
             raise ValueError(f"The mean over time is complete after {limit} steps. Call reset() before the next.")
         frame = by_name(frame, self._inputs)
@@ -128,7 +128,7 @@ class StepRunner:
     @property
     def _averages(self) -> bool:
         """Whether an output is a mean over time: then there is a state that is no neuron's."""
-        neurons = {neuron["name"] for neuron in self.program.metadata["neurons"]}
+        neurons = {neuron.name for neuron in self.program.facts.neurons}
         return any(parse(name).layer not in neurons for name in self._states)
 
     def _invoke(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

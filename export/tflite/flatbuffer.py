@@ -100,6 +100,7 @@ def _read(tflite_bytes: bytes) -> Program:
         names=unpack_names(model),
     )
     check(program)
+    _ = program.facts  # metadata of other types are an error of the file, wherever they are read first
     return program
 
 

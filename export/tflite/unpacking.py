@@ -63,7 +63,7 @@ def unpack_metadata(model: schema.ModelT) -> Mapping[str, object]:
 def _from_json(data: bytes) -> Mapping[str, object]:
     try:
         return json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"Metadata {METADATA_KEY!r} is not JSON ({error}). The file is corrupt.") from error
 
 

@@ -90,7 +90,7 @@ def report_on(tally: Tally, first: Mapping[str, np.ndarray], *, samples: int, wi
         file_bytes=len(tflite_bytes),
         arena_bytes=runtimes.arena_bytes(tflite_bytes) if "tflm" in tally.runtimes else None,
         latency=timing.latency(tflite_bytes, {n: values[0] for n, values in quantize_input(program, first).items()}),
-        notes=(*program.metadata.get("notes", ()), *tally.notes()),
+        notes=(*program.facts.notes, *tally.notes()),
         versions=versions(with_keras=with_keras),
     )
 

@@ -5,10 +5,10 @@ from fractions import Fraction
 import numpy as np
 
 from keras_ternary_spike.export.program.builder import Builder
+from keras_ternary_spike.export.program.facts import Facts, NeuronFacts
 from keras_ternary_spike.export.program.grid import SPIKE, Grid
 from keras_ternary_spike.export.quantize.emit.neuron import emit_neuron
 from keras_ternary_spike.export.quantize.integer_neuron import Neuron, drop_steps
-from keras_ternary_spike.export.quantize.metadata import stated_neuron
 from random_programs import image_of, kernel_of, kernel_shape, multipliers, window_options
 
 DECAYS = (Fraction(0), Fraction(16, 63), Fraction(32, 63), Fraction(1))
@@ -40,9 +40,10 @@ def spiking(rng, kind, *, timesteps=None):
         ]
     currents = weights(rng, builder, kind, spikes, Grid(one.step))
     outputs = emit_neuron(builder, one, currents)
-    stated = {"name": one.name, "levels": [-1, 0, 1] if one.signed else [0, 1], **stated_neuron(one)}
-    metadata = {"timesteps": timesteps, "neurons": [stated]}
-    return builder.program("spiking", inputs, tuple(dict.fromkeys(outputs)), metadata)
+    levels = (-1, 0, 1) if one.signed else (0, 1)
+    stated = NeuronFacts(one.name, one.decay, 2 * one.half + 1, levels, one.reset, one.drop)
+    facts = Facts(timesteps=timesteps, neurons=(stated,))
+    return builder.program("spiking", inputs, tuple(dict.fromkeys(outputs)), facts.to_json())
 
 
 def fired(builder, tensor, shape, t):

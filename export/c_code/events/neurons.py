@@ -10,7 +10,7 @@ import numpy as np
 
 from ...program.arithmetic import limits
 from ...program.grid import INT8_MAX, INT8_MIN
-from ...program.names import read
+from ...program.names import Name, read
 from ...program.operators import WEIGHTED, Operator, literal
 from ...program.program import Program
 from ...quantize.integer_neuron import Neuron
@@ -43,24 +43,17 @@ def spiking_layers(program: Program) -> list[SpikingLayer]:
 def stated_neurons(program: Program) -> list[Neuron]:
     """The neurons with one decay for all channels that the metadata states."""
     return [
-        Neuron(
-            one["name"],
-            Fraction(one["decay"]),
-            one["steps_per_unit"] // 2,
-            -1 in one["levels"],
-            one.get("reset", "zero"),
-            Fraction(one.get("reset_steps", 0)),
-        )
-        for one in program.metadata.get("neurons", ())
-        if isinstance(one["decay"], str)
+        Neuron(one.name, one.decay, one.steps_per_unit // 2, one.signed, one.reset, one.reset_steps)
+        for one in program.facts.neurons
+        if isinstance(one.decay, Fraction)
     ]
 
 
 def _layer(program: Program, neuron: Neuron) -> SpikingLayer | None:
     """None where operators of others look into the neuron, or its currents are not one for each timestep."""
-    timesteps = program.metadata["timesteps"]
+    timesteps = program.facts.timesteps
     indices = {tensor.name: index for index, tensor in enumerate(program.tensors)}
-    spikes = [indices.get(f"{neuron.name}/spike/{t}") for t in range(timesteps)]
+    spikes = [indices.get(str(Name(neuron.name, "spike", t))) for t in range(timesteps)]
     operators = _own(program, neuron.name, [index for index in spikes if index is not None])
     if not operators or any(not literal(program.tensors[index]) for index in spikes if index is not None):
         return None
@@ -115,7 +108,7 @@ def agrees(program: Program, layer: SpikingLayer) -> bool:
     )
     feeds = {program.tensors[i].name: _clipped(program, i, tried[:, t]) for t, i in enumerate(layer.currents)}
     made = alone.trace(feeds)
-    timesteps = program.metadata["timesteps"]
+    timesteps = program.facts.timesteps
     expected = spikes_of(
         np.broadcast_to(tried, (len(tried), timesteps, *shape)) if len(layer.currents) == 1 else tried, layer.neuron
     )

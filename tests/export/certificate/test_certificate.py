@@ -13,7 +13,6 @@ from certified_models import build
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import certify, export_tflite
 from keras_ternary_spike.export.certificate.certificate import memory
-from keras_ternary_spike.export.certificate.spikes import flipped_layers
 from keras_ternary_spike.export.tflite.flatbuffer import read, write
 
 RUNTIMES = ["reference", "optimized", "xnnpack", "tflm"]
@@ -90,14 +89,30 @@ def test_a_negative_amplitude_leaves_the_spikes_comparable(samples):
     assert layer.share > 0.9
 
 
-def test_layers_whose_signs_are_flipped_are_read_from_the_notes(tflite_bytes):
-    note = "Some channels of 'lif_1' spike with the opposite sign: their factor behind MaxPooling2D is negative."
-    program = read(tflite_bytes)
-    assert flipped_layers(program) == set()
-    assert flipped_layers(replace(program, metadata=program.metadata | {"notes": [note]})) == {"lif_1"}
+def small(middle, **neuron):
+    """A chain with `middle` behind its neuron."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    model = keras.Sequential([keras.Input((6, 6, 1)), DirectEncoding(2)])
+    for layer in (PerTimestep(layers.Conv2D(8, 3, kernel_initializer="he_normal")), TernaryLIF(name="lif", **neuron)):
+        model.add(layer)
+    for layer in (*middle, PerTimestep(layers.Flatten()), PerTimestep(layers.Dense(5)), TimeAverage()):
+        model.add(layer)
+    return model
 
 
-def test_spikes_of_the_opposite_sign_are_compared_without_it(samples):
+@pytest.mark.parametrize("amplitude", [0.5, -0.5])
+def test_spikes_of_the_opposite_sign_are_those_of_keras(samples, amplitude):
+    """-spike(x) = spike(-x), and a maximum takes positive amplitudes only: the file's spikes are -spike."""
+    model = small([PerTimestep(keras.layers.MaxPooling2D())])
+    model.get_layer("lif").amplitude.assign(amplitude)
+    (layer,) = certify(model, export_tflite(model), samples).spikes
+    assert (layer.flipped, layer.unsigned) == (amplitude < 0, False)
+    assert layer.firing_rate > 0.1
+    assert layer.share > 0.95
+
+
+def test_signs_are_compared_channel_by_channel(samples):
     keras.utils.set_random_seed(0)
     norm, layers = keras.layers.BatchNormalization(), keras.layers
     model = keras.Sequential([keras.Input((6, 6, 1)), DirectEncoding(2)])
@@ -106,11 +121,46 @@ def test_spikes_of_the_opposite_sign_are_compared_without_it(samples):
     model.add(TernaryLIF(name="lif"))
     for layer in (PerTimestep(layers.Flatten()), PerTimestep(layers.Dense(5)), TimeAverage()):
         model.add(layer)
-    norm.gamma.assign(np.full(8, -2.0))
-    (layer,) = certify(model, export_tflite(model), samples).spikes
-    assert layer.flipped
+    norm.gamma.assign(np.where(np.arange(8) % 3, 2.0, -2.0))
+    tflite_bytes = export_tflite(model)
+    (layer,) = certify(model, tflite_bytes, samples).spikes
+    assert read(tflite_bytes).facts.neurons[0].flipped == (0, 3, 6)
+    assert layer.flipped and not layer.unsigned
     assert layer.firing_rate > 0.2
     assert layer.share > 0.95
+    old = without_flips(tflite_bytes)  # as a file of before, it says "Some channels" in a note
+    (unsigned,) = certify(model, old, samples).spikes
+    assert (unsigned.flipped, unsigned.unsigned, unsigned.compared) == (True, True, layer.compared)
+    assert unsigned.same >= layer.same
+
+
+def without_flips(tflite_bytes):
+    program = read(tflite_bytes)
+    neurons = [{key: value for key, value in one.items() if key != "flipped"} for one in program.metadata["neurons"]]
+    return write(replace(program, metadata=program.metadata | {"neurons": neurons}))
+
+
+def meeting_in_a_maximum(amplitude):
+    keras.utils.set_random_seed(1)
+    inputs, layers = keras.Input((6, 6, 1)), keras.layers
+    first = TernaryLIF(name="first")(PerTimestep(layers.Conv2D(4, 3, padding="same"))(DirectEncoding(2)(inputs)))
+    second = TernaryLIF(name="second")(PerTimestep(layers.Conv2D(4, 3, padding="same"))(first))
+    pooled = PerTimestep(layers.MaxPooling2D(2))(layers.Add()([first, second]))
+    third = TernaryLIF(name="third")(PerTimestep(layers.Conv2D(4, 3, padding="same"))(pooled))
+    model = keras.Model(inputs, TimeAverage()(layers.Dense(3)(PerTimestep(layers.Flatten())(third))))
+    for name in ("first", "second"):
+        model.get_layer(name).amplitude.assign(amplitude)
+    return model
+
+
+def test_signs_of_a_shortcut_are_compared(samples):
+    """The first two layers spike alike whatever the sign of the amplitude."""
+    positive, negative = (
+        certify(model, export_tflite(model), samples).spikes for model in map(meeting_in_a_maximum, (1.0, -1.0))
+    )
+    assert [layer.flipped for layer in negative] == [True, True, False]
+    assert [layer.same for layer in negative[:2]] == [layer.same for layer in positive[:2]]
+    assert all(layer.firing_rate > 0.2 and layer.share > 0.9 for layer in negative)
 
 
 def test_without_a_model_nothing_is_compared_with_keras(tflite_bytes, samples):
