@@ -6,12 +6,16 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from ..program.names import spike_tensors
 from ..program.program import Integers, Program
 from ..program.step_form import states
+from ..runtimes.implementations import Runtime
 from ..tflite import flatbuffer
 from .c_text import Constants
 from .design import Design, design
@@ -29,6 +33,28 @@ def compiler() -> str | None:
     return next((found for found in map(shutil.which, COMPILERS) if found), None)
 
 
+def needed_compiler() -> str:
+    """As `compiler`. Raises: ImportError if there is none."""
+    found = compiler()
+    if found is None:
+        raise ImportError(f"The runtime c needs a C compiler, one of {', '.join(COMPILERS)}. None is on the path.")
+    return found
+
+
+def c_runtime() -> Runtime:
+    """The file's C code as a runtime. Raises: ImportError if this machine has no C compiler."""
+    needed_compiler()
+    return Runtime("c", lambda f, x: run_c(f, x), with_spikes)
+
+
+def with_spikes(tflite_bytes: bytes) -> bytes:
+    """The file with its spikes as outputs, too: what event-driven code has of the values inside."""
+    program = flatbuffer.read(tflite_bytes)
+    indices = {tensor.name: index for index, tensor in enumerate(program.tensors)}
+    spikes = [indices[tensor.name] for _, tensor in spike_tensors(program)]
+    return flatbuffer.write(replace(program, outputs=tuple(dict.fromkeys((*spikes, *program.outputs))), names={}))
+
+
 def run_c(tflite_bytes: bytes, samples: Integers) -> dict[str, np.ndarray]:
     """Runs a file of this package as C, sample by sample: as the other runtimes, outputs by tensor name.
 
@@ -36,8 +62,7 @@ def run_c(tflite_bytes: bytes, samples: Integers) -> dict[str, np.ndarray]:
 
     Raises: ImportError if this machine has no C compiler.
     """
-    program = flatbuffer.read(tflite_bytes)
-    return run_programs([(program, samples)])[0]
+    return _compiled(tflite_bytes).run(0, samples)
 
 
 def run_programs(
@@ -49,17 +74,27 @@ def run_programs(
 
     Raises: ImportError if there is none; ValueError if it refuses the code, or the code does not come to its end.
     """
-    command = command or compiler()
-    if command is None:
-        raise ImportError(f"The runtime c needs a C compiler: one of {', '.join(COMPILERS)}. There is none.")
-    constants = Constants()
-    designs = [design(program, f"c{number}", constants) for number, (program, _) in enumerate(cases)]
-    with tempfile.TemporaryDirectory() as folder:
-        binary = build(designs, Path(folder), flags, command)
-        return [
-            _run(binary, number, planned, samples)
-            for number, (planned, (_, samples)) in enumerate(zip(designs, cases, strict=True))
-        ]
+    made = Executable([program for program, _ in cases], flags, command)
+    return [made.run(number, samples) for number, (_, samples) in enumerate(cases)]
+
+
+class Executable:
+    """Programs compiled into one executable, in a temporary folder that goes with the object."""
+
+    def __init__(self, programs: Sequence[Program], flags: Sequence[str] = FLAGS, command: str | None = None):
+        constants = Constants()
+        self.designs = [design(program, f"c{number}", constants) for number, program in enumerate(programs)]
+        self.folder = tempfile.TemporaryDirectory()
+        self.binary = build(self.designs, Path(self.folder.name), flags, command or needed_compiler())
+
+    def run(self, number: int, samples: Integers) -> dict[str, np.ndarray]:
+        """The outputs of one program by tensor name, `(samples, *shape)`."""
+        return _run(self.binary, number, self.designs[number], samples)
+
+
+@lru_cache(maxsize=4)
+def _compiled(tflite_bytes: bytes) -> Executable:
+    return Executable([flatbuffer.read(tflite_bytes)])
 
 
 def build(designs: Sequence[Design], folder: Path, flags: Sequence[str], command: str) -> Path:

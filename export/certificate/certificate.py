@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -103,6 +103,7 @@ def certify(
     *,
     target: str | None = None,
     before: bytes | None = None,
+    also: Collection[str] = (),
 ) -> Certificate:
     """Verifies a file, proves its spiking layers on every operand, counts its work and asks the target.
 
@@ -112,6 +113,7 @@ def certify(
         samples: As `verify` takes them, whatever the form of the file.
         target: One of those of `check`, such as `"ethos-u55-128"`. Default: None, no target.
         before: The file of the network before compression, to show both in flash. Default: None, not shown.
+        also: `("c",)` to run the C code of `export_c` too, as `verify` does.
 
     Raises:
         ValueError: if the file is not one of `export_tflite`, the samples do not fit, or the target is unknown.
@@ -125,10 +127,10 @@ def certify(
     program = flatbuffer.read(tflite_bytes)
     if is_step(program):
         whole = unroll(program, sequence=is_sequence(program, samples))
-        report = verify_steps(model, program, tflite_bytes, samples, whole)
+        report = verify_steps(model, program, tflite_bytes, samples, whole, also=also)
         program = whole
     else:
-        report = verify(model, tflite_bytes, samples)
+        report = verify(model, tflite_bytes, samples, also=also)
     proofs = prove(program)
     spikes, activity = observe(model, program, proofs, samples)
     found = None if target is None else check(tflite_bytes, target=target)

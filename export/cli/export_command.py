@@ -43,7 +43,7 @@ def export(arguments: Sequence[str]) -> None:
     if options.certificate is not None:
         files |= certify_or_fail(model, tflite_bytes, samples, options)
     elif samples is not None:
-        verify_or_fail(model, tflite_bytes, samples)
+        verify_or_fail(model, tflite_bytes, samples, options.also)
     write_together(files)
     for path, data in files.items():
         print(f"{path}: {len(data):,} bytes")
@@ -170,6 +170,13 @@ def add_proof_options(group: argparse._ArgumentGroup) -> None:
         help="round every weight to the nearest integer, whatever the samples",
     )
     group.add_argument(
+        "--also",
+        action="append",
+        choices=("c",),
+        default=[],
+        help="run the file's C code on the samples too, compiled on this machine (see c-code)",
+    )
+    group.add_argument(
         "--certificate",
         type=Path,
         metavar="CERT.html",
@@ -222,11 +229,11 @@ def load_samples(path: Path, *, several: bool) -> Samples:
         raise ValueError(f"Cannot read samples from {path}: {error}") from error
 
 
-def verify_or_fail(model: keras.Model, tflite_bytes: bytes, samples: Samples) -> None:
+def verify_or_fail(model: keras.Model, tflite_bytes: bytes, samples: Samples, also: Sequence[str] = ()) -> None:
     """Prints the report. Raises: ValueError if the runtimes disagree."""
     from .. import verify
 
-    report = verify(model, tflite_bytes, samples)
+    report = verify(model, tflite_bytes, samples, also=also)
     print(report)
     if not report.exact:
         raise ValueError(DISAGREE)
@@ -238,7 +245,7 @@ def certify_or_fail(
     """Prints the report. Returns the certificate's files. Raises: ValueError unless the file is exact and proven."""
     from .. import certify
 
-    certificate = certify(model, tflite_bytes, samples, target=options.target)
+    certificate = certify(model, tflite_bytes, samples, target=options.target, also=options.also)
     print(certificate.report)
     if not certificate.report.exact:
         raise ValueError(DISAGREE)

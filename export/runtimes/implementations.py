@@ -9,7 +9,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -31,10 +31,12 @@ class Runtime:
 
     name: as in reports.
     run: (tflite_bytes, samples) -> Outputs; samples: int8, as `Program.run` takes them.
+    expose: the file with everything as an output that the runtime can show.
     """
 
     name: str
     run: Callable[[bytes, Integers], Outputs]
+    expose: Callable[[bytes], bytes] = field(default_factory=lambda: expose)
 
 
 def expose(tflite_bytes: bytes) -> bytes:

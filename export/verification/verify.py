@@ -41,7 +41,7 @@ CHUNK_VALUES = 2**24  # int8 values in memory per runtime
 PACKAGES = ("keras-ternary-spike", "numpy", "ai-edge-litert", "tflite-micro", "keras", "tensorflow")
 
 
-def verify(model: keras.Model | None, tflite_bytes: bytes, samples: Samples) -> Report:
+def verify(model: keras.Model | None, tflite_bytes: bytes, samples: Samples, *, also: Collection[str] = ()) -> Report:
     """Compares a file on every runtime with its integer program, and its classes with the Keras model's.
 
     LiteRT's reference kernels, its optimized kernels, XNNPACK and TFLite Micro (where `tflite-micro` is installed)
@@ -53,18 +53,20 @@ def verify(model: keras.Model | None, tflite_bytes: bytes, samples: Samples) -> 
         tflite_bytes: The file, as `export_tflite` returns it.
         samples: Numbers of shape `(samples, *input shape)`, in the units of the Keras model's input. For several
             inputs such an array for each: by name, or a list in the model's order.
+        also: `("c",)` to run the C code of `export_c` too, compiled on this machine: every output and every spike.
 
     Returns:
         A `Report`. `report.exact` is the verdict.
 
     Raises:
+        ImportError: if C is asked for and there is no compiler.
         ValueError: if the file is corrupt or holds other operators than ours, or the samples do not fit.
     """
     program = without_states(flatbuffer.read(tflite_bytes))
     samples = check_samples(program, samples)
     if not count_samples(samples):
         raise ValueError("`samples` must hold at least one sample. Received: 0")
-    tally = Tally(program, tflite_bytes, softmaxed(model, program))
+    tally = Tally(program, tflite_bytes, softmaxed(model, program), also)
     for chunk in chunked(samples, program):
         tally.add(chunk, None if model is None else predictions(model, chunk))
     return report_on(tally, part(samples, slice(1)), samples=count_samples(samples), with_keras=model is not None)
@@ -99,13 +101,15 @@ class Tally:
     """Counts, chunk of samples by chunk of samples.
 
     logits: outputs that the Keras model has a softmax behind; their numbers are others.
+    also: runtimes beside the installed ones, see `verify`.
     """
 
-    def __init__(self, program: Program, tflite_bytes: bytes, logits: Collection[str] = ()):
+    def __init__(self, program: Program, tflite_bytes: bytes, logits: Collection[str] = (), also: Collection[str] = ()):
         self.logits = logits
         self.program = program
-        self.shipped, self.exposed = tflite_bytes, runtimes.expose(tflite_bytes)
-        self.runtimes = runtimes.installed()
+        self.runtimes = runtimes.installed() | further_runtimes(also)
+        self.shipped = tflite_bytes
+        self.exposed = {name: runtime.expose(tflite_bytes) for name, runtime in self.runtimes.items()}
         self.values, self.differing, self.output_values, self.output_differing = (Counter() for _ in range(4))
         self.pairs = {f"{one} / {other}": 0 for one, other in itertools.combinations(self.runtimes, 2)}
         self.first: dict[str, str] = {}
@@ -152,7 +156,7 @@ class Tally:
         return notes
 
     def _compare_tensors(self, integers: Mapping[str, np.ndarray], expected: runtimes.Outputs) -> None:
-        results = {name: runtime.run(self.exposed, integers) for name, runtime in self.runtimes.items()}
+        results = {name: runtime.run(self.exposed[name], integers) for name, runtime in self.runtimes.items()}
         for name, result in results.items():
             self.values[name] += sum(values.size for values in result.values())
             counts = {tensor: differing(values, expected[tensor]) for tensor, values in result.items()}
@@ -160,7 +164,8 @@ class Tally:
             for tensor in (tensor for tensor, count in counts.items() if count):
                 self.first.setdefault(name, tensor)
         for one, other in itertools.combinations(results, 2):
-            count = sum(differing(results[one][tensor], results[other][tensor]) for tensor in results[one])
+            both = results[one].keys() & results[other].keys()
+            count = sum(differing(results[one][tensor], results[other][tensor]) for tensor in both)
             self.pairs[f"{one} / {other}"] += count
 
     def _compare_outputs(self, integers: Mapping[str, np.ndarray], expected: runtimes.Outputs) -> None:
@@ -232,6 +237,17 @@ def softmaxed(model: keras.Model | None, program: Program) -> set[str]:
     from ..describe.class_outputs import softmaxes
 
     return {name for name, found in zip(program.named_outputs, softmaxes(model), strict=False) if found}
+
+
+def further_runtimes(also: Collection[str]) -> dict[str, runtimes.Runtime]:
+    """Runtimes that run on demand only. Raises: ValueError if one is not known, ImportError if it cannot run."""
+    if set(also) - {"c"}:
+        raise ValueError(f"`also` must hold no other names than 'c'. Received: also={also!r}")
+    if not also:
+        return {}
+    from ..c_code.compiled import c_runtime
+
+    return {"c": c_runtime()}
 
 
 def predictions(model: keras.Model, samples: Mapping[str, np.ndarray]) -> list[np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 
 def verify_steps(
-    model: keras.Model | None, program: Program, tflite_bytes: bytes, samples: Samples, whole: Program
+    model: keras.Model | None,
+    program: Program,
+    tflite_bytes: bytes,
+    samples: Samples,
+    whole: Program,
+    *,
+    also: Collection[str] = (),
 ) -> Report:
     """As `verify`, for a file of the step form.
 
@@ -32,6 +38,7 @@ def verify_steps(
         tflite_bytes: The file.
         samples: As the inputs of `whole` take them: an image, or all frames of a sequence.
         whole: `unroll(program)`.
+        also: As for `verify`.
 
     Raises:
         ValueError: if the samples do not fit.
@@ -39,7 +46,7 @@ def verify_steps(
     samples = check_samples(whole, samples)
     if not count_samples(samples):
         raise ValueError("`samples` must hold at least one sample. Received: 0")
-    tally = Tally(program, tflite_bytes, softmaxed(model, program))
+    tally = Tally(program, tflite_bytes, softmaxed(model, program), also)
     for chunk in chunked(samples, whole):
         calls = calls_of(program, whole, chunk)
         tally.add(calls, None)
