@@ -18,8 +18,18 @@ def input_names(model: keras.Model) -> tuple[str, ...]:
 
 
 def output_names(model: keras.Model) -> tuple[str, ...]:
-    """A name for each of `model.outputs`: its key where the model gives a dict, else that of the layer it is from."""
-    return _names(output_structure(model), keras.Model(model.inputs, model.outputs).output_names)
+    """A name for each of `model.outputs`: its key where the model gives a dict, else that of the layer it is from.
+
+    Without the number of a name that Keras made up: it counts what the process has built before.
+    """
+    functional = keras.Model(model.inputs, model.outputs)
+    return _names(output_structure(model), (uncounted(functional.get_layer(n)) for n in functional.output_names))
+
+
+def uncounted(layer: keras.layers.Layer) -> str:
+    """The layer's name; "time_average" for "time_average_3", which Keras makes of the class TimeAverage."""
+    words = re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)).lower()
+    return words if re.fullmatch(rf"{re.escape(words)}(_\d+)?", layer.name) else layer.name
 
 
 def stable_name(name: str) -> str:

@@ -40,10 +40,14 @@ class Runtime:
 
 
 def expose(tflite_bytes: bytes) -> bytes:
-    """The same file with every activation that an operator writes as an output, in order of execution."""
+    """The same file with every activation that an operator writes as an output, in order of execution.
+
+    The inputs keep what users call them, which may be the name of another; outputs are called as their tensors.
+    """
     program = flatbuffer.read(tflite_bytes)
     outputs = tuple(operator.output for operator in program.operators)
-    return flatbuffer.write(replace(program, outputs=outputs, names={}))
+    names = {index: name for name, index in program.named_inputs.items()}
+    return flatbuffer.write(replace(program, outputs=outputs, names=names))
 
 
 def litert(tflite_bytes: bytes, *, resolver: OpResolverType = OpResolverType.AUTO) -> Interpreter:
