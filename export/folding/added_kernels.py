@@ -7,8 +7,17 @@ import numpy as np
 from ..network import nodes
 from ..network.linear_algebra import diagonal
 from ..network.nodes import Network, Node
-from ..network.queries import has_linear_above, holds_counts, only_reader
+from ..network.queries import has_linear_above, holds_counts, nodes_of, only_reader
 from ..network.surgery import fresh_name, place_before, reading, substitute
+
+
+def add_input_kernels(network: Network) -> Network:
+    """A factor or an offset per channel behind an Input that no kernel takes becomes a kernel: padding follows it."""
+    for affine in nodes_of(network, nodes.Affine):
+        source = network[affine.inputs[0]]
+        if isinstance(source, nodes.Input) and any(np.ptp(value) for value in affine.scale_offset):
+            network = substitute(network, affine.name, diagonal(affine.name, source, affine.scale_offset))
+    return network
 
 
 def add_kernels(network: Network) -> Network:

@@ -117,7 +117,10 @@ def sink_affines(network: Network, affine: nodes.Affine) -> Network | None:
 
 def _relabelled(network: Network, affine: nodes.Affine) -> Network | None:
     """Affine (scale, 0) absorbed below and Affine (1, offset / scale) behind the Input; None if one cannot be."""
-    scale_offset, source = (np.ones(()), affine.offset / affine.scale), network[affine.inputs[0]]
+    shift = affine.offset / affine.scale
+    if np.ptp(shift) <= ROUNDING * np.abs(shift).max():  # one zero point for all channels
+        shift = np.asarray(shift.flat[0])
+    scale_offset, source = (np.ones(()), shift), network[affine.inputs[0]]
     while scale_offset is not None and not isinstance(source, nodes.Input):
         if len(source.inputs) != 1 or only_reader(network, source.name) is None:
             return None

@@ -12,7 +12,7 @@ import numpy as np
 from ..network import nodes
 from ..network.nodes import Network
 from ..network.queries import has_linear_above, holds_counts, values_above
-from .added_kernels import add_kernels
+from .added_kernels import add_input_kernels, add_kernels
 from .affines import (
     absorb_affines,
     carry_signs,
@@ -97,6 +97,7 @@ PASSES: tuple[Callable[[Network], Network], ...] = (
     pool_currents_in_kernels,
     relabel_inputs,
     drop_identities,
+    add_input_kernels,
     add_kernels,
     distribute_factors,
     pool_currents_by_kernels,

@@ -109,7 +109,7 @@ def _unchanged(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     return ()
 
 
-WEIGHTS = "multipliers input_scale output_scale input_bound"
+WEIGHTS = "multipliers input_scale output_scale output_zero_point input_bound"
 WINDOW = "kernel_size strides dilation_rate padding"
 CLIPPING = "rounded reach masked"  # follows from what reads the value
 

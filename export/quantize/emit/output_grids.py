@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...network import nodes
+from ...network.linear_algebra import factors
 from ...program.builder import Builder
 from ...program.grid import INT8_MAX, INT8_MIN, Grid, float32, input_grid, with_zero
 from ...program.names import Name
 from ..input_ranges import Range
+from ..weights import DENOMINATOR
 from .linear import Emission, emit_linear, integer_weights
 
 WIDENINGS = 4  # each for the steps that rounding added; one is enough but for kernels of a few steps
@@ -59,6 +61,19 @@ def proven_grid(node: nodes.Linear, source: Grid) -> Grid:
             break
         low, high = min(low, reached[0] * grid.scale), max(high, reached[1] * grid.scale)
     return grid
+
+
+def factor_grid(node: nodes.Linear, source: Grid) -> Grid:
+    """Of an input with a factor and an offset per channel: what it can reach, and the factor without rounding.
+
+    Where all factors are alike the step is a little coarser, so that the input's is n / DENOMINATOR of it, the
+    multiplier that `quantize_weights` finds for kernels of one magnitude.
+    """
+    grid, sizes = proven_grid(node, source), np.abs(factors(node))
+    numerator = math.floor(DENOMINATOR * (ratio := sizes.max() * source.scale / grid.scale))
+    if np.ptp(sizes) or numerator <= DENOMINATOR // 2:
+        return grid
+    return replace(grid, scale=float32(grid.scale * ratio * DENOMINATOR / numerator))
 
 
 def _real_range(node: nodes.Linear, source: Grid) -> Range:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from ...network import nodes
-from ...network.linear_algebra import kernel_at
+from ...network.linear_algebra import factors, kernel_at
 from ...network.nodes import Node
 from ...program.grid import SPIKE, Grid
 from ...program.names import Name
@@ -86,6 +86,8 @@ def linear_grid(context: Context, node: nodes.Linear, source: Signal) -> Grid:
             known = context.output_ranges.get(node.name)
             context.output_grids[node.name] = output_grids.output_grid(node, source.grid, known, probe)
         return context.output_grids[node.name].grid
+    if isinstance(context.network[node.inputs[0]], nodes.Input) and factors(node) is not None:
+        return output_grids.factor_grid(node, source.grid)
     return output_grids.worst_case_grid(node, source.grid)
 
 

@@ -16,6 +16,7 @@ from keras_ternary_spike import (
     ThresholdDependentBatchNormalization,
     TimeAverage,
     TimestepAffine,
+    exact,
 )
 from keras_ternary_spike.export.describe.assemble import assemble
 from keras_ternary_spike.export.describe.model import describe
@@ -137,8 +138,31 @@ def test_every_option_of_a_layer_is_known_to_its_rule(kind):
 
 
 def test_every_layer_with_a_rule_is_walked():
-    walked = {*CASES, *MERGED}
-    assert {kind for kind in RULES | MERGES if not kind.__name__.startswith("Exact")} == walked
+    walked = {*CASES, *MERGED, *EXACT}
+    assert set(RULES | MERGES) == walked
+
+
+LINEAR = {"multipliers": ["1/6"], "input_scale": 1.0, "output_scale": 1.0, "input_bound": 1}
+EXACT = {
+    exact.ExactInput: {"input_range": (0, 1), "scale": 1 / 255, "zero_point": -128},
+    exact.ExactShift: {"steps": 1, "offset": 1.0},
+    exact.ExactDense: LINEAR,
+    exact.ExactConv2D: {**LINEAR, "kernel_size": (1, 1)},
+    exact.ExactDepthwiseConv2D: {**LINEAR, "kernel_size": (1, 1)},
+    exact.ExactConv2DTranspose: {**LINEAR, "kernel_size": (1, 1), "strides": (1, 1), "cropping": ((0, 0), (0, 0))},
+    exact.ExactLIF: {"decay": "1/3", "half": 5},
+    exact.ExactShortcut: {"steps": [1], "scale": 1.0},
+    exact.ExactSumPooling2D: {"pool_size": (2, 2), "strides": (2, 2)},
+    exact.ExactTimeSum: {},
+    exact.ExactOutput: {"scale": 1.0},
+    exact.ExactAdd: {"factors": [1, 1]},
+}
+
+
+@pytest.mark.parametrize("kind", EXACT, ids=lambda kind: kind.__name__)
+def test_every_option_of_an_exact_layer_is_known_to_its_rule(kind):
+    rule = (RULES | MERGES)[kind]
+    assert [option for option in kind(**EXACT[kind]).get_config() if not is_known(option, rule)] == []
 
 
 def test_every_option_of_a_neuron_cell_is_known():
