@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .operators import ACTIVATIONS, DTYPES, KINDS, Operator, Tensor
+from .operators import ACTIVATIONS, DTYPES, KINDS, WEIGHTED, Operator, Tensor, source_position
 from .program import Program
 
 SCALE_MIN, SCALE_MAX = 2.0**-62, 2.0**30  # what the runtimes can turn into a multiplier
+PRODUCT_RATIO = 2**8  # of the scales that an operator with a kernel reads, multiplied, to the one it writes
 SUM_RATIO = 2**20  # of twice the largest scale that ADD or SUB reads to the one it writes
 
 
@@ -105,6 +106,20 @@ def _check_operator(operator: Operator, tensors: Sequence[Tensor]) -> None:
         raise ValueError(f"{operator.kind} cannot have the activation {operator.activation!r} ({name!r}).")
     if operator.kind in ("ADD", "SUB"):
         _check_sum(operator, tensors)
+    if operator.kind in WEIGHTED:
+        _check_product(operator, tensors)
+
+
+def _check_product(operator: Operator, tensors: Sequence[Tensor]) -> None:
+    """XNNPACK refuses, or ends the process, where an accumulator is worth PRODUCT_RATIO steps of the output or more."""
+    source, kernel = tensors[operator.inputs[source_position(operator)]], tensors[operator.inputs[1]]
+    output = tensors[operator.output]
+    ratio = float(np.max(source.scale)) * float(np.max(kernel.scale)) / float(np.min(output.scale))
+    if ratio >= PRODUCT_RATIO:
+        raise ValueError(
+            f"The scale of input times kernel of {operator.kind} must be less than {PRODUCT_RATIO} times the scale "
+            f"that it writes. Received: {ratio:.3g} times for {output.name!r}. XNNPACK does not compute that."
+        )
 
 
 def _check_sum(operator: Operator, tensors: Sequence[Tensor]) -> None:

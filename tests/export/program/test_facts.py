@@ -6,6 +6,7 @@ from dataclasses import FrozenInstanceError, replace
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from keras_ternary_spike.export import verify
@@ -138,3 +139,14 @@ def test_metadata_nested_without_end_is_refused():
     nested = b"[" * len(whole)
     with pytest.raises(ValueError, match="not JSON"):
         verify(None, data.replace(whole, nested), [])
+
+
+@pytest.mark.parametrize("scale", [1e-7, 1e-12])
+def test_a_damaged_scale_is_refused_before_a_runtime_sees_it(scale):
+    """XNNPACK takes no product of scales of 256 times the output's or more."""
+    program = read(OLD_FILE)
+    last = next(o.output for o in reversed(program.operators) if o.kind == "FULLY_CONNECTED")
+    tensors = list(program.tensors)
+    tensors[last] = replace(tensors[last], scale=np.float32(scale))
+    with pytest.raises(ValueError, match=r"less than 256 times .* XNNPACK does not compute that"):
+        write(replace(program, tensors=tuple(tensors)))
