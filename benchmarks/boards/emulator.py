@@ -14,6 +14,7 @@ from pathlib import Path
 
 SOURCES = Path(__file__).resolve().parent
 KILOBYTE, MEGABYTE = 1 << 10, 1 << 20
+LAST_WORDS = 2000  # of a program that fails
 SECONDS = 3600  # the longest build or run
 STANDARD = ("-O2", "-ffunction-sections", "-fdata-sections")
 
@@ -133,5 +134,7 @@ def call(command: Sequence[str], cwd: Path | None = None) -> str:
     """What a program prints. Raises: RuntimeError with its words if it fails."""
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=SECONDS, check=False)
     if done.returncode:
-        raise RuntimeError(f"{command[0]} must succeed. Received: {done.returncode}, {done.stdout}{done.stderr}")
+        raise RuntimeError(
+            f"{command[0]} must succeed. Received: {done.returncode}, {(done.stdout + done.stderr)[-LAST_WORDS:]}"
+        )
     return done.stdout + done.stderr

@@ -16,7 +16,7 @@ from .header import banner, run_signature
 from .steps import Offsets, Step
 
 KERNELS = Path(__file__).with_name("kernels")
-INCLUDE = re.compile(r'#include (?P<file>[<"].+[>"])\n\n?')
+INCLUDE = re.compile(r'#include (?P<file>"[^"]+"|<string\.h>)\n\n?')  # those of intrinsics stay where they are
 
 
 def source_text(design: Design, class_names: tuple[str, ...] = ()) -> str:
