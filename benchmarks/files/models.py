@@ -25,7 +25,10 @@ INPUTS = {
     "resnet34": IMAGENET,
     "ms_resnet": CIFAR,
     "vgg": CIFAR,
+    "resnet8": CIFAR,
     "keyword_spotter": ((49, 10, 1), 12),
+    "visual_wake_words": ((96, 96, 3), 2),
+    "wake_word": ((30, 1, 40), 3),
     "tiny": ((28, 28, 1), 10),
 }
 HEADER = ("network", "input", "classes", "weights", "MACs a timestep", "of these once an image")

@@ -67,7 +67,10 @@ INPUTS = {
     "resnet20": CIFAR,
     "ms_resnet": CIFAR,
     "vgg": CIFAR,
+    "resnet8": CIFAR,
     "keyword_spotter": (49, 10, 1),
+    "visual_wake_words": (96, 96, 3),
+    "wake_word": (30, 1, 40),
     "unet": CIFAR,
     "tiny": (28, 28, 1),
 }

@@ -6,6 +6,10 @@ logits out.
 
 import keras as keras  # before any file of the room: see registration.py
 
+from .mlperf_tiny import anomaly_detector as anomaly_detector
+from .mlperf_tiny import resnet8 as resnet8
+from .mlperf_tiny import visual_wake_words as visual_wake_words
+from .mlperf_tiny import wake_word as wake_word
 from .operations import Operations as Operations
 from .operations import count_operations as count_operations
 from .plain import tiny as tiny
@@ -17,4 +21,7 @@ from .resnet import resnet20 as resnet20
 from .resnet import resnet34 as resnet34
 from .separable import keyword_spotter as keyword_spotter
 
-NETWORKS = (tiny, vgg, ms_resnet, resnet18, resnet19, resnet20, resnet34, keyword_spotter)
+NETWORKS = (
+    *(tiny, vgg, ms_resnet, resnet8, resnet18, resnet19, resnet20, resnet34),
+    *(keyword_spotter, visual_wake_words, wake_word),
+)

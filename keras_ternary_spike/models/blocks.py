@@ -56,10 +56,12 @@ def conv(channels: int, name: str, *, kernel: int | tuple[int, int] = 3, strides
     return layers.Conv2D(channels, kernel, strides=strides, name=name, **options)
 
 
-def depthwise(name: str, *, kernel: int = 3) -> keras.layers.Layer:
-    """A depthwise convolution without bias, zero-padded."""
-    options = {"padding": "same", "use_bias": False, "depthwise_initializer": "he_normal"}
-    return layers.DepthwiseConv2D(kernel, name=name, **options)
+def depthwise(
+    name: str, *, kernel: int | tuple[int, int] = 3, strides: int = 1, padding: str = "same"
+) -> keras.layers.Layer:
+    """A depthwise convolution without bias, zero-padded by default."""
+    options = {"padding": padding, "use_bias": False, "depthwise_initializer": "he_normal"}
+    return layers.DepthwiseConv2D(kernel, strides=strides, name=name, **options)
 
 
 def encoded(current: Any, timesteps: int) -> Any:

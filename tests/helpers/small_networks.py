@@ -11,6 +11,9 @@ SMALL = {
     models.vgg: (16, 16, 1),
     models.keyword_spotter: (49, 10, 1),
     models.tiny: (9, 7, 1),
+    models.resnet8: (9, 7, 3),
+    models.visual_wake_words: (24, 20, 3),
+    models.wake_word: (30, 1, 4),
 }
 
 

@@ -31,6 +31,22 @@ def test_residual_networks_have_the_published_sizes(network, task, weights, per_
     assert (counts.weights, counts.per_timestep) == (weights, per_timestep)
 
 
+@pytest.mark.parametrize(
+    "build, millions",
+    [
+        (lambda: models.keyword_spotter((49, 10, 1), 12), "2.66"),
+        (lambda: models.visual_wake_words((96, 96, 3), 2), "7.49"),
+        (lambda: models.resnet8((32, 32, 3), 10), "12.5"),
+        (lambda: models.resnet8((32, 32, 3), 10, width=2.5), "76.5"),
+        (lambda: models.wake_word((30, 1, 40), 3), "0.826"),
+        (lambda: models.anomaly_detector(), "0.264"),
+    ],
+    ids=["keyword spotting", "visual wake words", "image classification", "wider", "wake word", "anomaly detection"],
+)
+def test_networks_of_mlperf_tiny_multiply_as_often_as_their_reference_models(build, millions):
+    assert f"{models.count_operations(build()).per_timestep / 1e6:.3g}" == millions
+
+
 def test_the_keyword_spotter_has_the_size_of_the_small_ds_cnn():
     counts = models.count_operations(models.keyword_spotter((49, 10, 1), 12))
     assert counts.weights == 10 * 4 * 64 + 4 * (3 * 3 * 64 + 64 * 64) + 64 * 12

@@ -37,7 +37,10 @@ def test_every_convolution_is_normalized_with_fast_statistics(network, shape):
     model = built(network, shape)
     convolutions = layers_of(model, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D))
     norms = layers_of(model, keras.layers.BatchNormalization)
-    assert sorted(norm.name for norm in norms) == sorted(f"{layer.name}_norm" for layer in convolutions)
+    bare = {"block2_shortcut", "block3_shortcut"} if network is models.resnet8 else set()  # as in its reference
+    assert sorted(norm.name for norm in norms) == sorted(
+        f"{layer.name}_norm" for layer in convolutions if layer.name not in bare
+    )
     assert {norm.momentum for norm in norms} == {0.9}
     assert not any(layer.use_bias for layer in convolutions)
 
@@ -46,10 +49,11 @@ def test_every_convolution_is_normalized_with_fast_statistics(network, shape):
 def test_only_the_first_convolution_stands_in_front_of_the_encoding(network, shape):
     model = built(network, shape)
     in_front = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
-    names = {models.tiny: "conv1", models.vgg: "block1_conv1"}
+    names = {models.tiny: "conv1", models.vgg: "block1_conv1", models.wake_word: "block1_pointwise"}
     assert [layer.name for layer in in_front] == [names.get(network, "stem_conv1")]
-    kinds = [type(layer) for layer in model.layers[:4]]
-    assert kinds == [keras.layers.InputLayer, keras.layers.Conv2D, BatchNormalization, DirectEncoding]
+    first = [keras.layers.DepthwiseConv2D, BatchNormalization] if network is models.wake_word else []
+    kinds = [keras.layers.InputLayer, *first, keras.layers.Conv2D, BatchNormalization, DirectEncoding]
+    assert [type(layer) for layer in model.layers[: len(kinds)]] == kinds
 
 
 @every_network
@@ -106,6 +110,34 @@ def test_numpy_integers_are_integers():
 def test_an_odd_size_to_be_halved_is_named():
     with pytest.raises(ValueError, match=r"even wherever they are halved\. Received: 7x7 at 'block5_shortcut_pool'"):
         models.resnet20((28, 28, 1), 10, width=1 / 32)
+
+
+def test_frames_that_no_window_of_a_wake_word_fits_are_refused():
+    with pytest.raises(ValueError, match=r"at least 30 frames, .* Received: input_shape=\(29, 1, 40\)"):
+        models.wake_word((29, 1, 40), 3)
+
+
+@pytest.mark.parametrize("neuron", [TernaryLIF, BinaryLIF, keras.layers.ReLU])
+def test_an_anomaly_detector_rebuilds_its_features(neuron, rng):
+    model = models.anomaly_detector(20, width=1 / 16, neuron=neuron, timesteps=1)
+    assert [layer.units for layer in layers_of(model, keras.layers.Dense)] == [8] * 4 + [1] + [8] * 4 + [20]
+    assert len(layers_of(model, neuron)) == 9
+    assert model(rng.uniform(size=(3, 20))).shape == (3, 20)
+    with pytest.raises(ValueError, match=r"`features` must be an integer of at least 1\. Received: features=0"):
+        models.anomaly_detector(0)
+
+
+def test_an_anomaly_detector_exports(rng):
+    file = export_tflite(models.anomaly_detector(20, width=1 / 16), output_range=(-4, 4))
+    assert load(file).predict(rng.uniform(size=(2, 20)).astype("float32")).shape == (2, 20)
+
+
+@pytest.mark.parametrize("network, shape", SMALL.items(), ids=[network.__name__ for network in SMALL])
+def test_relu_in_the_place_of_neurons_makes_the_ordinary_network(network, shape, rng):
+    model = build(network, shape, neuron=keras.layers.ReLU, timesteps=1)
+    relu = layers_of(model, keras.layers.ReLU)
+    assert len(relu) == len(layers_of(built(network, shape), TernaryLIF))
+    assert model(rng.uniform(size=(2, *shape))).shape == (2, 4)
 
 
 def test_an_image_that_a_vgg_would_pool_away_is_refused():
