@@ -93,14 +93,19 @@ class Constants:
         items = [str(one) if isinstance(one, int | str) else "{" + ", ".join(map(str, one)) + "}" for one in values]
         return self._define(kind, name, "", "{\n" + filled(items) + "\n}", size)
 
-    def used(self, code: str) -> list[str]:
-        """The definitions that some code needs, in order, with those that they need."""
+    def names(self, code: str) -> set[str]:
+        """The constants that some code needs, with those that they need."""
         texts, waiting, found = dict(zip(self.flash, self.texts, strict=True)), [code], set()
         while waiting:
             for name in set(WORD.findall(waiting.pop())) & set(texts) - found:
                 found.add(name)
                 waiting.append(texts[name])
-        return [text for name, text in texts.items() if name in found]
+        return found
+
+    def used(self, code: str) -> list[str]:
+        """The definitions that some code needs, in order, with those that they need."""
+        names = self.names(code)
+        return [text for name, text in zip(self.flash, self.texts, strict=True) if name in names]
 
     def _define(self, kind: str, name: str, suffix: str, body: str, size: int) -> str:
         key = (kind + suffix, body)

@@ -21,7 +21,7 @@ from .c_text import Constants
 from .design import Design, design
 from .header import header_text
 from .selftest import invocation
-from .source import definitions, place
+from .source import counting, definitions, place
 
 COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-std=c99", "-O2")
@@ -102,6 +102,7 @@ def build(designs: Sequence[Design], folder: Path, flags: Sequence[str], command
     parts = [
         *(header_text(planned) for planned in designs),
         "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n",
+        next((text for planned in designs if (text := counting(planned))), ""),
         *definitions(designs),
         *(runner_text(planned) for planned in designs),
         main_text(len(designs)),

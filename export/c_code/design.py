@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from ..program.operators import Tensor
 from ..program.program import Program
 from ..program.step_form import is_step, states
+from .arithmetic.ranges import intervals
 from .c_text import Constants, check_name, identifier
 from .events.plan import planned
 from .memory import Memory, plan_memory
 from .plain import Source
-from .ranges import intervals
 from .steps import Step
 
 

@@ -16,6 +16,7 @@ from ..user_files import write_new
 from .c_text import check_name
 from .design import design
 from .header import header_text
+from .report import report_text
 from .selftest import selftest_text
 from .source import source_text
 from .vectors import vectors
@@ -67,6 +68,7 @@ def c_files(
         f"{name}.h": header_text(planned, class_names),
         f"{name}.c": source_text(planned, class_names),
         f"{name}_selftest.c": selftest_text(planned, vectors(program, samples)),
+        f"{name}.json": report_text(planned),
     }
     return {path: text.encode() for path, text in texts.items()}
 

@@ -30,7 +30,7 @@ def header_text(design: Design, class_names: tuple[str, ...] = ()) -> str:
         f"#ifndef {upper}_H\n#define {upper}_H\n\n#include <stdint.h>\n",
         "".join(f"#define {upper}_{macro} {value}\n" for macro, value in macros(design).items()),
         '#ifdef __cplusplus\nextern "C" {\n#endif\n',
-        f"typedef struct {{\n    uint8_t *arena;\n}} {name}_t;\n",
+        *_context(design),
         *_structs(design),
         f"/* arena: {upper}_ARENA_BYTES, aligned to 4; it and the context are the caller's and must stay. Resets. */\n"
         f"void {name}_init({name}_t *{name}, uint8_t *arena);\n",
@@ -40,6 +40,18 @@ def header_text(design: Design, class_names: tuple[str, ...] = ()) -> str:
         "#ifdef __cplusplus\n}\n#endif\n\n#endif\n",
     ]
     return "\n".join(parts)
+
+
+def _context(design: Design) -> list[str]:
+    name, upper, steps = design.name, design.name.upper(), len(design.steps)
+    counts = "".join(f"    uint32_t {kind}[{upper}_STEPS];\n" for kind in ("additions", "products", "spikes"))
+    return [
+        f"#ifdef {upper}_COUNT\n/* Of every step of the report since init: weights added for spikes, weights times\n"
+        f" * values, spikes written. */\n#define {upper}_STEPS {steps}\n"
+        f"typedef struct {{\n{counts}}} {name}_counts_t;\n#endif\n",
+        f"typedef struct {{\n    uint8_t *arena;\n#ifdef {upper}_COUNT\n    {name}_counts_t counts;\n#endif\n"
+        f"}} {name}_t;\n",
+    ]
 
 
 def macros(design: Design) -> dict[str, str]:

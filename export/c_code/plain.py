@@ -12,14 +12,15 @@ from ..padding import same_padding
 from ..program.arithmetic import KERNELS, limits, multiplier
 from ..program.grid import INT8_MAX, INT8_MIN
 from ..program.names import layer_of
-from ..program.operators import Operator, Tensor
+from ..program.operators import ELEMENTWISE, Operator, Tensor
 from ..program.program import Program, kernel_rows
+from .arithmetic.ranges import Interval, accumulators
+from .arithmetic.rescaling import LARGEST_SHIFT, TIES, rescaling
 from .c_text import Constants
-from .ranges import Interval, accumulators
-from .rescaling import LARGEST_SHIFT, TIES, rescaling
-from .steps import Step
+from .steps import Facts, Step
 
 ALL_INT8 = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.int8)
+MOVES = ("PAD", "SLICE", "CONCATENATION", "RESHAPE")
 WINDOW_BYTES, OPERANDS_BYTES, BOX_BYTES = 72, 32, 40  # of the structs in kernels/
 
 
@@ -51,7 +52,17 @@ def _step(source: Source, operator: Operator, kernel: str, *arguments: str | int
         reads=tuple(one for one in variable if isinstance(one, int) and one != operator.output),
         writes=(operator.output,),
         layer=layer_of(source.program, operator),
+        facts=Facts("memory" if operator.kind in MOVES else "dense", _why(source, operator)),
     )
+
+
+def _why(source: Source, operator: Operator) -> str:
+    """Why an operator is computed value by value."""
+    if operator.kind in MOVES:
+        return "it moves bytes"
+    if operator.kind in ELEMENTWISE:
+        return "its operands are values, or those of a neuron that no equation of one table stands for"
+    return "its input holds no spikes, or its sums or scales exceed what the event-driven kernels hold"
 
 
 def _constant(source: Source, index: int) -> str | int:

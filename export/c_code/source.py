@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..program.step_form import states
-from .c_text import comment, string
+from .c_text import INDENT, comment, string
 from .design import Design
 from .header import banner, run_signature
 from .steps import Offsets, Step
@@ -22,7 +22,16 @@ INCLUDE = re.compile(r'#include (?P<file>"[^"]+"|<string\.h>)\n\n?')  # those of
 def source_text(design: Design, class_names: tuple[str, ...] = ()) -> str:
     """The C file: everything but init, reset, run and step is static."""
     includes = f'#include "{design.name}.h"\n\n#include <string.h>\n'
-    return "\n".join([banner(design), includes, *_class_names(design, class_names), *definitions([design])])
+    parts = [*_class_names(design, class_names), counting(design), *definitions([design])]
+    return "\n".join([banner(design), includes, *parts])
+
+
+def counting(design: Design) -> str:
+    """The macros around calls of kernels: nothing is counted unless the user asks for it."""
+    if not any(step.counted for step in design.steps):
+        return ""
+    text, name = _kernel_text("counting.h"), design.name
+    return text.replace("CONTEXT", name).replace("WANTED", f"{name.upper()}_COUNT")
 
 
 def definitions(designs: Sequence[Design]) -> list[str]:
@@ -71,6 +80,7 @@ def _functions(design: Design) -> list[str]:
         f"    memset({place(design, index)}, {design.tensor(index).zero_point}, {design.size(index)});\n"
         for index in states(design.program)
     ]
+    init += f"#ifdef {name.upper()}_COUNT\n    memset(&{name}->counts, 0, sizeof {name}->counts);\n#endif\n"
     arena = f"    int8_t *arena = (int8_t *){name}->arena;\n"
     unused = f"    (void){name};\n"
     parts = [init + f"    {name}_reset({name});\n}}\n", reset + (arena + "".join(resets) if resets else unused) + "}\n"]
@@ -78,7 +88,8 @@ def _functions(design: Design) -> list[str]:
 
 
 def _run(design: Design, arena: str, unused: str) -> str:
-    steps = "".join(f"    /* {comment(step.note)} */\n    {_call(design, step)}\n" for step in design.steps)
+    calls = zip(design.steps, code(design), strict=True)
+    steps = "".join(f"    /* {comment(step.note)} */\n    {call}\n" for step, call in calls)
     steps += "".join(_copies(design))
     uses_arena = "arena" in steps
     return f"{run_signature(design)}\n{{\n{arena if uses_arena else unused}{steps}}}\n"
@@ -101,8 +112,20 @@ def _of_caller(named: dict[str, int], index: int, alone: str, several: str) -> s
     return alone if len(named) == 1 else f"{several}->{member}"
 
 
-def _call(design: Design, step: Step) -> str:
-    return f"{step.kernel}({', '.join(_argument(design, one) for one in step.arguments)});"
+def code(design: Design) -> list[str]:
+    """The lines of C of every step."""
+    return [_call(design, number, step) for number, step in enumerate(design.steps)]
+
+
+def _call(design: Design, number: int, step: Step) -> str:
+    call = f"{step.kernel}({', '.join(_argument(design, one) for one in step.arguments)})"
+    if step.counted is None:
+        return f"{call};"
+    kind, each = step.counted
+    counted = [f"COUNT_{kind.upper()}({number}, {each}, {call});"]
+    for index, words in dict(step.spikes).items():
+        counted.append(f"COUNT_SPIKES({number}, {place(design, index)}, {words});")
+    return f"\n{INDENT}".join(counted)
 
 
 def _argument(design: Design, argument: str | int | Offsets) -> str:

@@ -14,6 +14,22 @@ class Offsets:
 
 
 @dataclass(frozen=True)
+class Facts:
+    """What the report says of a step.
+
+    how: "event-driven", "values", "dense" or "memory". why: one sentence.
+    sums, bits: the least and the largest sum, and the width that holds them.
+    cheaper_below: see `report`.
+    """
+
+    how: str = "dense"
+    why: str = ""
+    sums: tuple[int, int] | None = None
+    bits: int = 32
+    cheaper_below: float | None = None
+
+
+@dataclass(frozen=True)
 class Step:
     """One call of one kernel.
 
@@ -23,6 +39,9 @@ class Step:
     reads, writes: the tensors.
     layer: to which its bytes of flash are counted.
     others: kernels that it hands on.
+    counted: what the call returns a number of, "additions" or "products", and how many one of them is; None: nothing.
+    spikes: tensors of words that it writes spikes into, with their sizes.
+    facts: for the report.
     """
 
     note: str
@@ -32,6 +51,9 @@ class Step:
     writes: tuple[int, ...]
     layer: str
     others: tuple[str, ...] = ()
+    counted: tuple[str, int] | None = None
+    spikes: tuple[tuple[int, int], ...] = ()
+    facts: Facts = Facts()
 
     @property
     def kernels(self) -> tuple[str, ...]:

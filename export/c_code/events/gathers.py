@@ -11,12 +11,14 @@ import numpy as np
 from ...program.arithmetic import multiplier
 from ...program.operators import Operator, source_position
 from ...program.program import Program
+from ..arithmetic.ranges import accumulators
+from ..arithmetic.rescaling import reference, stepping_values
 from ..plain import Source, window_of
-from ..ranges import accumulators
-from ..rescaling import reference, stepping_values
 from .packing import (
     BLOCK,
     PAIR_BITS,
+    SUM_MAX,
+    SUM_MIN,
     ZERO,
     Accumulators,
     blocks,
@@ -144,13 +146,13 @@ def value_gather(source: Source, operators: Sequence[Operator], images: Sequence
     scale = _scale(source, operator)
     values = stepping_values(scale, sums.low, sums.high, sums.unit)
     alike = (np.array_equal(reference(values, _scale(source, one)), reference(values, scale)) for one in operators)
-    if any(source.tensor(one.output).zero_point for one in operators) or not all(alike):
+    if not all(alike):
         return None
     found = value_scaling(sums)
     if found is None:
         return None
     pairs = np.stack([filled_up(found[0]), filled_up(bias)], axis=1).astype(np.int32)
-    low, high = (np.clip(np.rint(edge * scale), *CURRENT).astype(np.int64) for edge in (sums.low, sums.high))
+    low, high = (np.clip(np.rint(edge * scale), SUM_MIN, SUM_MAX).astype(np.int64) for edge in (sums.low, sums.high))
     one = np.ones_like(low)
     return Gather(
         "gather_values",

@@ -11,7 +11,7 @@ import numpy as np
 from ...program.arithmetic import limits
 from ...program.operators import Operator
 from ..plain import WINDOW_BYTES, window_of
-from ..steps import Offsets, Step
+from ..steps import Facts, Offsets, Step
 from .gathers import Gather
 from .neurons import SpikingLayer, carried, needs_no_clipping, quiet
 from .packing import ZERO, Accumulators, Scaling, blocks, scaling, threshold_words, thresholds
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 LAYER_BYTES = WINDOW_BYTES + 14 * 4
+# Instructions on a Cortex-M7: of CMSIS-NN's int8 kernels for a multiply-accumulate, of the kernels here for an event.
+DENSE, DENSE_DEPTHWISE = 2.25, 7.0
+EVENT, EVENT_BLOCK, EVENT_TAP = 9, 25, 6
 WORDS_OF_BLOCK, HALF_BYTES, WORD_BYTES = 8, 2, 4
 
 
@@ -71,10 +74,36 @@ class Layer:
             writes=(*dict.fromkeys(self.outputs), scratch),
             layer=self.name,
             others=kernels,
+            counted=_counted(gather),
+            spikes=() if stored else tuple((index, plan.sizes[index] // WORD_BYTES) for index in self.outputs),
+            facts=_facts(gather),
         )
 
 
 POINTERS = ("weights", "bias", "value_scale", "value_shift", "scale", "above", "below", "carried")
+
+
+def _counted(gather: Gather) -> tuple[str, int] | None:
+    """What the kernel's result is a number of."""
+    if gather.kernel == "gather_currents":
+        return None
+    apart = gather.kernel in ("gather_depthwise", "scatter_layer")
+    return ("products" if gather.kernel == "gather_values" else "additions"), 1 if apart else gather.channels
+
+
+def _facts(gather: Gather) -> Facts:
+    sums = (int(gather.sums.low.min()), int(gather.sums.high.max()))
+    if gather.kernel == "gather_currents":
+        return Facts("dense", "its currents are stored: other layers read them, or they come from several", sums, 16)
+    if gather.kernel == "gather_values":
+        return Facts("values", "its input holds numbers, not spikes; those that are 0 are left out", None, 64)
+    depthwise = gather.kernel != "gather_spikes"
+    share = DENSE_DEPTHWISE / EVENT_TAP if depthwise else _share(gather.channels)
+    return Facts("event-driven", "its input holds spikes", sums, 16, round(min(1.0, share), 2))
+
+
+def _share(channels: int) -> float:
+    return DENSE * channels / (EVENT + EVENT_BLOCK * blocks(channels))
 
 
 def _read(plan: Plan, gather: Gather, index: int) -> int:
@@ -168,7 +197,8 @@ def pool_step(plan: Plan, operator: Operator, source: int, target: int) -> Step:
     members = window_of(plan.source, operator, operator.inputs[0])
     window = plan.source.constants.struct("window_t", f"{output.name}_window", members, WINDOW_BYTES)
     call = (f"&{window}", str(blocks(output.shape[-1])), source, target)
-    return _words_step("max_pool_spikes", f"{output.name}: MAX_POOL_2D of spikes", call, source, target, output.name)
+    facts = Facts("event-driven", "the largest of spikes is an AND or OR of words")
+    return _words_step("max_pool_spikes", f"{output.name}: MAX_POOL_2D of spikes", call, source, target, facts)
 
 
 def repacking_step(plan: Plan, kernel: str, index: int, source: int, target: int) -> Step:
@@ -176,8 +206,9 @@ def repacking_step(plan: Plan, kernel: str, index: int, source: int, target: int
     pixels, channels = plan.image_shape(index)
     name = plan.program.tensors[index].name
     call = (str(pixels), str(channels), source, target)
-    return _words_step(kernel, f"{name}: {kernel.replace('_', ' ')}", call, source, target, name)
+    facts = Facts("memory", "a layer that is not event-driven reads or writes these spikes")
+    return _words_step(kernel, f"{name}: {kernel.replace('_', ' ')}", call, source, target, facts)
 
 
-def _words_step(kernel: str, note: str, call: Sequence[str | int], source: int, target: int, name: str) -> Step:
-    return Step(note, kernel, tuple(call), (source,), (target,), name.split("/")[0])
+def _words_step(kernel: str, note: str, call: Sequence[str | int], source: int, target: int, facts: Facts) -> Step:
+    return Step(note, kernel, tuple(call), (source,), (target,), note.split("/")[0], facts=facts)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...program.grid import INT8_MIN
-from ..rescaling import reference, saturated, stepping_values
+from ..arithmetic.rescaling import reference, saturated, stepping_values
 
 BLOCK = 16  # output channels side by side in eight words of sums, and channels in a word of spikes
 ZERO = 2**15  # what a sum of 0 is stored as

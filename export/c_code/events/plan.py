@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from ...program.operators import WEIGHTED, Operator, literal, source_position
 from ...program.program import Program
 from ...program.step_form import states
+from ..arithmetic.ranges import Interval
 from ..plain import Source, plain_steps
-from ..ranges import Interval
 from ..steps import Step
 from .gathers import Gather, current_gather, same_weights, spike_gather, value_gather
 from .layer_steps import Layer, firing_layer, neuron_layer, pool_step, repacking_step, storing_layer

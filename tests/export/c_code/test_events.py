@@ -1,15 +1,18 @@
 """Event-driven layers as C against Program.run, and the arithmetic of packed sums at its bounds."""
 
+import subprocess
 from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from c_compilers import needs_compiler, needs_gcc_and_clang, run_checked
+from c_compilers import WARNINGS, needs_compiler, needs_gcc_and_clang, run_checked
 from keras_ternary_spike.export.c_code.design import design
 from keras_ternary_spike.export.c_code.events import packing
 from keras_ternary_spike.export.c_code.events.neurons import agrees, carried, needs_no_clipping, spiking_layers
+from keras_ternary_spike.export.c_code.export_c import c_files
+from keras_ternary_spike.export.c_code.vectors import noise
 from keras_ternary_spike.export.quantize.integer_neuron import Neuron
 from random_programs import random_inputs, weighted
 from random_spiking import KINDS, spike_inputs, spiking
@@ -39,6 +42,28 @@ def test_optimization_changes_nothing(flags):
     rng = np.random.default_rng(5)
     programs = [spiking(rng, kind) for kind in KINDS for _ in range(2)]
     compared([(program, spike_inputs(rng, program)) for program in programs], flags=flags, command="clang")
+
+
+@needs_compiler
+def test_additions_and_spikes_are_counted_as_they_happen(tmp_path):
+    """A 1 x 1 convolution from 20 to 7 channels adds 7 weights a spike; counts hold for all calls since init."""
+    rng = np.random.default_rng(4)
+    drawn = (spiking(rng, "FULLY_CONNECTED", timesteps=1) for _ in range(100))
+    program = next(p for p in drawn if "gather_spikes" in design(p, "net").steps[-2].kernels)
+    for path, data in c_files(program, name="net").items():
+        (tmp_path / path).write_bytes(data)
+    selftest = (tmp_path / "net_selftest.c").read_text()
+    show = 'for (call = 0; call < NET_STEPS; call++) printf("%u %u\\n", (unsigned)context.counts.additions[call], '
+    show += "(unsigned)context.counts.spikes[call]);"
+    (tmp_path / "net_selftest.c").write_text(selftest.replace("    return failed != 0;", show))
+    flags = ["-DNET_COUNT", *WARNINGS, "-Wno-return-type", "-o", "selftest"]
+    subprocess.run(["cc", *flags, "net.c", "net_selftest.c"], cwd=tmp_path, check=True)
+    printed = subprocess.run([tmp_path / "selftest"], capture_output=True, text=True).stdout.splitlines()[1:]
+    counts = [tuple(map(int, line.split())) for line in printed]
+    trace = program.trace(next(iter(noise(program).values()))[:, 0])
+    sources, spikes = (int(np.abs(trace[name]).sum()) for name in ("source/spike/0", "layer_neuron/spike/0"))
+    outputs = program.tensors[program.outputs[0]].shape[-1]
+    assert (sources * outputs, spikes) in counts
 
 
 def test_packed_sums_are_exact_up_to_both_bounds():

@@ -1,5 +1,6 @@
 """The folder of C: what is in it, that compilers take it as it is, and that bad input leaves nothing behind."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -49,7 +50,7 @@ def test_both_compilers_take_the_folder_without_a_warning(tmp_path, compiler, la
 def test_the_self_test_fails_where_a_weight_differs(tmp_path):
     folder = written(tmp_path / "net", name="net")
     source = folder / "net.c"
-    kernel = re.compile(r"(layer_bias\[\d+\] = \{\n    )(-?\d+)")
+    kernel = re.compile(r"(layer_scale\[\d+\] = \{\n    -?\d+, )(-?\d+)")  # of the first channel: multiplier, bias
     source.write_text(kernel.sub(lambda found: found[1] + str(int(found[2]) + 10_000), source.read_text(), count=1))
     run = compile_and_run(folder, "cc")
     assert run.returncode == 1
@@ -138,6 +139,17 @@ def test_a_file_of_another_tool_is_refused_and_nothing_is_written(tmp_path):
     with pytest.raises(ValueError, match="identifier TFL3"):
         export_c(b"no file at all", tmp_path / "net")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_report_accounts_for_every_step_and_byte(tmp_path):
+    folder = written(tmp_path / "net", name="net")
+    report = json.loads((folder / "net.json").read_text())
+    header = (folder / "net.h").read_text()
+    assert f"#define NET_ARENA_BYTES {report['arena_bytes']}\n" in header
+    assert max(layer["arena_bytes"] for layer in report["layers"]) <= report["arena_bytes"]
+    assert sum(layer["flash_bytes"] for layer in report["layers"]) == report["constant_bytes"]
+    assert {layer["how"] for layer in report["layers"]} <= {"event-driven", "values", "dense", "memory"}
+    assert all(layer["why"] for layer in report["layers"])
 
 
 def test_class_names_must_be_as_many_as_classes(tmp_path):

@@ -5,12 +5,12 @@
  * low + high * 2^23, and the generator has proven that |low| < 2^22. */
 #define LOW_BITS 23
 
-/* the current of one channel, clipped to int8, + 32768: round(256 * sum * multiplier / 2^(32 + shift)); shift >= 1 */
+/* the current of one channel, clipped to 16 bits, + 32768: round(256 * sum * multiplier / 2^(32 + shift)); shift >= 1 */
 static uint32_t current_of(int32_t sum, int32_t multiplier, uint8_t shift)
 {
     int32_t product = (int32_t)((int64_t)(sum * 256) * multiplier >> 32);
     int32_t rounded = ((product >> (shift - 1)) + 1) >> 1;
-    return (uint32_t)((rounded < INT8_MIN ? INT8_MIN : rounded > INT8_MAX ? INT8_MAX : rounded) + 32768);
+    return (uint32_t)((rounded < INT16_MIN ? INT16_MIN : rounded > INT16_MAX ? INT16_MAX : rounded) + 32768);
 }
 
 static uint32_t two_currents(int64_t pair, const int32_t *scale, const uint8_t *shift)

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..program.arithmetic import limits, multiplier
-from ..program.grid import INT8_MAX, INT8_MIN
-from ..program.operators import WEIGHTED, Operator, Tensor, source_position
-from ..program.program import Program, kernel_rows
+from ...program.arithmetic import limits, multiplier
+from ...program.grid import INT8_MAX, INT8_MIN
+from ...program.operators import WEIGHTED, Operator, Tensor, source_position
+from ...program.program import Program, kernel_rows
 
 Interval = tuple[int, int]
 

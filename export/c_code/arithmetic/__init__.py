@@ -1,0 +1,1 @@
+"""Which integers can occur, and scales as products and shifts that are exact for them."""
