@@ -92,6 +92,6 @@ def test_the_source_distribution_builds_the_same_wheel(source, wheel, tmp_path):
     assert sorted(zipfile.ZipFile(rebuilt).namelist()) == sorted(zipfile.ZipFile(wheel).namelist())
 
 
-def test_public_names_are_functions_once_their_modules_are_loaded():
+def test_public_names_are_functions_once_their_modules_are_loaded(python):
     code = "from keras_ternary_spike.export import export_tflite, fold; print(fold.__name__, callable(fold))"
-    assert run(ROOT, "-c", code).split() == ["fold", "True"]
+    assert python.run("-c", code, folder=ROOT).stdout.split() == ["fold", "True"]

@@ -24,6 +24,7 @@ def spikes_and_output(model, samples):
     """Output / amplitude of every neuron layer by name, and the model's output. Eager: predict would compile first."""
     spiking = neurons(model)
     outputs = [layer.output for layer in spiking] + [model.outputs[0]]
+    samples = samples if isinstance(samples, list) else [samples]  # as `model.inputs` are
     *spikes, output = map(keras.ops.convert_to_numpy, keras.Model(model.inputs, outputs)(samples))
     amplitudes = [float(layer.amplitude.numpy()) for layer in spiking]
     named = zip(spiking, spikes, amplitudes, strict=True)
