@@ -1,7 +1,5 @@
 """A certificate shows what compression saved."""
 
-from types import SimpleNamespace
-
 import keras
 import numpy as np
 from keras import layers
@@ -13,11 +11,11 @@ from keras_ternary_spike.export.costs.sizes import Flash
 
 
 def test_the_page_has_both_files_sizes():
-    page = flash(SimpleNamespace(flash=(Flash(5000, 4000, 3000), Flash(2000, 1000, 700))))
+    page = flash((Flash(5000, 4000, 3000), Flash(2000, 1000, 700)))
     for number in ("5,000", "4,000", "3,000", "2,000", "1,000", "700"):
         assert number in page
     assert page.index("before compression") < page.index("this file")
-    assert flash(SimpleNamespace(flash=None)) == ""
+    assert flash(None) == ""
 
 
 def test_sizes_are_taken_where_the_file_before_compression_is_given(rng):
