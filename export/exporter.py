@@ -21,6 +21,9 @@ from .quantize.to_program import quantize
 from .targets.check import check_target, require
 from .tflite import flatbuffer
 
+MAX_UNROLLED = 16  # timesteps
+ANY_TIMESTEPS = 16  # stand for an unknown number of them: grids of outputs are found on so many
+
 
 def export_tflite(
     model: keras.Model,
@@ -48,8 +51,8 @@ def export_tflite(
             also a range for some of them, by name. Default: None, what the float model gives on `samples`, and a
             thirty-second of that more. Without samples a single number gets a range that it cannot leave, and several,
             as the logits of classes, twice what noise brings.
-        form: `"unrolled"` computes all timesteps in one call. `"step"` computes one timestep a call, with the states
-            as inputs and outputs paired by name; `StepRunner` drives it. Default: `"unrolled"`.
+        form: `"unrolled"` computes all timesteps, at most 16, in one call. `"step"` computes one timestep a call, with
+            the states as inputs and outputs paired by name; `StepRunner` drives it. Default: `"unrolled"`.
         target: refuse a file that would not run wholly on this target, such as `"ethos-u55-128"`; see `check`.
             Default: None, any.
         samples: Numbers as the model takes them, some hundred of what it will see, without labels: kernels and biases
@@ -75,7 +78,12 @@ def export_tflite(
     """
     if target is not None:
         check_target(target)
-    network = separate_outputs(describe(model))
+    network = separate_outputs(describe(model, unknown=ANY_TIMESTEPS if form == "step" else None))
+    if form == "unrolled" and network.timesteps > MAX_UNROLLED:
+        raise ValueError(
+            f"Timesteps must be 1 to {MAX_UNROLLED} to be unrolled in one file. Received: {network.timesteps} of "
+            f'{network.name!r}. Export one timestep a call, form="step", for StepRunner.'
+        )
     folded, ranges = fold_network(network), told_ranges(model) if input_range is None else input_range
     arrays = None if samples is None else check_arrays(input_shapes(folded), samples)
     known = {"input_range": ranges, "output_ranges": output_ranges(folded, output_range, arrays)}

@@ -23,12 +23,17 @@ from .time_axis import _check_time, _temporal_inputs, _timesteps
 SOFTMAX_NOTE = "softmax left out: the file's outputs are logits"
 
 
-def describe(model: keras.Model) -> Network:
+def describe(model: keras.Model, *, unknown: int | None = None) -> Network:
     """The Network of a Sequential or functional model.
 
     Weights and moving statistics become float64 arrays; "same" padding becomes pixels (TensorFlow's rule); dropout
     and noise disappear; a softmax at the end is left out, with a note. Inputs and outputs come in Keras's order. (A
     functional model has no cycles: Keras builds it layer behind layer.)
+
+    Args:
+        model: Built Keras model.
+        unknown: How many timesteps stand for an unknown number of them, `keras.Input((None, *features))`, where nothing
+            averages over them. Default: None, they must be known.
 
     Raises:
         ValueError: naming the layer, for anything the exporter does not support: a layer type or activation, a layer
@@ -36,7 +41,7 @@ def describe(model: keras.Model) -> Network:
     """
     calls = trace(model)
     temporal = _temporal_inputs(calls)
-    network = Network(name=model.name, nodes=(), outputs=(), timesteps=_timesteps(calls, temporal))
+    network = Network(name=model.name, nodes=(), outputs=(), timesteps=_timesteps(calls, temporal, unknown))
     values: list[str] = []
     for index, call in enumerate(calls.calls):
         if isinstance(call.layer, keras.layers.InputLayer):

@@ -21,7 +21,6 @@ from keras_ternary_spike.layers.trace import Call, Trace
 
 from ..network.nodes import Node
 
-MAX_TIMESTEPS = 16
 NEURONS = (TernaryLIF, BinaryLIF, keras.layers.RNN, ExactLIF)
 # These read whole sequences.
 SEQUENTIAL = (
@@ -64,8 +63,11 @@ def _lacking_time(calls: Trace, found: set[int]) -> set[int]:
     return lacking - found
 
 
-def _timesteps(calls: Trace, temporal: set[int]) -> int:
-    """The length of the time axis, from the DirectEncoding layers and the temporal inputs; 1 without any."""
+def _timesteps(calls: Trace, temporal: set[int], unknown: int | None) -> int:
+    """The length of the time axis, from the DirectEncoding layers and the temporal inputs; 1 without any.
+
+    unknown: what stands for a length of None, where nothing averages over it.
+    """
     found: dict[str, Any] = {}
     for index, call in enumerate(calls.calls):
         if isinstance(call.layer, DirectEncoding):
@@ -79,13 +81,22 @@ def _timesteps(calls: Trace, temporal: set[int]) -> int:
         )
     for name, timesteps in found.items():
         if timesteps is None:
-            raise ValueError(
-                f"The number of timesteps must be known. Received: None from {name!r}. Build the model on "
-                f"keras.Input((timesteps, *features))."
-            )
-        if not 1 <= timesteps <= MAX_TIMESTEPS:
-            raise ValueError(f"Timesteps must be 1 to {MAX_TIMESTEPS}. Received: {timesteps} from {name!r}.")
-    return next(iter(found.values()), 1)
+            _check_unknown(calls, name, unknown)
+        elif timesteps < 1:
+            raise ValueError(f"There must be at least one timestep. Received: {timesteps} from {name!r}.")
+    timesteps = next(iter(found.values()), 1)
+    return unknown if timesteps is None else timesteps
+
+
+def _check_unknown(calls: Trace, name: str, unknown: int | None) -> None:
+    averages = [call.layer.name for call in calls.calls if isinstance(call.layer, TimeAverage)]
+    if unknown is None or averages:
+        why = f", over which {averages[0]!r} averages" if averages else ""
+        way_out = "" if averages else ', or export with form="step"'
+        raise ValueError(
+            f"The number of timesteps must be known. Received: None from {name!r}{why}. Build the model on "
+            f"keras.Input((timesteps, *features)){way_out}."
+        )
 
 
 def _check_time(call: Call, source: Node) -> None:

@@ -112,11 +112,22 @@ class StepRunner:
             raise ValueError(f"The mean over time is complete after {limit} steps. Call reset() before the next.")
         frame = by_name(frame, self._inputs)
         check_names("frame", frame, self._inputs)
+        for name, values in frame.items():
+            self._check_frame(name, np.shape(values))
         batch = {name: np.asarray(values)[None] for name, values in frame.items()}
         outputs = self._invoke(quantize_input(self.program, check_samples(self.program, batch)) | self._states)
         self._states = {name: outputs[after] for name, after in self._pairs.items()}
         self.steps += 1
         return outputs
+
+    def _check_frame(self, name: str, shape: tuple[int, ...]) -> None:
+        expected = self.program.tensors[self.program.named_inputs[name]].shape[1:]
+        if shape != expected:
+            way_out = " It has a batch axis too many: frame[0]" if shape == (1, *expected) else ""
+            raise ValueError(
+                f"A frame of {name!r} must have shape {expected}: one timestep, without batch axis. Received: {shape}."
+                f"{way_out}"
+            )
 
     def _in_time(self, frames: Samples | Iterable[Samples]) -> Iterable[Samples]:
         if not isinstance(frames, Mapping):

@@ -55,7 +55,10 @@ REFUSED = {
     "activation": (spiking(layers.Activation("tanh", name="act"), TernaryLIF()), "activation 'tanh'.*'act'"),
     "softmax_inside": (spiking(layers.Softmax(name="soft"), TernaryLIF()), "softmax may stand at the very end.*'soft'"),
     "timesteps": (spiking(TernaryLIF(), shape=(None, 4)), r"timesteps must be known.*None.*keras.Input\(\(timesteps"),
-    "too_many_timesteps": (spiking(DirectEncoding(17, name="code"), TernaryLIF(), shape=(4,)), "1 to 16.*17.*'code'"),
+    "unknown_and_averaged": (
+        spiking(TernaryLIF(), TimeAverage(name="mean"), shape=(None, 4)),
+        r"timesteps must be known.*over which 'mean' averages",
+    ),
     "two_lengths": (
         spiking(TernaryLIF(), TimeAverage(), DirectEncoding(3), TernaryLIF()),
         "timesteps of a model must be equal",

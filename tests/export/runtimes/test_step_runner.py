@@ -9,7 +9,10 @@ from keras import layers
 
 from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import StepRunner, export_tflite, load, verify
+from keras_ternary_spike.export.program.samples import check_samples, dequantize_output, quantize_input
+from keras_ternary_spike.export.program.step_form import unroll
 from keras_ternary_spike.export.tflite import flatbuffer
+from keras_ternary_spike.export.verification.verify_steps import verify_steps
 
 
 def still_model(timesteps, neuron, decay):
@@ -130,3 +133,53 @@ def test_load_and_verify_point_to_the_runner():
     for function in (load, lambda file: verify(None, file, np.zeros((1, 6, 6, 2)))):
         with pytest.raises(ValueError, match=r"must have no states.*StepRunner"):
             function(tflite)
+
+
+def stream(timesteps, *behind):
+    return keras.Sequential(
+        [keras.Input((timesteps, 9)), layers.Dense(12), TernaryLIF(threshold=0.3), layers.Dense(5), *behind]
+    )
+
+
+def test_a_network_of_49_frames_runs_step_by_step(rng):
+    model = stream(49, TernaryLIF(threshold=0.3, decay=0.9), TimeAverage())
+    file = export_tflite(model, input_range=(-1, 1), form="step")
+    sequences, program = rng.uniform(-1, 1, (4, 49, 9)), flatbuffer.read(file)
+    whole = unroll(program, sequence=True)
+    assert verify_steps(model, program, file, sequences, whole).exact
+    steps = np.stack([StepRunner(file).run(sequence) for sequence in sequences])
+    integers = whole.run(quantize_input(whole, check_samples(whole, sequences)))
+    np.testing.assert_array_equal(steps, next(iter(dequantize_output(whole, {"time_average": integers}).values())))
+    with pytest.raises(ValueError, match=r"1 to 16 to be unrolled.*Received: 49.*form=\"step\""):
+        export_tflite(model, input_range=(-1, 1))
+
+
+def test_a_stream_of_unknown_length_gives_the_steps_of_any_length(rng):
+    model = stream(None, TernaryLIF(threshold=0.3))
+    known = keras.Sequential([keras.Input((16, 9)), *model.layers])
+    frames = rng.uniform(-1, 1, (200, 9))
+    endless, fixed = (StepRunner(export_tflite(m, input_range=(-1, 1), form="step")) for m in (model, known))
+    spikes = np.stack([endless.step(frame) for frame in frames])
+    np.testing.assert_array_equal(spikes[:16], np.stack([fixed.step(frame) for frame in frames[:16]]))
+    expected = model.predict(frames[None])[0]
+    assert np.mean(spikes == expected) > 0.9  # the rest are currents rounded across a threshold
+    assert {-1, 0, 1} == {*spikes.ravel()}
+
+
+UNKNOWN = {"unrolled": ([], 'form="step"'), "step": ([TimeAverage(name="mean")], "over which 'mean'")}
+
+
+@pytest.mark.parametrize("form", UNKNOWN)
+def test_unknown_lengths_are_refused_where_they_matter(form):
+    behind, match = UNKNOWN[form]
+    with pytest.raises(ValueError, match=rf"timesteps must be known\. Received: None.*{match}"):
+        export_tflite(stream(None, *behind), input_range=(-1, 1), form=form)
+
+
+@pytest.mark.parametrize(
+    "shape, way_out", [((1, 9), r"batch axis too many: frame\[0\]"), ((8,), r"Received: \(8,\)\.$")]
+)
+def test_a_frame_of_another_shape_is_told_what_a_step_takes(shape, way_out):
+    runner = StepRunner(export_tflite(sequence_model(3), input_range=(-1, 1), form="step"))
+    with pytest.raises(ValueError, match=rf"must have shape \(9,\): one timestep, without batch axis.*{way_out}"):
+        runner.step(np.zeros(shape))
