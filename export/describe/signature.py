@@ -23,13 +23,14 @@ def output_names(model: keras.Model) -> tuple[str, ...]:
     Without the number of a name that Keras made up: it counts what the process has built before.
     """
     functional = keras.Model(model.inputs, model.outputs)
-    return _names(output_structure(model), (uncounted(functional.get_layer(n)) for n in functional.output_names))
+    kinds = {operation.name: type(operation).__name__ for operation in functional.operations}  # x + y is no layer
+    return _names(output_structure(model), (uncounted(name, kinds[name]) for name in functional.output_names))
 
 
-def uncounted(layer: keras.layers.Layer) -> str:
-    """The layer's name; "time_average" for "time_average_3", which Keras makes of the class TimeAverage."""
-    words = re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)).lower()
-    return words if re.fullmatch(rf"{re.escape(words)}(_\d+)?", layer.name) else layer.name
+def uncounted(name: str, kind: str) -> str:
+    """A name as it is; "time_average" for "time_average_3", which Keras makes of the class TimeAverage."""
+    words = re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", kind)).lower()
+    return words if re.fullmatch(rf"{re.escape(words)}(_\d+)?", name) else name
 
 
 def stable_name(name: str) -> str:
