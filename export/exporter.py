@@ -12,7 +12,7 @@ from .describe.model import describe
 from .describe.told_ranges import told_ranges
 from .folding.passes import fold_network
 from .folding.separate_outputs import separate_outputs
-from .program.samples import Samples, check_arrays
+from .program.samples import Samples, check_arrays, count_samples
 from .quantize.emit.context import Form
 from .quantize.input_ranges import Ranges, check_told_ranges, input_shapes, warn_of_saturation
 from .quantize.metadata import with_origin
@@ -86,6 +86,8 @@ def export_tflite(
         )
     folded, ranges = fold_network(network), told_ranges(model) if input_range is None else input_range
     arrays = None if samples is None else check_arrays(input_shapes(folded), samples)
+    if arrays is not None and not count_samples(arrays):
+        raise ValueError("`samples` must hold at least one sample. Received: 0")
     known = {"input_range": ranges, "output_ranges": output_ranges(folded, output_range, arrays)}
     program = quantize(folded, form=form, **known)
     if arrays is not None:
