@@ -85,7 +85,6 @@ tflite::MicroMutableOpResolver<kKinds> Resolver() {
   resolver.AddRelu();
   resolver.AddRelu6();
   resolver.AddReshape();
-  resolver.AddResizeNearestNeighbor();
   resolver.AddSlice();
   resolver.AddSoftmax();
   resolver.AddStridedSlice();
