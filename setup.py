@@ -11,5 +11,9 @@ setup(
         *(f"{EXPORT}.{name}" for name in find_packages("export")),
     ],
     package_dir={EXPORT: "export"},
-    package_data={"keras_ternary_spike": ["py.typed"], f"{EXPORT}.c_code": ["kernels/*/*.h", "kernels/*/*.c"]},
+    package_data={
+        "keras_ternary_spike": ["py.typed"],
+        f"{EXPORT}.c_code": ["kernels/*/*.h", "kernels/*/*.c"],
+        f"{EXPORT}.c_code.projects": ["templates/**/*"],
+    },
 )

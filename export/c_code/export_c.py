@@ -16,6 +16,7 @@ from ..user_files import write_new
 from .c_text import check_name
 from .design import design
 from .header import header_text
+from .projects.layouts import layout
 from .report import report_text
 from .selftest import selftest_text
 from .source import source_text
@@ -32,6 +33,7 @@ def export_c(
     name: str = "model",
     class_names: Sequence[str] = (),
     samples: Samples | None = None,
+    project: str | None = None,
     **options: object,
 ) -> None:
     """Writes a network as C99 that any C or C++ compiler takes: no interpreter, no heap, no float, the file's bits.
@@ -42,6 +44,8 @@ def export_c(
         name: Prefix of every symbol and file, a C identifier. Default: `"model"`.
         class_names: What the values of the only output stand for, in order. Default: none.
         samples: Numbers as the model takes them; the self-test runs the first of them. Default: noise.
+        project: Layout of the folder: `"cmake"`, `"arduino"`, `"esp-idf"`, `"zephyr"` or `"platformio"`, with that
+            tool's own files. Default: all files side by side.
         **options: Of `export_tflite`, where a Keras model is given, such as `input_range` and `form`.
 
     Raises:
@@ -55,7 +59,7 @@ def export_c(
     check_name(name)
     target = check_folder(Path(folder))
     files = c_files(_program(model_or_tflite, options), name=name, class_names=tuple(class_names), samples=samples)
-    write_folder(target, files)
+    write_folder(target, layout(files, name=name, project=project))
 
 
 def c_files(

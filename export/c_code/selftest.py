@@ -52,15 +52,19 @@ def _main(design: Design) -> str:
         for out, index in design.outputs.items()
     )
     return (
-        f"int main(void)\n{{\n    int sequence, call, failed = 0;\n"
+        f"/* How many sequences differ from the file's bits. */\nint {name}_selftest(void);\n"
+        f"int {name}_selftest(void)\n{{\n    int sequence, call, failed = 0;\n"
         f"    {name}_init(&context, (uint8_t *)arena);\n"
         "    for (sequence = 0; sequence < SEQUENCES; sequence++) {\n        int differs = 0;\n"
         f"        {name}_reset(&context);\n"
         "        for (call = 0; call < CALLS; call++) {\n            int at = sequence * CALLS + call;\n"
         f"{_invoked(design)}"
         f"            if ({checks})\n                differs = 1;\n        }}\n        failed += differs;\n    }}\n"
-        f'    printf("%s: %d of %d sequences differ\\n", failed ? "FAIL" : "PASS", failed, SEQUENCES);\n'
-        "    return failed != 0;\n}\n"
+        "    return failed;\n}\n\n"
+        f"#if !defined(ARDUINO) && !defined({name.upper()}_WITHOUT_MAIN)\nint main(void)\n{{\n"
+        f"    int failed = {name}_selftest();\n"
+        '    printf("%s: %d of %d sequences differ\\n", failed ? "FAIL" : "PASS", failed, SEQUENCES);\n'
+        "    return failed != 0;\n}\n#endif\n"
     )
 
 

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..c_code.projects.layouts import PROJECTS
 from ..user_files import import_module
 from .export_command import add_modules, add_network_options, given_range, load_model, load_samples
 from .file_commands import PROGRAM
@@ -33,7 +34,8 @@ def write_c_code(arguments: Sequence[str]) -> None:
         }
     samples = None if options.samples is None else load_samples(options.samples, several=several)
     classes = tuple(options.class_names.split(",")) if options.class_names else ()
-    export_c(model, options.output, name=options.name, class_names=classes, samples=samples, **chosen)
+    chosen |= {"name": options.name, "class_names": classes, "samples": samples, "project": options.project}
+    export_c(model, options.output, **chosen)
     for path in sorted(path for path in options.output.rglob("*") if path.is_file()):
         print(f"{path}: {path.stat().st_size:,} bytes")
 
@@ -49,6 +51,7 @@ def c_code_parser() -> argparse.ArgumentParser:
         "-o", "--output", type=Path, required=True, metavar="FOLDER", help="a new or empty folder for the C files"
     )
     result.add_argument("--name", default="model", help="prefix of every symbol and file (default: model)")
+    result.add_argument("--project", choices=tuple(PROJECTS), help="layout of the folder (default: files side by side)")
     result.add_argument("--class-names", metavar="A,B,C", help="what the values of the output stand for")
     result.add_argument("--samples", type=Path, metavar="SAMPLES.npz", help="what the self-test runs (default: noise)")
     add_network_options(result.add_argument_group("of a .keras file"))

@@ -1,0 +1,1 @@
+"""Folders that build systems of microcontrollers take as they are."""
