@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import warnings
@@ -10,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from .cli.c_code_command import write_c_code
 from .cli.export_command import export
 from .cli.file_commands import check_file, inspect_file, sweep, write_c_array
+from .cli.proof_commands import certify_file, run_file, verify_file
+from .cli.quiet import only_ours
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,19 +22,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    named = arguments[:1] and arguments[0] in COMMANDS
-    command, rest = (arguments[0], arguments[1:]) if named else (DEFAULT_COMMAND, arguments)
+    shown = contextlib.nullcontext() if "--verbose" in arguments else only_ours()
     try:
-        with warnings.catch_warnings():
+        with shown, warnings.catch_warnings():
             warnings.showwarning = one_line(warnings.showwarning)
-            COMMANDS[command](rest)
+            command, rest = chosen(arguments)
+            command(rest)
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads has read enough, as `| head` does. Python would complain once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ValueError, OSError, ImportError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {in_words(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted: every file is whole", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def chosen(arguments: Sequence[str]) -> tuple[Callable[[Sequence[str]], None], Sequence[str]]:
+    """The command and its arguments. Raises: ValueError for a word that is neither a command nor could be a model."""
+    word = arguments[0] if arguments else ""
+    if word in COMMANDS:
+        return COMMANDS[word], arguments[1:]
+    if word and not word.startswith("-") and not word.endswith(".keras") and not os.path.exists(word):
+        raise ValueError(f"{word!r} is neither a command nor a file. Commands: {', '.join(COMMANDS)}")
+    return COMMANDS[DEFAULT_COMMAND], arguments
+
+
+def in_words(error: Exception) -> str:
+    """One line; of an error of the system its words and the file, not its number."""
+    if isinstance(error, OSError) and error.strerror:
+        place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        return f"{place}{error.strerror}"
+    return " ".join(str(error).split())
 
 
 def one_line(others: Callable[..., None]) -> Callable[..., None]:
@@ -49,6 +75,9 @@ DEFAULT_COMMAND = "export"
 INTERRUPTED = 130  # as shells say that a process ended by SIGINT
 COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "export": export,
+    "verify": verify_file,
+    "certify": certify_file,
+    "run": run_file,
     "inspect": inspect_file,
     "check": check_file,
     "c-array": write_c_array,

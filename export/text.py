@@ -11,6 +11,12 @@ def fact_text(value: Fact) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else value
 
 
+def duration(milliseconds: float) -> str:
+    """A time with three digits and its unit, microseconds below 0.1 ms: "0.212 ms", "59.1 µs"."""
+    value, unit = (1000 * milliseconds, "µs") if milliseconds < 0.1 else (milliseconds, "ms")
+    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:#.3g}".rstrip(".") + f" {unit}"
+
+
 def aligned(rows: Iterable[Sequence[str]], *, left: int = 1) -> list[str]:
     """Rows as lines with columns of equal width: the first `left` flush left, the others flush right."""
     rows = list(rows)

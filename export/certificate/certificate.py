@@ -124,13 +124,7 @@ def certify(
     """
     if target is not None:
         check_target(target)
-    program = flatbuffer.read(tflite_bytes)
-    if is_step(program):
-        whole = unroll(program, sequence=is_sequence(program, samples))
-        report = verify_steps(model, program, tflite_bytes, samples, whole, also=also)
-        program = whole
-    else:
-        report = verify(model, tflite_bytes, samples, also=also)
+    report, program = compare(model, tflite_bytes, samples, also=also)
     proofs = prove(program)
     spikes, activity = observe(model, program, proofs, samples)
     found = None if target is None else check(tflite_bytes, target=target)
@@ -146,6 +140,17 @@ def certify(
         metadata=program.metadata,
         flash=None if before is None else (flash(before), flash(tflite_bytes)),
     )
+
+
+def compare(
+    model: keras.Model | None, tflite_bytes: bytes, samples: Samples, *, also: Collection[str] = ()
+) -> tuple[Report, Program]:
+    """`verify` for files of either form, and the program of all timesteps."""
+    program = flatbuffer.read(tflite_bytes)
+    if not is_step(program):
+        return verify(model, tflite_bytes, samples, also=also), program
+    whole = unroll(program, sequence=is_sequence(program, samples))
+    return verify_steps(model, program, tflite_bytes, samples, whole, also=also), whole
 
 
 def is_sequence(program: Program, samples: Samples) -> bool:

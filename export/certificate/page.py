@@ -11,7 +11,7 @@ from ..costs.operation_counts import Work
 from ..costs.sizes import Flash, Memory
 from ..program.facts import Facts
 from ..targets.report import VERDICTS, TargetReport
-from ..text import fact_text
+from ..text import duration, fact_text
 from ..verification.report import Report
 from .proof import Proof
 from .spikes import LayerSpikes
@@ -101,7 +101,7 @@ def summary(certificate: Certificate) -> str:
         ("Additions, multiply-accumulates", f"{count(work.additions)}, {count(work.multiply_accumulates)} a sample"),
         ("RAM, TFLite Micro", bytes_text(certificate.memory.arena)),
         ("Flash", f"{bytes_text(certificate.memory.file)} ({bytes_text(certificate.memory.gzip)} with gzip)"),
-        ("Time", f"{report.latency.median_ms:.3f} ms a sample (XNNPACK, one thread, where this page was written)"),
+        ("Time", f"{duration(report.latency.median_ms)} a sample (XNNPACK, one thread, where this page was written)"),
         *target_summary(certificate.target),
         ("SHA-256 of the file", certificate.sha256),
     ]

@@ -8,13 +8,16 @@ from pathlib import Path
 
 from ..c_code.projects.layouts import PROJECTS
 from ..user_files import import_module
+from .arguments import check_samples_file, check_source, command_parser
 from .export_command import add_modules, add_network_options, given_range, load_model, load_samples
-from .file_commands import PROGRAM
 
 
 def write_c_code(arguments: Sequence[str]) -> None:
     """Writes a folder of C for a .keras model, or for a .tflite file of this package."""
     options = c_code_parser().parse_args(arguments)
+    check_source(options.model, ".keras", ".tflite")
+    if options.samples is not None:
+        check_samples_file(options.samples)
     from ..c_code.export_c import check_folder, export_c
     from ..tflite import flatbuffer
 
@@ -41,10 +44,7 @@ def write_c_code(arguments: Sequence[str]) -> None:
 
 
 def c_code_parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(
-        prog=f"{PROGRAM} c-code",
-        description="Write a network as C99 without interpreter, heap or float: the file's bits.",
-    )
+    result = command_parser("c-code", "Write a network as C99 without interpreter, heap or float: the file's bits.")
     result.add_argument("model", type=Path, help="a .keras file, or a .tflite file of this package")
     add_modules(result)
     result.add_argument(

@@ -8,11 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_ternary_spike import __version__
+
 from ..user_files import check_output, import_module, write_together
+from .arguments import ANOTHER_FORMAT, check_samples_file, check_source, check_suffix, command_parser
 
 if TYPE_CHECKING:
     import keras
 
+    from ..certificate.certificate import Certificate
     from ..program.samples import Samples
 
 
@@ -20,10 +24,15 @@ def export(arguments: Sequence[str]) -> None:
     """Exports a .keras file, checks and verifies it if asked to, and writes the .tflite file last."""
     options = export_options(arguments)
     check_output(options.output, options.model)
+    check_suffix(options.output, ".tflite")
     from ..targets.check import check_target
 
     if options.target is not None:
-        check_target(options.target)  # before the seconds that TensorFlow and the model take
+        check_target(options.target)
+    check_source(options.model, ".keras")
+    if options.verify is not None:
+        check_samples_file(options.verify)
+    # Above: what is wrong in a moment. Below: the seconds that TensorFlow and the model take.
     from .. import export_tflite
 
     for module in options.modules:
@@ -57,7 +66,7 @@ def export_options(arguments: Sequence[str]) -> argparse.Namespace:
         return options
     if options.verify is None:
         parser.error("--certificate needs samples to run the file on: add --samples SAMPLES.npz")
-    if options.certificate.suffix not in (".html", ".htm"):
+    if options.certificate.suffix not in HTML:
         parser.error(f"--certificate must be an .html file, its .json comes beside it. Received: {options.certificate}")
     for path in certificate_paths(options.certificate):
         check_output(path, options.model)
@@ -75,17 +84,22 @@ def given_range(
     return None if numbers is None else tuple(numbers)
 
 
+def certificate_files(certificate: Certificate, html: Path) -> dict[Path, bytes]:
+    """What to write where: the page, and the same as JSON beside it."""
+    page, data = certificate_paths(html)
+    return {page: certificate.to_html().encode(), data: certificate.to_json().encode()}
+
+
 def certificate_paths(html: Path) -> tuple[Path, Path]:
     """The page, and the same as JSON beside it."""
     return html, html.with_suffix(".json")
 
 
 def export_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="keras-ternary-spike",
-        description="Export a trained spiking Keras model as an exact int8 TFLite file.",
-        epilog="Other commands: c-code, sweep; on .tflite files inspect, check, c-array (COMMAND --help)",
+    parser = command_parser(
+        "", "Export a trained spiking Keras model as an exact int8 TFLite file.", epilog=OTHER_COMMANDS
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("model", type=Path, help="the Keras model, a .keras file")
     add_modules(parser)
     add_file_options(parser.add_argument_group("the file"))
@@ -169,18 +183,22 @@ def add_proof_options(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="round every weight to the nearest integer, whatever the samples",
     )
+    add_also(group)
+    group.add_argument(
+        "--certificate",
+        type=Path,
+        metavar="CERT.html",
+        help="write the proof of the file as a page, and CERT.json beside it (needs --samples)",
+    )
+
+
+def add_also(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--also",
         action="append",
         choices=("c",),
         default=[],
         help="run the file's C code on the samples too, compiled on this machine (see c-code)",
-    )
-    group.add_argument(
-        "--certificate",
-        type=Path,
-        metavar="CERT.html",
-        help="write the proof of the file as a page, and CERT.json beside it (needs --samples)",
     )
 
 
@@ -191,7 +209,7 @@ def load_model(path: Path) -> keras.Model:
     with open(path, "rb"):
         pass  # the system's own words for a file that cannot be opened
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is not a whole .keras file. Write it with model.save('model.keras').")
+        raise ValueError(f"{path} is not a whole .keras file. {ANOTHER_FORMAT['.keras']}")
     try:
         return keras.saving.load_model(path, compile=False)
     except (TypeError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
@@ -214,9 +232,6 @@ def load_samples(path: Path, *, several: bool) -> Samples:
     """The array named "samples" of an .npz file, or its only one; for a model of several inputs all arrays by name."""
     import numpy as np
 
-    with open(path, "rb") as file:
-        if not zipfile.is_zipfile(file):
-            raise ValueError(f"{path} is not an .npz file. Write it with numpy.savez(path, samples=array).")
     try:
         with np.load(path, allow_pickle=False) as arrays:
             names = list(arrays)
@@ -252,8 +267,10 @@ def certify_or_fail(
     unproven = [proof.layer for proof in certificate.proofs if not proof.holds]
     if unproven:
         raise ValueError(f"Every spiking layer must be proven on all operands. Received: {', '.join(unproven)} not.")
-    page, data = certificate_paths(options.certificate)
-    return {page: certificate.to_html().encode(), data: certificate.to_json().encode()}
+    return certificate_files(certificate, options.certificate)
 
 
+HTML = (".html", ".htm")
+OTHER_COMMANDS = """Other commands, each with its own --help: verify, certify, run, inspect, check and c-array for
+.tflite files; c-code for either kind of file; sweep for a grid of networks."""
 DISAGREE = "The runtimes do not agree on this file, so it was not written. The report shows where."

@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..user_files import check_output, write_together
+from .arguments import check_source, command_parser, file_parser
 
 CPP_SUFFIXES = (".cc", ".cpp", ".cxx")
 MAIN = "main.cc"
-PROGRAM = "keras-ternary-spike"
 
 
 def inspect_file(arguments: Sequence[str]) -> None:
     """Prints what a .tflite file says of itself."""
-    options = parser("inspect", "Print the metadata and the operators of a .tflite file.").parse_args(arguments)
+    options = file_parser("inspect", "Print the metadata and the operators of a .tflite file.").parse_args(arguments)
+    check_source(options.model, ".tflite")
     from ..tflite.inspection import inspect
 
     print(inspect(options.model.read_bytes()))
@@ -28,6 +29,7 @@ def check_file(arguments: Sequence[str]) -> None:
     from ..targets.check import check, check_target
 
     check_target(options.target)
+    check_source(options.model, ".tflite")
     report = check(options.model.read_bytes(), target=options.target)
     print(json.dumps(report.to_dict(), indent=2) if options.json else report)
     if report.refused:
@@ -35,7 +37,7 @@ def check_file(arguments: Sequence[str]) -> None:
 
 
 def check_parser() -> argparse.ArgumentParser:
-    result = parser("check", "Say of every operator of a .tflite file whether a target runs it.")
+    result = file_parser("check", "Say of every operator of a .tflite file whether a target runs it.")
     result.add_argument(
         "--target", required=True, metavar="TARGET", help="such as litert, tflm, ethos-u55-128, edgetpu"
     )
@@ -49,6 +51,7 @@ def write_c_array(arguments: Sequence[str]) -> None:
     output = options.output
     if output.suffix not in CPP_SUFFIXES or output.name == MAIN:
         raise ValueError(f"The output must be a C++ file such as model_data.cc, not {MAIN}. Received: {output}")
+    check_source(options.model, ".tflite")
     from ..targets.c_sources import c_sources
 
     sources = c_sources(options.model.read_bytes(), name=output.stem)
@@ -63,7 +66,7 @@ def write_c_array(arguments: Sequence[str]) -> None:
 
 
 def c_array_parser() -> argparse.ArgumentParser:
-    result = parser("c-array", f"Write a .tflite file as C++ for TFLite Micro, with operators, arena and {MAIN}.")
+    result = file_parser("c-array", f"Write a .tflite file as C++ for TFLite Micro, with operators, arena and {MAIN}.")
     result.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL_DATA.cc", help="the array's file")
     return result
 
@@ -71,6 +74,7 @@ def c_array_parser() -> argparse.ArgumentParser:
 def sweep(arguments: Sequence[str]) -> None:
     """Trains, exports and measures every point of a grid that is not on disk yet, and draws the Pareto fronts."""
     options = sweep_parser().parse_args(arguments)
+    check_source(options.config, ".toml")
     from ..sweep.run import run_sweep
 
     run_sweep(options.config, options.output or options.config.with_suffix(""))
@@ -78,7 +82,7 @@ def sweep(arguments: Sequence[str]) -> None:
 
 def sweep_parser() -> argparse.ArgumentParser:
     description = "Train and export a grid of networks; draw accuracy against latency, RAM, flash and additions."
-    result = argparse.ArgumentParser(prog=f"{PROGRAM} sweep", description=description)
+    result = command_parser("sweep", description)
     result.add_argument("config", type=Path, help="the sweep, a .toml file")
     result.add_argument(
         "-o",
@@ -87,11 +91,4 @@ def sweep_parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="where results go, and where an interrupted sweep goes on (default: the .toml file's name without suffix)",
     )
-    return result
-
-
-def parser(command: str, description: str) -> argparse.ArgumentParser:
-    """A parser for one command on one .tflite file."""
-    result = argparse.ArgumentParser(prog=f"{PROGRAM} {command}", description=description)
-    result.add_argument("model", type=Path, help="the .tflite file")
     return result

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from ..runtimes.timing import Latency
-from ..text import aligned, listed
+from ..text import aligned, duration, listed
 
 LOW_AGREEMENT, LOW_CORRELATION = 0.9, 0.9  # below: the verdict says so
 
@@ -183,8 +183,8 @@ class Report:
 
     def _latency_text(self) -> str:
         time = self.latency
-        spread = f"{time.low_ms:.3f} to {time.high_ms:.3f}, {time.invocations} runs"
-        return f"{time.median_ms:.3f} ms (quartiles {spread}; XNNPACK, one thread)"
+        spread = f"{duration(time.low_ms)} to {duration(time.high_ms)}, {time.invocations} runs"
+        return f"{duration(time.median_ms)} (quartiles {spread}; XNNPACK, one thread)"
 
 
 def percent(share: float) -> str:

@@ -73,7 +73,9 @@ def test_a_reversed_input_range_is_one_line(folder, capsys):
 
 
 def test_a_missing_model_is_named(folder, capsys):
-    assert_fails(capsys, folder, ["none.keras", "-o", "model.tflite"], "No such file or directory: 'none.keras'")
+    assert_fails(
+        capsys, folder, ["none.keras", "-o", "model.tflite"], "There is no file none.keras. There: model.keras."
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip file", "half"])
