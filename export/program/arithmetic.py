@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 INT8_MIN, INT8_MAX = -128, 127
 FLOAT32_EXACT = 2**24  # integers below this survive a float32 matrix product
-CLAMP = {"NONE": (-np.inf, np.inf), "RELU": (0.0, np.inf), "RELU_N1_TO_1": (-1.0, 1.0)}
+CLAMP = {"NONE": (-np.inf, np.inf), "RELU": (0.0, np.inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
 
 Kernel = Callable[["Operator", Sequence["Tensor"], "Tensor", Sequence[np.ndarray]], np.ndarray]
 

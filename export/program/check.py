@@ -10,20 +10,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .operators import ACTIVATIONS, DTYPES, KINDS, WEIGHTED, Operator, Tensor, source_position
+from .labels import check_labels, check_zero_point
+from .operators import ACTIVATIONS, DTYPES, KINDS, Operator, Tensor
 from .program import Program
+from .shapes import check_shape, check_sizes
 
 SCALE_MIN, SCALE_MAX = 2.0**-62, 2.0**30  # what the runtimes can turn into a multiplier
-PRODUCT_RATIO = 2**8  # of the scales that an operator with a kernel reads, multiplied, to the one it writes
-SUM_RATIO = 2**20  # of twice the largest scale that ADD or SUB reads to the one it writes
 
 
 def check(program: Program) -> None:
     """Raises ValueError unless operators are known, read what exists and write what nothing else writes."""
     known = {i for i, tensor in enumerate(program.tensors) if tensor.data is not None} | set(program.inputs)
     _check_indices(program)
+    check_sizes(program.tensors)
     for tensor in program.tensors:
         _check_tensor(tensor)
+    _check_inputs(program)
     for operator in program.operators:
         _check_operator(operator, program.tensors)
         if not known.issuperset(operator.inputs) or operator.output in known:
@@ -36,6 +38,15 @@ def check(program: Program) -> None:
     if not {operator.output for operator in program.operators}.issuperset(program.outputs):
         raise ValueError("Every output of the program must be written by an operator.")
     _check_names(program)
+
+
+def _check_inputs(program: Program) -> None:
+    for tensor in (program.tensors[index] for index in program.inputs):
+        if tensor.dtype != "int8" or tensor.data is not None or tensor.shape[:1] != (1,) or np.ndim(tensor.scale):
+            raise ValueError(
+                "An input must be int8 with a batch axis of 1, one scale and no data. "
+                f"Received: {tensor.name!r}, {tensor.dtype} of shape {tensor.shape}"
+            )
 
 
 def _check_names(program: Program) -> None:
@@ -80,6 +91,7 @@ def _check_tensor(tensor: Tensor) -> None:
             f"Scales must lie between {SCALE_MIN:g} and {SCALE_MAX:g}. "
             f"Received: {np.min(tensor.scale)} to {np.max(tensor.scale)} for tensor {tensor.name!r}"
         )
+    check_zero_point(tensor)
     if np.ndim(tensor.scale) and np.shape(tensor.scale) != tuple(tensor.shape[tensor.channel_axis :][:1]):
         raise ValueError(
             f"Tensor {tensor.name!r} of shape {tensor.shape} must have one scale, or one per entry of axis "
@@ -104,30 +116,6 @@ def _check_operator(operator: Operator, tensors: Sequence[Tensor]) -> None:
         )
     if operator.activation not in ACTIVATIONS or (operator.activation != "NONE" and not kind.fuses):
         raise ValueError(f"{operator.kind} cannot have the activation {operator.activation!r} ({name!r}).")
-    if operator.kind in ("ADD", "SUB"):
-        _check_sum(operator, tensors)
-    if operator.kind in WEIGHTED:
-        _check_product(operator, tensors)
-
-
-def _check_product(operator: Operator, tensors: Sequence[Tensor]) -> None:
-    """XNNPACK refuses, or ends the process, where an accumulator is worth PRODUCT_RATIO steps of the output or more."""
-    source, kernel = tensors[operator.inputs[source_position(operator)]], tensors[operator.inputs[1]]
-    output = tensors[operator.output]
-    ratio = float(np.max(source.scale)) * float(np.max(kernel.scale)) / float(np.min(output.scale))
-    if ratio >= PRODUCT_RATIO:
-        raise ValueError(
-            f"The scale of input times kernel of {operator.kind} must be less than {PRODUCT_RATIO} times the scale "
-            f"that it writes. Received: {ratio:.3g} times for {output.name!r}. XNNPACK does not compute that."
-        )
-
-
-def _check_sum(operator: Operator, tensors: Sequence[Tensor]) -> None:
-    """LiteRT and TFLite Micro end their process where the multiplier of a sum, on 20 more bits, is not below 1."""
-    largest = max(float(np.max(tensors[index].scale)) for index in operator.inputs)
-    output = tensors[operator.output]
-    if 2 * largest >= SUM_RATIO * float(np.min(output.scale)):
-        raise ValueError(
-            f"The scales that {operator.kind} reads must be less than {SUM_RATIO // 2} times the scale that it writes. "
-            f"Received: {largest:g} and {np.min(output.scale):g} for {output.name!r}. No runtime computes that."
-        )
+    inputs, output = [tensors[index] for index in operator.inputs], tensors[operator.output]
+    check_shape(operator, inputs, output)
+    check_labels(operator, inputs, output)

@@ -36,11 +36,11 @@ KINDS: Mapping[str, Kind] = {
     "DEPTHWISE_CONV_2D": Kind(3, "DepthwiseConv2D", 3, ("padding", *STRIDES, *DILATION, "depth_multiplier")),
     "FULLY_CONNECTED": Kind(4, "FullyConnected", 3),
     "TRANSPOSE_CONV": Kind(3, "TransposeConv", 4, ("padding", *STRIDES), fuses=False),
-    "MAX_POOL_2D": Kind(2, "Pool2D", 1, ("padding", *STRIDES, "filter_height", "filter_width")),
+    "MAX_POOL_2D": Kind(2, "Pool2D", 1, ("padding", *STRIDES, "filter_height", "filter_width"), fuses=False),
     "RESHAPE": Kind(1, "Reshape", 2, ("new_shape",), fuses=False),
     "PAD": Kind(2, "Pad", 2, fuses=False),
     "SLICE": Kind(2, "Slice", 3, fuses=False),
-    "CONCATENATION": Kind(2, "Concatenation", 0, ("axis",)),
+    "CONCATENATION": Kind(2, "Concatenation", 0, ("axis",), fuses=False),
 }
 
 

@@ -55,6 +55,11 @@ def write(program: Program) -> bytes:
         an index out of range, constants that do not fit their shape.
     """
     check(program)
+    return pack(program)
+
+
+def pack(program: Program) -> bytes:
+    """As `write`, but without any check: a file that no `read` may take."""
     buffers = _Buffers()
     model = schema.ModelT(version=SCHEMA_VERSION, description="Written by keras_ternary_spike")
     kinds = list(dict.fromkeys(operator.kind for operator in program.operators))

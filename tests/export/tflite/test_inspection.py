@@ -7,7 +7,7 @@ import pytest
 
 from keras_ternary_spike.export.program.operators import Operator, Tensor
 from keras_ternary_spike.export.program.program import Program
-from keras_ternary_spike.export.tflite.flatbuffer import write
+from keras_ternary_spike.export.tflite.flatbuffer import pack, write
 from keras_ternary_spike.export.tflite.inspection import inspect
 
 METADATA = {
@@ -77,7 +77,7 @@ def test_control_characters_do_not_reach_the_terminal(program):
 def test_scales_per_channel_are_a_range(program):
     scales = np.float32([0.25, 0.5, 0.5, 2])
     tensors = (*program.tensors[:2], replace(program.tensors[2], scale=scales, channel_axis=1))
-    assert "0.25 to 2" in inspect(write(replace(program, tensors=tensors)))
+    assert "0.25 to 2" in inspect(pack(replace(program, tensors=tensors)))
 
 
 def test_a_truncated_file_is_refused(program):
