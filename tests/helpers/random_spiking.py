@@ -23,10 +23,10 @@ def neuron(rng):
     return Neuron("layer_neuron", decay, half, bool(rng.random() < 0.7), reset, drop)
 
 
-def spiking(rng, kind, *, timesteps=None):
+def spiking(rng, kind, *, timesteps=None, shape=None, largest=None):
     """`timesteps` inputs of spikes, one layer with a kernel, its neuron; the outputs are the spikes."""
     timesteps, one = timesteps or int(rng.integers(1, 5)), neuron(rng)
-    builder, shape = Builder(), image_of(rng)
+    builder, shape = Builder(), shape or image_of(rng)
     inputs = tuple(builder.activation(f"in{t}", shape, Grid(1.0)) for t in range(timesteps))
     spikes = [fired(builder, tensor, shape, t) for t, tensor in enumerate(inputs)]
     if kind == "FULLY_CONNECTED":
@@ -38,7 +38,7 @@ def spiking(rng, kind, *, timesteps=None):
             )
             for t, spike in enumerate(spikes)
         ]
-    currents = weights(rng, builder, kind, spikes, Grid(one.step))
+    currents = weights(rng, builder, kind, spikes, Grid(one.step), largest)
     outputs = emit_neuron(builder, one, currents)
     levels = (-1, 0, 1) if one.signed else (0, 1)
     stated = NeuronFacts(one.name, one.decay, 2 * one.half + 1, levels, one.reset, one.drop)
@@ -57,7 +57,7 @@ def fired(builder, tensor, shape, t):
     return builder.emit(*call, activation="RELU_N1_TO_1", options=options)
 
 
-def weights(rng, builder, kind, spikes, target):
+def weights(rng, builder, kind, spikes, target, largest):
     """One operator with the same kernel for each of some spike tensors."""
     shape = builder.shape(spikes[0])
     channels = shape[-1] if kind == "DEPTHWISE_CONV_2D" else int(rng.integers(1, 40))
@@ -65,6 +65,8 @@ def weights(rng, builder, kind, spikes, target):
     options, out_shape = window_options(rng, kind, shape, taps, channels)
     factor, step = multipliers(rng, channels)
     kernel = kernel_of(rng, kernel_shape(kind, taps, shape[-1], channels), step)
+    if largest is not None:
+        kernel = np.full_like(kernel, largest // step * step) * rng.choice([-1, 1], kernel.shape).astype(np.int8)
     bias = rng.integers(-300, 300, channels) // step * step
     if kind == "FULLY_CONNECTED":  # one scale for all channels
         factor = np.full(channels, factor[0])

@@ -30,6 +30,7 @@ from .packing import (
 )
 
 LONGEST_LIST, LARGEST_SCRATCH, LARGEST_ROW = 512, 2**13, 2**16 - 1
+SHORT_LIST = 255  # as in gather_wide.c
 MOST_TAPS = 8  # as in scatter_layer.c
 CURRENT = (-128, 127)
 
@@ -42,10 +43,10 @@ class Gather:
     sources: for every sum of a pixel the tensors that go into it.
     as_words: whether it reads spikes as words.
     window: members of window_t. transposed: as in layer_t.
-    list_size: 16-bit entries of scratch.
+    list_size: 16-bit entries of scratch. list_limit: those that a list may fill, if not all.
     sums: what is known of them.
     scales: of every timestep, output steps for one of a sum, `(channels,)`.
-    members: names of constants, by member of layer_t. additions: for an event.
+    members: names of constants, by member of layer_t.
     """
 
     kernel: str
@@ -57,6 +58,7 @@ class Gather:
     scales: tuple[np.ndarray, ...]
     transposed: bool = False
     members: Mapping[str, str] = field(default_factory=dict)
+    list_limit: int | None = None
 
     @property
     def channels(self) -> int:
@@ -92,8 +94,7 @@ def spike_gather(source: Source, operators: Sequence[Operator], spikes: Sequence
     if not sums.fits or kernel.shape[1] > LARGEST_ROW:
         return None
     if dense:
-        height, width, channels = 1, math.prod(shape[:-1]), shape[-1]
-        window = (height, width, channels, *window[3:6], height, width, *window[8:])
+        window = _dense_window(source, operator, shape)
     scales = tuple(_scale(source, one) * half for one in operators)
     starts = source.constants.array(f"{name}_bias", lanes(filled_up(bias - sums.centre) + ZERO))
     if operator.kind == "DEPTHWISE_CONV_2D":
@@ -107,7 +108,7 @@ def spike_gather(source: Source, operators: Sequence[Operator], spikes: Sequence
         weights = source.constants.array(f"{name}_kernel", rows.astype(np.int8))
     else:
         weights = source.constants.array(f"{name}_kernel", spike_weights(kernel))
-        made, size = "gather_spikes", max(window[2], min(kernel.shape[1], LONGEST_LIST))
+        made, size = "gather_spikes", max(BLOCK, min(kernel.shape[1], LONGEST_LIST))
     sources = tuple(map(tuple, spikes))
     return Gather(
         made,
@@ -130,6 +131,62 @@ def _ring(window: tuple[int, ...], sums: int) -> int | None:
     return size if fits and set(strides_and_dilation) == {1} else None
 
 
+def wide_gather(source: Source, operators: Sequence[Operator], spikes: Sequence[Sequence[int]]) -> Gather | None:
+    """As `spike_gather`, with sums of 32 bits; they are scaled already, and so currents."""
+    operator, shape = operators[-1], source.tensor(spikes[0][0]).shape
+    image = operator.inputs[source_position(operator)]
+    dense = operator.kind == "FULLY_CONNECTED"
+    if operator.kind == "DEPTHWISE_CONV_2D" or not (dense or shape[-1] == source.tensor(image).shape[-1]):
+        return None
+    sums, kernel, bias, _ = _accumulators(source, operator, halved=False)
+    found = _value_members(source, operators, sums, bias)
+    if found is None or kernel.shape[1] > LARGEST_ROW:
+        return None
+    weights = source.constants.array(f"{_layer(source, operator)}_kernel", spike_weights(kernel))
+    sources = tuple(map(tuple, spikes))
+    return Gather(
+        "gather_wide",
+        sources if len(set(sources)) > 1 else sources[:1],
+        True,
+        _dense_window(source, operator, shape) if dense else window_of(source, operator, image),
+        2 * BLOCK * blocks(len(bias)) + SHORT_LIST,
+        *_as_currents(sums),
+        operator.kind == "TRANSPOSE_CONV",
+        found | {"weights": weights},
+        SHORT_LIST,
+    )
+
+
+def _dense_window(source: Source, operator: Operator, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A matrix product as a window over all pixels of its source."""
+    window = window_of(source, operator, operator.inputs[0])
+    pixels = math.prod(shape[:-1])
+    return (1, pixels, shape[-1], *window[3:6], 1, pixels, *window[8:])
+
+
+def _as_currents(sums: Accumulators) -> tuple[Accumulators, tuple[np.ndarray, ...]]:
+    """What is known of sums behind their scaling."""
+    low, high = (
+        np.clip(np.rint(edge * sums.scale), SUM_MIN, SUM_MAX).astype(np.int64) for edge in (sums.low, sums.high)
+    )
+    one = np.ones_like(low)
+    return Accumulators(low, high, one, one.astype(np.float64)), (one.astype(np.float64),)
+
+
+def _value_members(source: Source, operators: Sequence[Operator], sums: Accumulators, bias: np.ndarray):
+    """value_scale and value_shift of layer_t; None where they would not round for every timestep as the file does."""
+    found, name = value_scaling(sums), _layer(source, operators[-1])
+    values = stepping_values(sums.scale, sums.low, sums.high, sums.unit)
+    expected = reference(values, sums.scale)
+    if found is None or any(np.any(reference(values, _scale(source, one)) != expected) for one in operators):
+        return None
+    pairs = np.stack([filled_up(found[0]), filled_up(bias)], axis=1).astype(np.int32)
+    return {
+        "value_scale": source.constants.array(f"{name}_scale", pairs),
+        "value_shift": source.constants.array(f"{name}_shift", filled_up(found[1], 1).astype(np.uint8)),
+    }
+
+
 def value_gather(source: Source, operators: Sequence[Operator], images: Sequence[int]) -> Gather | None:
     """Multiplies and adds rows of weights where values are not 0, and scales to int8; None where that does not fit.
 
@@ -137,37 +194,24 @@ def value_gather(source: Source, operators: Sequence[Operator], images: Sequence
     """
     operator = operators[-1]
     sums, kernel, bias, _ = _accumulators(source, operator, halved=False)
-    rows, name = kernel.shape[1], _layer(source, operator)
+    rows, image = kernel.shape[1], math.prod(source.tensor(images[0]).shape)
     largest = max(np.abs(sums.low - bias).max(), np.abs(sums.high - bias).max())
-    fits = largest < 2 ** (PAIR_BITS - 1) and rows <= LARGEST_ROW and 4 * rows <= LARGEST_SCRATCH
+    fits = largest < 2 ** (PAIR_BITS - 1) and rows <= LARGEST_ROW and 4 * rows <= max(LARGEST_SCRATCH, 4 * image)
     several = len(set(images)) > 1 and any(image in source.program.inputs for image in images)
     if operator.kind == "DEPTHWISE_CONV_2D" or not fits or several:
         return None
-    scale = _scale(source, operator)
-    values = stepping_values(scale, sums.low, sums.high, sums.unit)
-    alike = (np.array_equal(reference(values, _scale(source, one)), reference(values, scale)) for one in operators)
-    if not all(alike):
-        return None
-    found = value_scaling(sums)
+    found = _value_members(source, operators, sums, bias)
     if found is None:
         return None
-    pairs = np.stack([filled_up(found[0]), filled_up(bias)], axis=1).astype(np.int32)
-    low, high = (np.clip(np.rint(edge * scale), SUM_MIN, SUM_MAX).astype(np.int64) for edge in (sums.low, sums.high))
-    one = np.ones_like(low)
     return Gather(
         "gather_values",
         tuple((image,) for image in images) if len(set(images)) > 1 else ((images[0],),),
         False,
         window_of(source, operator, operator.inputs[source_position(operator)]),
         2 * rows,
-        Accumulators(low, high, one, one.astype(np.float64)),
-        (one.astype(np.float64),),
+        *_as_currents(sums),
         operator.kind == "TRANSPOSE_CONV",
-        {
-            "weights": source.constants.array(f"{name}_pairs", pair_weights(kernel)),
-            "value_scale": source.constants.array(f"{name}_scale", pairs),
-            "value_shift": source.constants.array(f"{name}_shift", filled_up(found[1], 1).astype(np.uint8)),
-        },
+        found | {"weights": source.constants.array(f"{_layer(source, operator)}_pairs", pair_weights(kernel))},
     )
 
 

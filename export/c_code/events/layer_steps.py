@@ -52,7 +52,7 @@ class Layer:
             len(gather.sources),
             len(gather.sources[0]),
             blocks(window[5]),
-            gather.list_size,
+            gather.list_limit or gather.list_size,
             *(members.get(name, "0") for name in POINTERS),
             members.get("lowest", 0),
             members.get("highest", 0),
@@ -97,9 +97,11 @@ def _facts(gather: Gather) -> Facts:
         return Facts("dense", "its currents are stored: other layers read them, or they come from several", sums, 16)
     if gather.kernel == "gather_values":
         return Facts("values", "its input holds numbers, not spikes; those that are 0 are left out", None, 64)
-    depthwise = gather.kernel != "gather_spikes"
+    wide = gather.kernel == "gather_wide"
+    depthwise = gather.kernel in ("gather_depthwise", "scatter_layer")
     share = DENSE_DEPTHWISE / EVENT_TAP if depthwise else _share(gather.channels)
-    return Facts("event-driven", "its input holds spikes", sums, 16, round(min(1.0, share), 2))
+    reach = None if wide else sums
+    return Facts("event-driven", "its input holds spikes", reach, 32 if wide else 16, round(min(1.0, share), 2))
 
 
 def _share(channels: int) -> float:

@@ -6,7 +6,7 @@ Values are asked for from the outputs on: what stands inside a layer that is com
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ...program.operators import WEIGHTED, Operator, literal, source_position
@@ -15,7 +15,7 @@ from ...program.step_form import states
 from ..arithmetic.ranges import Interval
 from ..plain import Source, plain_steps
 from ..steps import Step
-from .gathers import Gather, current_gather, same_weights, spike_gather, value_gather
+from .gathers import Gather, current_gather, same_weights, spike_gather, value_gather, wide_gather
 from .layer_steps import Layer, firing_layer, neuron_layer, pool_step, repacking_step, storing_layer
 from .neurons import SpikingLayer, spiking_layers
 from .packing import blocks
@@ -168,15 +168,17 @@ def spike_sources(plan: Plan, index: int) -> list[int] | None:
 
 def _stored(plan: Plan, operator: Operator) -> Layer | None:
     """An operator with a kernel whose output is stored as int8 values; None if it cannot follow events."""
-    gather = _gather(plan, [operator])
-    return None if gather is None else storing_layer(plan, operator, gather)
+    return _first(storing_layer(plan, operator, gather) for gather in _gathers(plan, [operator]))
 
 
 def _fired(plan: Plan, operator: Operator) -> Step | None:
     """An operator that fires by itself."""
-    gather = _gather(plan, [operator])
-    layer = None if gather is None else firing_layer(plan, operator, gather)
+    layer = _first(firing_layer(plan, operator, gather) for gather in _gathers(plan, [operator]))
     return None if layer is None else layer.step(plan)
+
+
+def _first(layers: Iterable[Layer | None]) -> Layer | None:
+    return next((layer for layer in layers if layer is not None), None)
 
 
 def _spiking(plan: Plan, spiking: SpikingLayer) -> Layer:
@@ -190,16 +192,17 @@ def _spiking(plan: Plan, spiking: SpikingLayer) -> Layer:
         and all(id(reader) in own for reader in plan.readers[operator.output])
         for operator in operators
     )
-    gather = _gather(plan, operators) if alone and same_weights(plan.source, operators) else None
-    layer = None if gather is None else neuron_layer(plan, spiking, gather)
+    gathers = _gathers(plan, operators) if alone and same_weights(plan.source, operators) else ()
+    layer = _first(neuron_layer(plan, spiking, gather) for gather in gathers)
     return layer or neuron_layer(plan, spiking, current_gather(plan.source, spiking.currents))
 
 
-def _gather(plan: Plan, operators: Sequence[Operator]) -> Gather | None:
-    """What adds up the sums of operators that share their weights, one for each timestep; None if events cannot."""
+def _gathers(plan: Plan, operators: Sequence[Operator]) -> Iterator[Gather]:
+    """What can add up the sums of operators that share their weights, one for each timestep: the fastest first."""
     images = [operator.inputs[source_position(operator)] for operator in operators]
     sources = [spike_sources(plan, image) for image in images]
-    gather = None
+    candidates = [value_gather(plan.source, operators, images)]
     if all(one is not None and len(one) == len(sources[0]) for one in sources):
-        gather = spike_gather(plan.source, operators, sources)
-    return value_gather(plan.source, operators, images) if gather is None else gather
+        made = (gather(plan.source, operators, sources) for gather in (spike_gather, wide_gather))
+        candidates = [*made, *candidates]
+    return (gather for gather in candidates if gather is not None)

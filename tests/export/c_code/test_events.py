@@ -36,6 +36,16 @@ def test_spiking_layers_of_every_kind_fire_as_program_does():
     compared([(program, spike_inputs(rng, program)) for program in programs])
 
 
+@needs_compiler
+def test_sums_beyond_16_bits_are_added_in_32():
+    """All weights 127 or -127 and everything fires: sums of 64 * 9 rows lie far beyond 32,767."""
+    rng = np.random.default_rng(6)
+    programs = [spiking(rng, kind, shape=(4, 5, 90), largest=127) for kind in KINDS if kind != "DEPTHWISE_CONV_2D"]
+    kernels = [{kernel for step in design(program, "net").steps for kernel in step.kernels} for program in programs]
+    assert sum("gather_wide" in one for one in kernels) >= 2
+    compared([(program, spike_inputs(rng, program)) for program in programs])
+
+
 @needs_gcc_and_clang
 @pytest.mark.parametrize("flags", [("-O0",), ("-O3",)])
 def test_optimization_changes_nothing(flags):

@@ -1,17 +1,10 @@
+#include "current_of.h"
 #include "looked_at.h"
 #include "layer.h"
 
 /* Two channels are one weight: w[even] + w[odd] * 2^23. A product with a value and a sum of such products are
  * low + high * 2^23, and the generator has proven that |low| < 2^22. */
 #define LOW_BITS 23
-
-/* the current of one channel, clipped to 16 bits, + 32768: round(256 * sum * multiplier / 2^(32 + shift)); shift >= 1 */
-static uint32_t current_of(int32_t sum, int32_t multiplier, uint8_t shift)
-{
-    int32_t product = (int32_t)((int64_t)(sum * 256) * multiplier >> 32);
-    int32_t rounded = ((product >> (shift - 1)) + 1) >> 1;
-    return (uint32_t)((rounded < INT16_MIN ? INT16_MIN : rounded > INT16_MAX ? INT16_MAX : rounded) + 32768);
-}
 
 static uint32_t two_currents(int64_t pair, const int32_t *scale, const uint8_t *shift)
 {
@@ -37,9 +30,10 @@ static uint32_t gather_values(const layer_t *layer, const int8_t *base, const in
         for (kx = 0; kx < window->taps_x; kx++, row += window->channels) {
             int32_t in_x = looked_at(layer->transposed, window->width, x, kx, window->stride_x, window->dilation_x,
                                      window->left);
-            const int8_t *pixel = values + (in_y * window->width + in_x) * window->channels;
+            const int8_t *pixel = values;
             if (in_y < 0 || in_x < 0)
                 continue;
+            pixel += (in_y * window->width + in_x) * window->channels;
             for (c = 0; c < window->channels; c++) {
                 if (pixel[c] != window->zero_point) {
                     list[count++] = (half_t)(row + c);
