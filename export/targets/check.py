@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ..runtimes import own_process as trial
 from ..text import Fact
-from ..tflite.contents import Contents, Entry, contents
+from ..tflite.contents import Contents, FileOperator, contents
 from . import vela
 from .published_lists import TABLES, Row, Rule
 from .report import Placement, TargetReport
@@ -70,9 +70,9 @@ def ask_litert(tflite_bytes: bytes, found: Contents, target: str) -> Answer:
     try:
         partitions = trial.ask("litert", tflite_bytes)
     except ValueError as error:
-        return "LiteRT did not run the file", refused(found, str(error)), {}
+        return "LiteRT did not run the file", all_refused(found, str(error)), {}
     inside = set().union(*partitions)
-    operators = tuple(_delegated(entry, inside) for entry in found.operators)
+    operators = tuple(_delegated(operator, inside) for operator in found.operators)
     return how, operators, {"partitions": len(partitions), "delegated_operators": len(inside)}
 
 
@@ -80,10 +80,10 @@ def ask_tflm(tflite_bytes: bytes, found: Contents, target: str) -> Answer:
     try:
         arena = trial.ask("tflm", tflite_bytes)
     except ValueError as error:
-        return "TFLite Micro did not run the file", refused(found, str(error)), {}
-    kinds = dict.fromkeys(entry.kind for entry in found.operators)
+        return "TFLite Micro did not run the file", all_refused(found, str(error)), {}
+    kinds = dict.fromkeys(operator.kind for operator in found.operators)
     calls = tuple(RESOLVER_CALLS.get(kind, f"(unknown for {kind})") for kind in kinds)
-    operators = tuple(_place(entry, True, "ran") for entry in found.operators)
+    operators = tuple(_place(operator, True, "ran") for operator in found.operators)
     return "TFLite Micro ran the file", operators, {"arena_bytes": arena, "op_resolver": calls}
 
 
@@ -91,9 +91,9 @@ def ask_vela(tflite_bytes: bytes, found: Contents, target: str) -> Answer:
     try:
         compilation = vela.compile_file(tflite_bytes, accelerator=target)
     except ValueError as error:
-        return "Vela did not compile the file", refused(found, str(error)), {}
-    operators = [_compiled(entry, compilation, found.subgraphs) for entry in found.operators]
-    ours = {_vela_name(entry) for entry in found.operators}
+        return "Vela did not compile the file", all_refused(found, str(error)), {}
+    operators = [_compiled(operator, compilation, found.subgraphs) for operator in found.operators]
+    ours = {_vela_name(operator) for operator in found.operators}
     operators += [
         Placement(row.kind, row.name, False, "on the CPU, added by Vela")
         for row in compilation.rows
@@ -104,71 +104,71 @@ def ask_vela(tflite_bytes: bytes, found: Contents, target: str) -> Answer:
 
 def look_up(tflite_bytes: bytes, found: Contents, target: str) -> Answer:
     name, rows, rule = TABLES[target]
-    operators = tuple(_look_up(entry, rows, rule) for entry in found.operators)
+    operators = tuple(_look_up(operator, rows, rule) for operator in found.operators)
     return f"not run: published operator lists of {name}", operators, {}
 
 
-def refused(found: Contents, said: str) -> tuple[Placement, ...]:
+def all_refused(found: Contents, said: str) -> tuple[Placement, ...]:
     """The operators of a file that a tool did not take: refused are those that it names, or all if it names none."""
-    named = [entry for entry in found.operators if _is_named(entry, said)]
+    named = [operator for operator in found.operators if _is_named(operator, said)]
     why = " ".join(said.split())
     return tuple(
-        _place(entry, False, why)
-        if entry in (named or found.operators)
-        else _place(entry, None, "the file did not run")
-        for entry in found.operators
+        _place(operator, False, why)
+        if operator in (named or found.operators)
+        else _place(operator, None, "the file did not run")
+        for operator in found.operators
     )
 
 
-def _is_named(entry: Entry, said: str) -> bool:
+def _is_named(operator: FileOperator, said: str) -> bool:
     """Whether a runtime's message is about this operator."""
-    names = {entry.kind, entry.kind.removeprefix("CUSTOM (").removesuffix(")")}
+    names = {operator.kind, operator.kind.removeprefix("CUSTOM (").removesuffix(")")}
     for number, name, other_name, other_number in REFUSED_PLACE.findall(said):
-        if entry.subgraph == 0 and entry.index == int(number or other_number) and (name or other_name) in names:
+        if operator.subgraph == 0 and operator.index == int(number or other_number) and (name or other_name) in names:
             return True
     kinds = {first or second for first, second in REFUSED_KIND.findall(said)}
-    return entry.kind.split(" ")[0] in kinds
+    return operator.kind.split(" ")[0] in kinds
 
 
-def _delegated(entry: Entry, inside: set[int]) -> Placement:
-    if entry.subgraph:
-        return _place(entry, None, "LiteRT shows who computes the first subgraph, not those called by it")
-    if not entry.outputs:
-        return _place(entry, None, "it writes no tensor, so LiteRT does not show who computes it")
-    if entry.index in inside:
-        return _place(entry, True, "XNNPACK")
-    return _place(entry, False, "not taken by XNNPACK: LiteRT's own kernels")
+def _delegated(operator: FileOperator, inside: set[int]) -> Placement:
+    if operator.subgraph:
+        return _place(operator, None, "LiteRT shows who computes the first subgraph, not those called by it")
+    if not operator.outputs:
+        return _place(operator, None, "it writes no tensor, so LiteRT does not show who computes it")
+    if operator.index in inside:
+        return _place(operator, True, "XNNPACK")
+    return _place(operator, False, "not taken by XNNPACK: LiteRT's own kernels")
 
 
-def _compiled(entry: Entry, compilation: vela.Compilation, subgraphs: int) -> Placement:
-    name, reason = _vela_name(entry), compilation.reasons.get(_vela_name(entry))
+def _compiled(operator: FileOperator, compilation: vela.Compilation, subgraphs: int) -> Placement:
+    name, reason = _vela_name(operator), compilation.reasons.get(_vela_name(operator))
     places = {row.where for row in compilation.rows if row.name == name}
     if places - {NPU} or (reason and subgraphs > 1):
-        return _place(entry, False, f"on the CPU: {reason or 'Vela gives no reason'}")
+        return _place(operator, False, f"on the CPU: {reason or 'Vela gives no reason'}")
     if places:
-        return _place(entry, True, NPU)
+        return _place(operator, True, NPU)
     if subgraphs > 1:
-        return _place(entry, None, "Vela lists the operators of one subgraph only")
-    return _place(entry, True, "computed by Vela when compiling" if reason else "NPU, merged into other operators")
+        return _place(operator, None, "Vela lists the operators of one subgraph only")
+    return _place(operator, True, "computed by Vela when compiling" if reason else "NPU, merged into other operators")
 
 
-def _vela_name(entry: Entry) -> str:
-    return entry.name if entry.outputs else f"placeholder-for-{entry.index}-OFM"
+def _vela_name(operator: FileOperator) -> str:
+    return operator.name if operator.outputs else f"placeholder-for-{operator.index}-OFM"
 
 
-def _look_up(entry: Entry, rows: Mapping[str, Row], rule: Rule) -> Placement:
-    row = rows.get(entry.kind)
+def _look_up(operator: FileOperator, rows: Mapping[str, Row], rule: Rule) -> Placement:
+    row = rows.get(operator.kind)
     if row is None:
-        return _place(entry, None, "not in the table: in no list that was found")
-    refusal = rule(entry)
-    if refusal is None and entry.activation != "NONE" and not row.fuses:
-        refusal = f"no fused activation, received {entry.activation}"
+        return _place(operator, None, "not in the table: in no list that was found")
+    refusal = rule(operator)
+    if refusal is None and operator.activation != "NONE" and not row.fuses:
+        refusal = f"no fused activation, received {operator.activation}"
     reason = refusal or ("listed" if not row.limits else f"listed: {row.limits}")
-    return replace(_place(entry, refusal is None, reason), source=row.source)
+    return replace(_place(operator, refusal is None, reason), source=row.source)
 
 
-def _place(entry: Entry, accepted: bool | None, reason: str) -> Placement:
-    return Placement(entry.kind, entry.name, accepted, reason)
+def _place(operator: FileOperator, accepted: bool | None, reason: str) -> Placement:
+    return Placement(operator.kind, operator.name, accepted, reason)
 
 
 TARGETS: Mapping[str, Callable[[bytes, Contents, str], Answer]] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ..tflite.contents import Entry
+from ..tflite.contents import FileOperator
 
 # ARTPEC-7's accelerator is an Edge TPU, its models pass the Edge TPU compiler.
 AXIS = "https://developer.axis.com/computer-vision/on-device/system-on-chip/artpec-7/supported-ops/"
@@ -85,25 +85,25 @@ QUALCOMM: Mapping[str, Row] = {
 }
 
 
-def edgetpu_refusal(entry: Entry) -> str | None:
+def edgetpu_refusal(operator: FileOperator) -> str | None:
     """What of the Edge TPU's general rules an operator breaks; None if nothing."""
-    for value in (*entry.inputs, *entry.outputs):
+    for value in (*operator.inputs, *operator.outputs):
         if value.constant is None and value.dtype not in ("int8", "uint8"):
             return f"tensors must be int8 or uint8, {value.name!r} is {value.dtype}"
         if value.constant is None and any(size > 1 for size in value.shape[:-3]):
             return f"only the three innermost axes may be longer than 1, {value.name!r} is {value.shape}"
-    dilations = {entry.options.get("dilation_h_factor"), entry.options.get("dilation_w_factor")}
+    dilations = {operator.options.get("dilation_h_factor"), operator.options.get("dilation_w_factor")}
     if len(dilations) > 1:
         return "dilation must be equal in x and y"
     return None
 
 
-def no_refusal(entry: Entry) -> str | None:
+def no_refusal(operator: FileOperator) -> str | None:
     """For targets whose list has no general rules."""
     return None
 
 
-Rule = Callable[[Entry], str | None]
+Rule = Callable[[FileOperator], str | None]
 TABLES: Mapping[str, tuple[str, Mapping[str, Row], Rule]] = {
     "edgetpu": (EDGETPU_NAME, EDGETPU, edgetpu_refusal),
     "qualcomm": (QUALCOMM_NAME, QUALCOMM, no_refusal),

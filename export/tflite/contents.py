@@ -21,7 +21,7 @@ CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 @dataclass(frozen=True, eq=False)
-class Value:
+class FileTensor:
     """One tensor.
 
     shape: as the file states it, with the batch axis.
@@ -44,7 +44,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Entry:
+class FileOperator:
     """One operator.
 
     kind: the name in TFLite's BuiltinOperator; "CUSTOM (<name>)" for others.
@@ -56,8 +56,8 @@ class Entry:
 
     kind: str
     name: str
-    inputs: tuple[Value, ...]
-    outputs: tuple[Value, ...]
+    inputs: tuple[FileTensor, ...]
+    outputs: tuple[FileTensor, ...]
     index: int
     subgraph: int = 0
     activation: str = "NONE"
@@ -69,10 +69,10 @@ class Contents:
     """A whole file. inputs, outputs: of the first subgraph, by the names that users give them."""
 
     name: str
-    tensors: tuple[Value, ...]
-    operators: tuple[Entry, ...]
-    inputs: Mapping[str, Value]
-    outputs: Mapping[str, Value]
+    tensors: tuple[FileTensor, ...]
+    operators: tuple[FileOperator, ...]
+    inputs: Mapping[str, FileTensor]
+    outputs: Mapping[str, FileTensor]
     metadata: object
     subgraphs: int = 1
 
@@ -92,9 +92,9 @@ def _contents(tflite_bytes: bytes) -> Contents:
         raise _corrupt("it has no subgraph")
     codes = [unpacking.kind_name(code) for code in model.operatorCodes or []]
     sizes = [_buffer_size(buffer, len(tflite_bytes)) for buffer in model.buffers]
-    values = [[_value(t, sizes) for t in graph.tensors or []] for graph in model.subgraphs]
-    entries = [
-        _entry(operator, codes, values[g], index, g)
+    values = [[_file_tensor(t, sizes) for t in graph.tensors or []] for graph in model.subgraphs]
+    operators = [
+        _file_operator(operator, codes, values[g], index, g)
         for g, graph in enumerate(model.subgraphs)
         for index, operator in enumerate(graph.operators or [])
     ]
@@ -102,7 +102,7 @@ def _contents(tflite_bytes: bytes) -> Contents:
     return Contents(
         name=unpacking.text(first.name),
         tensors=tuple(value for graph in values for value in graph),
-        operators=tuple(entries),
+        operators=tuple(operators),
         inputs=_named(first.inputs, values[0], names),
         outputs=_named(first.outputs, values[0], names),
         metadata=unpacking.unpack_metadata(model),
@@ -110,13 +110,15 @@ def _contents(tflite_bytes: bytes) -> Contents:
     )
 
 
-def _entry(operator: schema.OperatorT, codes: Sequence[str], values: Sequence[Value], index: int, g: int) -> Entry:
+def _file_operator(
+    operator: schema.OperatorT, codes: Sequence[str], values: Sequence[FileTensor], index: int, g: int
+) -> FileOperator:
     kind = _at(codes, operator.opcodeIndex, "operator code")
     inputs = [i for i in unpacking.integers(operator.inputs) if i != ABSENT]
     outputs = tuple(_at(values, i, "tensor") for i in unpacking.integers(operator.outputs))
     options = {CAPITAL.sub("_", key).lower(): value for key, value in vars(operator.builtinOptions or _Empty()).items()}
     activation = options.pop("fused_activation_function", 0)
-    return Entry(
+    return FileOperator(
         kind=kind,
         name=outputs[0].name if outputs else f"operator {index}",
         inputs=tuple(_at(values, i, "tensor") for i in inputs),
@@ -128,11 +130,11 @@ def _entry(operator: schema.OperatorT, codes: Sequence[str], values: Sequence[Va
     )
 
 
-def _value(tensor: schema.TensorT, sizes: Sequence[int]) -> Value:
+def _file_tensor(tensor: schema.TensorT, sizes: Sequence[int]) -> FileTensor:
     name, shape = unpacking.text(tensor.name), unpacking.integers(tensor.shape)
     dtype = DTYPE_NAMES.get(tensor.type, f"type number {tensor.type}")
     quantization = tensor.quantization or schema.QuantizationParametersT()
-    value = Value(
+    value = FileTensor(
         name=name,
         shape=shape,
         dtype=dtype,
@@ -156,7 +158,7 @@ def _buffer_size(buffer: schema.BufferT, file: int) -> int:
     return 0 if buffer.data is None else len(buffer.data)
 
 
-def _named(indices: object, values: Sequence[Value], names: Mapping[int, str]) -> dict[str, Value]:
+def _named(indices: object, values: Sequence[FileTensor], names: Mapping[int, str]) -> dict[str, FileTensor]:
     found = {index: _at(values, index, "tensor") for index in unpacking.integers(indices)}
     return {names.get(index, value.name): value for index, value in found.items()}
 

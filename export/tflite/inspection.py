@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..text import aligned
-from .contents import Contents, Entry, Value, contents
+from .contents import Contents, FileOperator, FileTensor, contents
 
 USUAL_DTYPES = ("int8", "int32")
-NOTHING = Value("", (), "", np.empty(0, np.float32), np.empty(0, np.int64))  # of an operator that writes no tensor
+NOTHING = FileTensor("", (), "", np.empty(0, np.float32), np.empty(0, np.int64))  # of an operator that writes no tensor
 
 
 def inspect(tflite_bytes: bytes) -> str:
@@ -57,28 +57,28 @@ def tensor_table(found: Contents) -> list[str]:
 def operator_table(found: Contents) -> list[str]:
     """One line per operator, in order of execution. Types are shown where one is neither int8 nor int32."""
     rows = [("", "operator", "activation", "writes", "shape", "scale", "constants")]
-    typed = any(value.dtype not in USUAL_DTYPES for entry in found.operators for value in entry.outputs)
-    for entry in found.operators:
-        number = f"{entry.subgraph}:{entry.index}" if found.subgraphs > 1 else str(entry.index)
-        activation = "" if entry.activation == "NONE" else entry.activation
-        output = entry.outputs[0] if entry.outputs else NOTHING
+    typed = any(value.dtype not in USUAL_DTYPES for operator in found.operators for value in operator.outputs)
+    for operator in found.operators:
+        number = f"{operator.subgraph}:{operator.index}" if found.subgraphs > 1 else str(operator.index)
+        activation = "" if operator.activation == "NONE" else operator.activation
+        output = operator.outputs[0] if operator.outputs else NOTHING
         shape = f"{output.dtype} {_shape(output)}" if typed else _shape(output)
-        name = f"{output.name} and {len(entry.outputs) - 1} more" if len(entry.outputs) > 1 else output.name
-        rows.append((number, entry.kind, activation, name, shape, _scale(output), _constants(entry)))
+        name = f"{output.name} and {len(operator.outputs) - 1} more" if len(operator.outputs) > 1 else output.name
+        rows.append((number, operator.kind, activation, name, shape, _scale(output), _constants(operator)))
     return aligned(rows, left=5)
 
 
-def _constants(entry: Entry) -> str:
+def _constants(operator: FileOperator) -> str:
     """Bytes of the constants that an operator reads."""
-    size = sum(value.constant or 0 for value in entry.inputs)
+    size = sum(value.constant or 0 for value in operator.inputs)
     return f"{size:,} bytes" if size else ""
 
 
-def _shape(value: Value) -> str:
+def _shape(value: FileTensor) -> str:
     return "" if value is NOTHING else "x".join(map(str, value.shape)) or "scalar"
 
 
-def _scale(value: Value) -> str:
+def _scale(value: FileTensor) -> str:
     scales = np.unique(value.scales)
     if not scales.size:
         return ""

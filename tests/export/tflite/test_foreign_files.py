@@ -144,7 +144,7 @@ def test_a_tool_that_names_no_operator_refuses_all(monkeypatch):
 )
 def test_operators_are_found_in_what_runtimes_say(said, named):
     found = contents(with_custom_operator())
-    refused = [index for index, one in enumerate(targets.refused(found, said)) if one.accepted is False]
+    refused = [index for index, one in enumerate(targets.all_refused(found, said)) if one.accepted is False]
     assert refused == (named or [0, 1, 2])
 
 
