@@ -16,36 +16,36 @@ NAMES = {"litert": "LiteRT", "tflm": "TFLite Micro"}
 LIMIT_SECONDS = 1800  # a foreign file may hold an endless loop
 
 
-def ask(question: str, tflite_bytes: bytes) -> object:
-    """The answer of QUESTIONS[question] on a file, computed by a child process.
+def run_in_own_process(runtime: str, tflite_bytes: bytes) -> object:
+    """What BY_RUNTIME[runtime] says of a file, computed by a child process.
 
     Raises:
         ImportError: naming the extra to install, if the runtime is missing.
         ValueError: if the runtime refuses the file, or takes its process down.
     """
-    if question not in runtimes.installed() and question == "tflm":
+    if runtime not in runtimes.installed() and runtime == "tflm":
         raise ImportError("TFLite Micro is not installed. Install it with: pip install 'keras-ternary-spike[tflm]'")
     with tempfile.TemporaryDirectory() as folder:
         path, answer = Path(folder) / "model.tflite", Path(folder) / "answer.json"
         path.write_bytes(tflite_bytes)
-        run = _run(question, path, answer)
+        run = _run(runtime, path, answer)
         said = [line for line in run.stderr.splitlines() if line.strip() and not line.startswith("INFO")]
         if not answer.exists():
             last = said[-1] if said else "no message"
-            raise ValueError(f"{NAMES[question]} broke down on the file: exit code {run.returncode}, {last}")
+            raise ValueError(f"{NAMES[runtime]} broke down on the file: exit code {run.returncode}, {last}")
         found = json.loads(answer.read_text())
     if "error" in found:
         raise ValueError(" ".join([found["error"], *said]))
     return found["answer"]
 
 
-def _run(question: str, path: Path, answer: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", MODULE, question, str(path), str(answer)]
+def _run(runtime: str, path: Path, answer: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", MODULE, runtime, str(path), str(answer)]
     try:
         return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=LIMIT_SECONDS)
     except subprocess.TimeoutExpired as error:
         raise ValueError(
-            f"{NAMES[question]} must be done with the file in {LIMIT_SECONDS} seconds. It is not."
+            f"{NAMES[runtime]} must be done with the file in {LIMIT_SECONDS} seconds. It is not."
         ) from error
 
 
@@ -74,16 +74,16 @@ def members(nodes: Sequence[Mapping], delegate: Mapping) -> list[int]:
     return sorted(found)
 
 
-def main(question: str, path: str, answer: str) -> None:
+def main(runtime: str, path: str, answer: str) -> None:
     """The child: writes {"answer": ...} or {"error": ...} to a file, whatever else is printed."""
     try:
-        found = {"answer": QUESTIONS[question](Path(path).read_bytes())}
+        found = {"answer": BY_RUNTIME[runtime](Path(path).read_bytes())}
     except ValueError as error:
         found = {"error": str(error)}
     Path(answer).write_text(json.dumps(found))
 
 
-QUESTIONS: Mapping[str, Callable[[bytes], object]] = {"litert": partitions, "tflm": runtimes.arena_bytes}
+BY_RUNTIME: Mapping[str, Callable[[bytes], object]] = {"litert": partitions, "tflm": runtimes.arena_bytes}
 
 if __name__ == "__main__":
     main(*sys.argv[1:])

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from ..program.names import STATE_IN, STATE_OUT, is_state, partner
 from ..program.program import Program
-from ..runtimes import own_process as trial
+from ..runtimes import own_process
 from ..tflite import flatbuffer
 from .c_templates import DATA, HEADER, MAIN, OPS, STATES
 from .tflm_resolver import op_resolver
@@ -38,7 +38,7 @@ def c_sources(tflite_bytes: bytes, *, name: str = "model_data") -> dict[str, str
     values = common_values(program, len(tflite_bytes), name)
     return {
         f"{name}.cc": DATA.substitute(values, bytes="\n".join(byte_lines(tflite_bytes))),
-        f"{name}.h": HEADER.substitute(values, **arena_values(trial.ask("tflm", tflite_bytes))),
+        f"{name}.h": HEADER.substitute(values, **arena_values(own_process.run_in_own_process("tflm", tflite_bytes))),
         f"{name}_ops.h": OPS.substitute(values, **resolver_values(op_resolver(program))),
         "main.cc": MAIN.substitute(values, **loop_values(program)),
     }

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from ..runtimes import own_process as trial
+from ..runtimes import own_process
 from ..text import Fact
 from ..tflite.contents import Contents, FileOperator, contents
 from . import vela
@@ -68,7 +68,7 @@ Answer = tuple[str, tuple[Placement, ...], dict[str, Fact]]
 def ask_litert(tflite_bytes: bytes, found: Contents, target: str) -> Answer:
     how = "LiteRT ran the file with its XNNPACK delegate"
     try:
-        partitions = trial.ask("litert", tflite_bytes)
+        partitions = own_process.run_in_own_process("litert", tflite_bytes)
     except ValueError as error:
         return "LiteRT did not run the file", all_refused(found, str(error)), {}
     inside = set().union(*partitions)
@@ -78,7 +78,7 @@ def ask_litert(tflite_bytes: bytes, found: Contents, target: str) -> Answer:
 
 def ask_tflm(tflite_bytes: bytes, found: Contents, target: str) -> Answer:
     try:
-        arena = trial.ask("tflm", tflite_bytes)
+        arena = own_process.run_in_own_process("tflm", tflite_bytes)
     except ValueError as error:
         return "TFLite Micro did not run the file", all_refused(found, str(error)), {}
     kinds = dict.fromkeys(operator.kind for operator in found.operators)

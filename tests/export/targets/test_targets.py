@@ -14,7 +14,7 @@ from keras_ternary_spike.export import check, export_tflite, load, verify
 from keras_ternary_spike.export.program.operators import KINDS, Operator, Tensor
 from keras_ternary_spike.export.program.program import Program
 from keras_ternary_spike.export.runtimes import implementations as runtimes
-from keras_ternary_spike.export.runtimes import own_process as trial
+from keras_ternary_spike.export.runtimes import own_process
 from keras_ternary_spike.export.runtimes.own_process import members
 from keras_ternary_spike.export.targets import check as targets
 from keras_ternary_spike.export.targets import tflm_resolver as tflm_resolver_module
@@ -204,7 +204,7 @@ def test_a_damaged_file_is_refused_before_any_tool_sees_it(target, damage, tflit
 def test_a_file_that_makes_a_runtime_abort_is_an_error_of_this_process():
     # A scale ratio of 1e9 has no multiplier, and such a file cannot be written: LiteRT aborts its process.
     with pytest.raises(ValueError, match="LiteRT broke down on the file: exit code -6"):
-        trial.ask("litert", pack(chain(last_scale=1e-9)))
+        own_process.run_in_own_process("litert", pack(chain(last_scale=1e-9)))
 
 
 def test_scales_at_which_runtimes_abort_are_refused_before_they_see_the_file():

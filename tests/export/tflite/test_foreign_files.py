@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from foreign_files import graph, operator, packed, tensor, with_custom_operator, with_loop, with_variable
 from keras_ternary_spike.export import check
-from keras_ternary_spike.export.runtimes import own_process as trial
+from keras_ternary_spike.export.runtimes import own_process
 from keras_ternary_spike.export.targets import check as targets
 from keras_ternary_spike.export.tflite.contents import contents
 from keras_ternary_spike.export.tflite.inspection import inspect
@@ -128,7 +128,7 @@ def test_a_tool_that_names_no_operator_refuses_all(monkeypatch):
     def breaks_down(question, tflite_bytes):
         raise ValueError("LiteRT broke down on the file: exit code -11, no message")
 
-    monkeypatch.setattr(trial, "ask", breaks_down)
+    monkeypatch.setattr(own_process, "run_in_own_process", breaks_down)
     report = check(with_custom_operator(), target="litert")
     assert [(one.accepted, one.reason[-10:]) for one in report.operators] == [(False, "no message")] * 3
 
