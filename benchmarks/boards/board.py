@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks.boards import emulator, interpreter
 from benchmarks.files import zoo
 from keras_ternary_spike.export import export_tflite
-from keras_ternary_spike.export.costs.relu_network import relu_twin
+from keras_ternary_spike.export.costs.relu_network import relu_network
 from keras_ternary_spike.export.describe.model import describe
 from keras_ternary_spike.export.folding.passes import fold_network
 from keras_ternary_spike.export.runtimes.implementations import litert, set_inputs
@@ -40,9 +40,9 @@ HEADER = ("file", "core", "instructions", "arena", "differing")
 
 
 def network_files(name: str, timesteps: Sequence[int]) -> Iterator[tuple[str, bytes]]:
-    """The files of one network, labelled: its ReLU twin first."""
+    """The files of one network, labelled: its ReLU network first."""
     models = {count: zoo.randomized(name, timesteps=count) for count in timesteps}
-    yield f"{name}, ReLU", flatbuffer.write(relu_twin(fold_network(describe(models[timesteps[0]]))))
+    yield f"{name}, ReLU", flatbuffer.write(relu_network(fold_network(describe(models[timesteps[0]]))))
     for count, model in models.items():
         yield f"{name}, T={count}", export_tflite(model)
 

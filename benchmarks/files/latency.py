@@ -28,7 +28,7 @@ import baseline
 from benchmarks.files import zoo
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import export_tflite
-from keras_ternary_spike.export.costs.relu_network import relu_twin
+from keras_ternary_spike.export.costs.relu_network import relu_network
 from keras_ternary_spike.export.describe.model import describe
 from keras_ternary_spike.export.folding.passes import fold_network
 from keras_ternary_spike.export.tflite import flatbuffer
@@ -65,10 +65,10 @@ def network(name: str, timesteps: int) -> keras.Model:
 
 
 def files(name: str) -> dict[str, bytes]:
-    """By number of timesteps ours, the ReLU twin, and what the stock converter writes."""
+    """By number of timesteps ours, the ReLU network, and what the stock converter writes."""
     models = {timesteps: network(name, timesteps) for timesteps in LIMITS}
     result = {str(timesteps): export_tflite(model) for timesteps, model in models.items()}
-    result[RELU] = flatbuffer.write(relu_twin(fold_network(describe(models[1]))))
+    result[RELU] = flatbuffer.write(relu_network(fold_network(describe(models[1]))))
     stock = models[STOCK_TIMESTEPS]
     images = zoo.noise(CALIBRATION_IMAGES, stock.input_shape[1:]).astype("float32")
     return {**result, STOCK: baseline.convert_int8(stock, images)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..costs.beside_relu import Twin, beside_twin
+from ..costs.beside_relu import BesideRelu, beside_relu
 from ..costs.operation_counts import Work, work
 from ..costs.sizes import Flash, Memory, flash, memory
 from ..program.facts import Facts
@@ -41,7 +41,7 @@ class Certificate:
     work: additions and multiplications of one sample.
     memory: of the file.
     target: of `check`; None where no target was asked for.
-    twin: the same network as a ReLU CNN beside it; None where there was no model to make it of.
+    beside_relu: the same network as a ReLU CNN beside it; None where there was no model to make it of.
     sha256: of the file.
     metadata: of the file.
     flash: of the file before compression and of this one; None where that before was not given.
@@ -53,7 +53,7 @@ class Certificate:
     work: Work
     memory: Memory
     target: TargetReport | None
-    twin: Twin | None
+    beside_relu: BesideRelu | None
     sha256: str
     metadata: Mapping[str, object]
     flash: tuple[Flash, Flash] | None = None
@@ -79,7 +79,7 @@ class Certificate:
             "work": asdict(self.work),
             "memory": asdict(self.memory),
             "target": None if self.target is None else self.target.to_dict(),
-            "relu_twin": None if self.twin is None else asdict(self.twin),
+            "relu_twin": None if self.beside_relu is None else asdict(self.beside_relu),
             "metadata": self.metadata,
             "flash": None if self.flash is None else [asdict(one) for one in self.flash],
         }
@@ -135,7 +135,7 @@ def certify(
         work=work(program, activity),
         memory=memory(flatbuffer.read(tflite_bytes), tflite_bytes, report.arena_bytes),
         target=found,
-        twin=twin_of(model, tflite_bytes, report.arena_bytes, found),
+        beside_relu=relu_costs(model, tflite_bytes, report.arena_bytes, found),
         sha256=hashlib.sha256(tflite_bytes).hexdigest(),
         metadata=program.metadata,
         flash=None if before is None else (flash(before), flash(tflite_bytes)),
@@ -162,12 +162,12 @@ def is_sequence(program: Program, samples: Samples) -> bool:
     )
 
 
-def twin_of(
+def relu_costs(
     model: keras.Model | None, tflite_bytes: bytes, arena: int | None, target: TargetReport | None
-) -> Twin | None:
+) -> BesideRelu | None:
     """The costs of a file beside those of its model with ReLU for neurons."""
     if model is None:
         return None
     from ..describe.model import describe
 
-    return beside_twin(describe(model), tflite_bytes, arena=arena, target=target)
+    return beside_relu(describe(model), tflite_bytes, arena=arena, target=target)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from ..costs.beside_relu import Twin
+from ..costs.beside_relu import BesideRelu
 from ..costs.operation_counts import Work
 from ..costs.sizes import Flash, Memory
 from ..program.facts import Facts
@@ -15,7 +15,7 @@ from ..text import duration, fact_text
 from ..verification.report import Report
 from .proof import Proof
 from .spikes import LayerSpikes
-from .text import METHOD_NOTES, bytes_text, count, operands, ratio_text, share_text, twin_rows, twin_text
+from .text import METHOD_NOTES, bytes_text, count, operands, ratio_text, relu_rows, relu_text, share_text
 
 if TYPE_CHECKING:
     from .certificate import Certificate
@@ -67,7 +67,7 @@ def page(certificate: Certificate) -> str:
             proofs(certificate.proofs),
             spikes(certificate.spikes),
             operations(certificate.work),
-            twin(certificate.twin, step=stated.form == "step"),
+            relu_network(certificate.beside_relu, step=stated.form == "step"),
             target(certificate.target),
             flash(certificate.flash),
             facts(report, stated, certificate.memory),
@@ -184,17 +184,17 @@ def operations(work: Work) -> str:
     return section("Work", text, table(heads, rows, total=True))
 
 
-def twin(found: Twin | None, *, step: bool) -> str:
+def relu_network(found: BesideRelu | None, *, step: bool) -> str:
     """step: whether a call of the file is one timestep."""
     title = "The same network with ReLU"
     if found is None:
         return section(title, "Not compared: it is made of the Keras model, and there was none.", "")
     rows = [
         (row.name, (row.ours, "less" * (row.more < 0)), (row.theirs, "less" * (row.more > 0)), ratio_text(row.times))
-        for row in twin_rows(found)
+        for row in relu_rows(found)
     ]
     heads = ("the lesser in bold", "this file", "ReLU", "times ReLU")
-    return section(title, escape(twin_text(found, step=step)), table(heads, rows))
+    return section(title, escape(relu_text(found, step=step)), table(heads, rows))
 
 
 def target(found: TargetReport | None) -> str:

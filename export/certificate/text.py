@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..costs.beside_relu import Cost, Twin
+from ..costs.beside_relu import BesideRelu, Cost
 from ..text import Fact, fact_text, listed
 from ..verification.report import Agreement
 from .proof import Proof
@@ -20,7 +20,7 @@ METHOD_NOTES = (
 
 
 @dataclass(frozen=True)
-class TwinRow:
+class CostRow:
     """One quantity. ours, theirs: in words; times: ours / theirs, None where theirs is 0; more: above 0 if ours is."""
 
     name: str
@@ -56,17 +56,17 @@ def operands(proof: Proof) -> str:
     return f"no state: the kernel fires, {proof.cases - proof.wrong} of {proof.cases} channels cannot tie"
 
 
-def twin_rows(twin: Twin) -> list[TwinRow]:
+def relu_rows(costs: BesideRelu) -> list[CostRow]:
     """What both cost, quantity by quantity; those that nobody measured, and those that are 0 on both, left out."""
     rows = []
     for name, unit, value in QUANTITIES:
-        ours, theirs = value(twin.spiking), value(twin.relu)
+        ours, theirs = value(costs.spiking), value(costs.relu)
         if ours is not None and theirs is not None and (ours or theirs):
             ratio = ours / theirs if theirs else None
-            rows.append(TwinRow(name, _with_unit(ours, unit), _with_unit(theirs, unit), ratio, ours - theirs))
-    time = twin.time
+            rows.append(CostRow(name, _with_unit(ours, unit), _with_unit(theirs, unit), ratio, ours - theirs))
+    time = costs.time
     spread = f"quartiles {time.low:.2f} to {time.high:.2f}, {time.rounds} turns"
-    rows.append(TwinRow("time, XNNPACK, one thread", spread, "1", time.median, time.median - 1))
+    rows.append(CostRow("time, XNNPACK, one thread", spread, "1", time.median, time.median - 1))
     return rows
 
 
@@ -74,9 +74,9 @@ def ratio_text(times: float | None) -> str:
     return "" if times is None else f"{times:.2f}"
 
 
-def twin_text(twin: Twin, *, step: bool = False) -> str:
+def relu_text(costs: BesideRelu, *, step: bool = False) -> str:
     """What is compared, and where each of the two costs less. step: whether a call of the file is one timestep."""
-    rows = twin_rows(twin)
+    rows = relu_rows(costs)
     ours = [row.name for row in rows if row.more < 0]
     theirs = [row.name for row in rows if row.more > 0]
     return (

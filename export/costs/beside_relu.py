@@ -1,4 +1,4 @@
-"""What a file costs, and the same for its ReLU twin: in size, arithmetic, memory and time."""
+"""What a file costs, and the same for the network with ReLU: in size, arithmetic, memory and time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..targets.report import TargetReport
 from ..text import Fact
 from ..tflite import flatbuffer
 from .operation_counts import LayerWork, work
-from .relu_network import relu_twin
+from .relu_network import relu_network
 from .sizes import Memory, memory
 
 
@@ -28,13 +28,13 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Twin:
-    """A spiking file beside its ReLU twin, an int8 CNN of the same layers written by the same emitter, run once.
+class BesideRelu:
+    """A spiking file beside its ReLU network, an int8 CNN of the same layers written by the same emitter, run once.
 
-    Only costs are compared: the twin is not trained, so nothing is known of its accuracy.
+    Only costs are compared: the ReLU network is not trained, so nothing is known of its accuracy.
 
     spiking, relu: the cost of one call of each.
-    time: of the spiking file in times of the twin.
+    time: of the spiking file in times of the ReLU network.
     """
 
     spiking: Cost
@@ -42,24 +42,24 @@ class Twin:
     time: Ratio
 
 
-def beside_twin(
+def beside_relu(
     network: Network, tflite_bytes: bytes, *, arena: int | None = None, target: TargetReport | None = None
-) -> Twin:
-    """Writes the ReLU twin of a network, and measures it and the spiking file alike.
+) -> BesideRelu:
+    """Writes a network with ReLU for neurons, and measures that file and the spiking one alike.
 
     Args:
         network: As `describe` returns it.
         tflite_bytes: The spiking file of that network, of any form.
         arena: Of the spiking file, as `runtimes.arena_bytes` returns it; None where TFLite Micro is not installed.
-        target: What `check` says of the spiking file; the same target is asked about the twin.
+        target: What `check` says of the spiking file; the same target is asked about the ReLU network.
 
     Raises:
-        ValueError: if the network cannot be folded, or the target's tool refuses the twin as a whole.
+        ValueError: if the network cannot be folded, or the target's tool refuses the ReLU network as a whole.
     """
-    other = flatbuffer.write(relu_twin(fold_network(network)))
+    other = flatbuffer.write(relu_network(fold_network(network)))
     found = None if target is None else check(other, target=target.target)
     relu_arena = None if arena is None else runtimes.arena_bytes(other)
-    return Twin(
+    return BesideRelu(
         spiking=cost(tflite_bytes, arena, target),
         relu=cost(other, relu_arena, found),
         time=time_ratio(tflite_bytes, other),

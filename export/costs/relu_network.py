@@ -27,7 +27,7 @@ from ..quantize.emit.strides import Pair, sum_stages, window_counts
 GRID = Grid(1 / 16)  # of every value but the input: calibration chooses better ones, for the same time and size
 
 
-def relu_twin(network: Network) -> Program:
+def relu_network(network: Network) -> Program:
     """The folded network with ReLU for every neuron, one timestep, average pooling for sums of spikes.
 
     No factor is left on a shortcut, a ReLU that follows a layer with weights or a sum is fused into it: what an int8

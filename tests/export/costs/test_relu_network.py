@@ -9,9 +9,9 @@ from keras import layers
 
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage, models
 from keras_ternary_spike.export import certify, check, export_tflite
-from keras_ternary_spike.export.certificate.text import twin_rows, twin_text
-from keras_ternary_spike.export.costs.beside_relu import beside_twin
-from keras_ternary_spike.export.costs.relu_network import GRID, relu_twin
+from keras_ternary_spike.export.certificate.text import relu_rows, relu_text
+from keras_ternary_spike.export.costs.beside_relu import beside_relu
+from keras_ternary_spike.export.costs.relu_network import GRID, relu_network
 from keras_ternary_spike.export.costs.sizes import memory
 from keras_ternary_spike.export.describe.model import describe
 from keras_ternary_spike.export.folding.passes import fold_network
@@ -38,20 +38,20 @@ def joined(neurons, *, timesteps=None):
     return keras.Model(image, TimeAverage()(x) if timesteps else x)
 
 
-def twin_of(model):
-    return relu_twin(fold_network(describe(model)))
+def relu_network_of(model):
+    return relu_network(fold_network(describe(model)))
 
 
 def kinds(program):
     return [operator.kind for operator in program.operators]
 
 
-def test_the_twin_computes_what_keras_computes_with_relu(rng):
+def test_the_relu_network_computes_what_keras_computes_with_relu(rng):
     """With threshold 1/2, amplitude 1 and one timestep folding changes no kernel: both have the same weights."""
     spiking, relu = joined(lambda: TernaryLIF(threshold=0.5), timesteps=1), joined(lambda: layers.ReLU())
     relu.set_weights([weight for weight in spiking.get_weights() if weight.ndim > 0])  # without the amplitudes
     images = rng.random((20, *SHAPE))
-    program = twin_of(spiking)
+    program = relu_network_of(spiking)
     integers = np.rint(images * 255 - 128).astype(np.int8)
     found = program.run(integers) * GRID.scale
     expected = relu.predict(images, verbose=0)
@@ -61,7 +61,7 @@ def test_the_twin_computes_what_keras_computes_with_relu(rng):
 
 
 def test_relu_is_fused_where_an_operator_can_carry_it():
-    program = twin_of(joined(TernaryLIF, timesteps=3))
+    program = relu_network_of(joined(TernaryLIF, timesteps=3))
     found = [(o.kind, o.activation) for o in program.operators if o.kind != "RESHAPE"]
     assert sorted(found) == [
         ("ADD", "RELU"),  # the sum of two currents
@@ -78,14 +78,14 @@ def test_relu_is_fused_where_an_operator_can_carry_it():
 
 def test_a_sum_that_is_read_twice_keeps_its_negative_values():
     """An MS-ResNet adds to the current itself: the ReLU in front of the next convolution stands alone."""
-    program = twin_of(models.ms_resnet((8, 8, 3), 4, width=1 / 32))
+    program = relu_network_of(models.ms_resnet((8, 8, 3), 4, width=1 / 32))
     by_name = {program.tensors[o.output].name: o for o in program.operators}
     assert by_name["block1_add/sum/1"].activation == "NONE"
     assert by_name["block2_neuron1/relu"].activation == "RELU"
 
 
-def test_the_twin_runs_once_however_many_timesteps_there_are():
-    files = {flatbuffer.write(twin_of(models.tiny((12, 12, 1), 4, timesteps=t))) for t in (1, 2, 5)}
+def test_the_relu_network_runs_once_however_many_timesteps_there_are():
+    files = {flatbuffer.write(relu_network_of(models.tiny((12, 12, 1), 4, timesteps=t))) for t in (1, 2, 5)}
     assert len(files) == 3  # other seeds, other weights ...
     assert len({tuple(kinds(flatbuffer.read(file))) for file in files}) == 1  # ... the same operators
     assert kinds(flatbuffer.read(files.pop())) == [
@@ -97,8 +97,8 @@ def test_the_twin_runs_once_however_many_timesteps_there_are():
 
 
 @pytest.mark.parametrize("build", [models.resnet20, models.vgg, models.keyword_spotter])
-def test_networks_have_twins_that_every_runtime_takes(build):
-    tflite_bytes = flatbuffer.write(twin_of(build((16, 16, 3), 4, width=1 / 32)))
+def test_relu_networks_are_files_that_every_runtime_takes(build):
+    tflite_bytes = flatbuffer.write(relu_network_of(build((16, 16, 3), 4, width=1 / 32)))
     assert check(tflite_bytes, target="litert").accepted
     assert check(tflite_bytes, target="tflm").accepted
 
@@ -108,28 +108,28 @@ def test_of_a_sequence_one_frame_goes_in():
     x = PerTimestep(layers.Dense(4))(
         PerTimestep(layers.Flatten())(TernaryLIF()(PerTimestep(layers.Conv2D(2, 3))(frames)))
     )
-    program = twin_of(keras.Model(frames, TimeAverage()(x)))
+    program = relu_network_of(keras.Model(frames, TimeAverage()(x)))
     assert program.tensors[program.inputs[0]].shape == (1, *SHAPE)
 
 
 def test_with_one_timestep_both_have_the_same_work():
     model = models.tiny((12, 12, 1), 4, timesteps=1)
     tflite_bytes = export_tflite(model)
-    twin = beside_twin(describe(model), tflite_bytes, arena=runtimes.arena_bytes(tflite_bytes))
-    ours, theirs = twin.spiking.work, twin.relu.work
+    costs = beside_relu(describe(model), tflite_bytes, arena=runtimes.arena_bytes(tflite_bytes))
+    ours, theirs = costs.spiking.work, costs.relu.work
     assert ours.operators == theirs.operators == 6
     assert ours.multiply_accumulates + ours.additions == theirs.multiply_accumulates
     assert theirs.additions == 0
-    assert twin.spiking.memory.arena == twin.relu.memory.arena > 0
+    assert costs.spiking.memory.arena == costs.relu.memory.arena > 0
 
 
 def test_every_timestep_after_the_first_image_convolution_costs_additions():
     model = models.tiny((12, 12, 1), 4, timesteps=4)
-    twin = beside_twin(describe(model), export_tflite(model))
-    first = twin.spiking.work.multiply_accumulates
-    convolutions = twin.relu.work.multiply_accumulates - first
-    assert 3 * convolutions < twin.spiking.work.additions <= 4 * convolutions
-    assert twin.spiking.memory.arena is None
+    costs = beside_relu(describe(model), export_tflite(model))
+    first = costs.spiking.work.multiply_accumulates
+    convolutions = costs.relu.work.multiply_accumulates - first
+    assert 3 * convolutions < costs.spiking.work.additions <= 4 * convolutions
+    assert costs.spiking.memory.arena is None
 
 
 def test_times_are_taken_in_turns(monkeypatch):
@@ -147,29 +147,29 @@ def test_times_are_taken_in_turns(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def twin():
+def costs():
     keras.utils.set_random_seed(0)
     model = models.tiny((12, 12, 1), 4)
     tflite_bytes = export_tflite(model)
-    return certify(model, tflite_bytes, np.zeros((1, 12, 12, 1)), target="ethos-u55-128").twin
+    return certify(model, tflite_bytes, np.zeros((1, 12, 12, 1)), target="ethos-u55-128").beside_relu
 
 
-def test_a_certificate_says_where_each_costs_less(twin):
-    twin = replace(twin, time=Ratio(1.5, 1.25, 1.75, 7))
-    rows = {row.name: row for row in twin_rows(twin)}
+def test_a_certificate_says_where_each_costs_less(costs):
+    costs = replace(costs, time=Ratio(1.5, 1.25, 1.75, 7))
+    rows = {row.name: row for row in relu_rows(costs)}
     assert (rows["operators"].ours, rows["operators"].theirs, rows["operators"].times) == ("19", "6", 19 / 6)
     assert rows["time, XNNPACK, one thread"].ours == "quartiles 1.25 to 1.75, 7 turns"
     assert rows["estimated cycles"].more > 0
     assert "estimated on-chip flash" not in rows  # 0 on both
-    text = twin_text(twin)
+    text = relu_text(costs)
     assert "not trained" in text
     ours, theirs = text.split("This file costs less in ")[1].split(" The ReLU network costs less in ")
     assert ours == "multiply-accumulates."
     assert "RAM of TFLite Micro" in theirs and "operators" in theirs and "time, XNNPACK" in theirs
 
 
-def test_a_quantity_that_costs_nothing_in_the_twin_has_no_ratio(twin):
-    row = next(row for row in twin_rows(twin) if row.name == "int8 values of ADD, SUB, MUL")
+def test_a_quantity_that_costs_nothing_in_the_relu_network_has_no_ratio(costs):
+    row = next(row for row in relu_rows(costs) if row.name == "int8 values of ADD, SUB, MUL")
     assert (row.theirs, row.times) == ("0", None)
     assert row.more > 0
 
