@@ -8,6 +8,7 @@
     check(tflite_bytes, target="ethos-u55-128") -> TargetReport
     certify(model, tflite_bytes, samples) -> Certificate
     export_c(model_or_tflite, folder)  the same integers as C99
+    energy(tflite_bytes, samples) -> Energy   joules by named tables, bits a spike
     flash(tflite_bytes) -> Flash       bytes: as it is, with gzip, as Vela encodes it
 
 Names are imported on first use: `load` needs neither Keras nor TensorFlow.
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .c_code.export_c import export_c as export_c
     from .certificate.certificate import Certificate as Certificate
     from .certificate.certificate import certify as certify
+    from .costs.energy import energy as energy
     from .costs.sizes import Flash as Flash
     from .costs.sizes import flash as flash
     from .exact_training.quantize_aware import quantize_aware as quantize_aware
@@ -44,6 +46,7 @@ _MODULES = {
     "TargetReport": "targets.report",
     "certify": "certificate.certificate",
     "check": "targets.check",
+    "energy": "costs.energy",
     "export_c": "c_code.export_c",
     "export_tflite": "exporter",
     "flash": "costs.sizes",

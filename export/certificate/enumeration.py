@@ -41,7 +41,8 @@ class Enumeration:
 def recurrence(currents: np.ndarray, neuron: Neuron) -> np.ndarray:
     """The neuron's equation in integers: spikes of currents `(samples, timesteps, cases)`.
 
-    membrane[t] = round(decay * state[t-1]) + current[t] in whole steps, saturated like int8; fires beyond `half`.
+    membrane[t] = round(decay * state[t-1]) + current[t] in whole steps, saturated like int8; fires beyond `half`
+    (`_level`).
     state[t] = 0 after a spike, membrane[t] - drop * spike[t], or membrane[t]     (reset "zero", "subtract", "none")
 
     neuron: with one decay for all channels.
@@ -51,12 +52,17 @@ def recurrence(currents: np.ndarray, neuron: Neuron) -> np.ndarray:
     for current in np.moveaxis(currents.astype(np.int64), 1, 0):
         carried = (decay.numerator * doubled + decay.denominator) // (2 * decay.denominator)
         membrane = np.clip(np.clip(carried, INT8_MIN, INT8_MAX) + current, INT8_MIN, INT8_MAX)
-        spike = (membrane > neuron.half).astype(np.int8)
-        if neuron.signed:
-            spike -= membrane < -neuron.half
+        spike = _level(membrane, neuron)
         spikes.append(spike)
         doubled = _left(2 * membrane, spike, neuron)
     return np.stack(spikes, axis=1)
+
+
+def _level(membrane: np.ndarray, neuron: Neuron) -> np.ndarray:
+    """int8 spikes: level l fires beyond half + (l - 1) * (2 * half + 1) steps."""
+    heights = np.abs(membrane) if neuron.signed else np.maximum(membrane, 0)
+    levels = np.minimum((heights + neuron.half) // (2 * neuron.half + 1), neuron.levels)
+    return (np.sign(membrane) * levels).astype(np.int8)
 
 
 def _left(doubled: np.ndarray, spike: np.ndarray, neuron: Neuron) -> np.ndarray:

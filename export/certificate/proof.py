@@ -78,8 +78,8 @@ def neurons(program: Program) -> tuple[Neuron, ...]:
 
 
 def _stated(facts: NeuronFacts) -> Neuron:
-    half = facts.steps_per_unit // 2
-    return Neuron(facts.name, facts.decay, half, facts.signed, facts.reset, facts.reset_steps)
+    half, highest = facts.steps_per_unit // 2, max(facts.levels)
+    return Neuron(facts.name, facts.decay, half, facts.signed, facts.reset, facts.reset_steps, levels=highest)
 
 
 def _prove_operators(program: Program, neuron: Neuron, known: dict, earlier: list[Proof]) -> Proof:

@@ -86,17 +86,26 @@ class KerasSpikes:
         from ..network.nodes import LIF
 
         network = describe(model)
-        self._signs = {node.name: np.sign(node.amplitude) for node in network.nodes if isinstance(node, LIF)}
-        network = replace(network, outputs=tuple(self._signs), output_names=())
-        self._model = assemble(network) if self._signs else None
+        self._amplitudes = {node.name: node.amplitude for node in network.nodes if isinstance(node, LIF)}
+        network = replace(network, outputs=tuple(self._amplitudes), output_names=())
+        self._model = assemble(network) if self._amplitudes else None
 
     def predict(self, samples: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        """`(samples, timesteps, *features)` in {-1, 0, 1}, by layer."""
+        """`(samples, timesteps, *features)` in {-1, 0, 1}, or levels, by layer."""
         if self._model is None:
             return {}
         outputs = self._model.predict(list(samples.values()), verbose=0)
         outputs = outputs if isinstance(outputs, list) else [outputs]  # Keras unpacks a single one
-        return {name: np.sign(x) * sign for (name, sign), x in zip(self._signs.items(), outputs, strict=True)}
+        return {
+            name: np.rint(_divided(x, amplitude))
+            for (name, amplitude), x in zip(self._amplitudes.items(), outputs, strict=True)
+        }
+
+
+def _divided(values: np.ndarray, amplitude: float | np.ndarray) -> np.ndarray:
+    """0 where the amplitude of a channel is 0."""
+    amplitude = np.broadcast_to(amplitude, values.shape[-1:])
+    return np.divide(values, amplitude, out=np.zeros_like(values), where=amplitude != 0)
 
 
 def _same(spikes: np.ndarray, expected: np.ndarray, flipped: Flipped) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..padding import same_padding
 from ..program.names import STATE_IN, is_state, layer_of, read
-from ..program.operators import ELEMENTWISE, Operator, Tensor, literal, source_position
+from ..program.operators import ELEMENTWISE, Operator, Tensor, highest_level, literal, source_position
 from ..program.program import Program, kernel_rows
 
 INT8_BOUND = 128
@@ -105,14 +105,23 @@ def spike_bounds(program: Program) -> dict[int, int]:
     bounds = {index: INT8_BOUND for index in states if literal(program.tensors[index])}
     for operator in program.operators:
         bound = _bound(program, operator, bounds)
-        if bound is not None and literal(program.tensors[operator.output]):
+        if bound is not None and _keeps_unit(program, operator, bounds):
             bounds[operator.output] = min(bound, INT8_BOUND)
     return bounds
 
 
+def _keeps_unit(program: Program, operator: Operator, bounds: Mapping[int, int]) -> bool:
+    """Whether the integers of the output are spikes or sums, in ones or in the levels of what it reads."""
+    output = program.tensors[operator.output]
+    scales = {float(program.tensors[index].scale) for index in operator.inputs if index in bounds}
+    return literal(output) or _is_spike(output) or scales == {float(output.scale)}
+
+
 def _bound(program: Program, operator: Operator, bounds: Mapping[int, int]) -> int | None:
     output = program.tensors[operator.output]
-    if operator.activation == "RELU_N1_TO_1" or _is_spike(output):
+    if _is_spike(output):
+        return highest_level(operator, output)
+    if operator.activation == "RELU_N1_TO_1" and literal(output):
         return 1
     sources = [index for index in operator.inputs if program.tensors[index].data is None]
     if any(index not in bounds for index in sources):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF
+from keras_ternary_spike import BinaryLIF, DirectEncoding, MultiLevelLIF, PerTimestep, TernaryLIF
 from keras_ternary_spike import TimeAverage as TimeAverageLayer
 from keras_ternary_spike import TimestepAffine as TimestepAffineLayer
 
@@ -166,6 +167,8 @@ def _reshape(node: nodes.Reshape, source: Node, dtype: str) -> Layers:
 
 def _lif(network: Network, node: nodes.LIF, dtype: str) -> Layers:
     kind = TernaryLIF if node.signed else BinaryLIF
+    if node.levels > 1:
+        kind = partial(MultiLevelLIF, node.levels, signed=node.signed)
     amplitude = np.asarray(node.amplitude)
     options = {"amplitude_per": "channel" if amplitude.ndim else "layer", "name": node.name, "dtype": dtype}
     numbers = {"decay": _plain(node.decay), "threshold": _plain(node.threshold)}

@@ -59,6 +59,11 @@ def check_trainable(network: Network, node: Node) -> None:
             f"{node.name!r} with a factor per timestep. Use ThresholdDependentBatchNormalization, or export the float "
             "model."
         )
+    if isinstance(node, nodes.LIF) and node.levels > 1:
+        raise ValueError(
+            f"Integer-exact training knows ternary and binary spikes. Received: layer {node.name!r} with "
+            f"levels={node.levels}. Export the float model: with graded spikes little is lost in rounding."
+        )
     if isinstance(node, nodes.LIF) and keeps_rest(network, node):
         raise ValueError(
             f'Integer-exact training needs reset="zero". Received: layer {node.name!r} with reset={node.reset!r}. '

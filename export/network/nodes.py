@@ -174,8 +174,10 @@ class Repeat(Node):
 class LIF(Node):
     """Leaky integrate-and-fire; emits amplitude * spike.
 
+    spike = round(membrane / (2 * threshold)), halves away from zero, clipped to [-levels, levels], or to [0, levels].
+
     decay in [0, 1]; threshold > 0, same units as its input; amplitude: each one number, or an array (channels,), last
-    axis. signed: spikes in {-1, 0, 1}, otherwise {0, 1}. reset: a spike clears the membrane ("zero"), takes the
+    axis. signed: whether there are spikes below 0. reset: a spike clears the membrane ("zero"), takes the
     threshold off ("subtract", `reset_amount` times) or leaves it ("none"). half: of a model trained on integers, the
     threshold lies at half + 1/2 steps; else None. flipped: whether its spikes have the opposite sign of the Keras
     layer's; one boolean, or an array (channels,).
@@ -192,6 +194,7 @@ class LIF(Node):
     reset_amount: float = 1.0
     half: int | None = None
     flipped: bool | np.ndarray = False
+    levels: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -27,7 +27,7 @@ def holds_counts(network: Network, node: Node, *, factors: bool = True) -> bool:
 def count_bound(network: Network, node: Node) -> int | None:
     """Largest |value| of a node that holds spikes or sums of spikes; None for any other node."""
     if isinstance(node, nodes.LIF):
-        return 1
+        return node.levels
     if not node.keeps_counts:
         return None
     below = [count_bound(network, network[name]) for name in node.inputs]

@@ -15,17 +15,19 @@ class Grid:
     """real = scale * (integer - zero_point), with low <= integer - zero_point <= high.
 
     scale: a float that float32 represents.
+    unit: of spikes and their sums, what 1 is worth: the scale of graded spikes is a label (`spike_grid`).
     """
 
     scale: float
     zero_point: int = 0
     low: int = INT8_MIN
     high: int = INT8_MAX
+    unit: float = 1.0
 
     @property
     def counts(self) -> bool:
         """Whether the values are spikes or sums of spikes: plain integers."""
-        return self.scale == 1.0 and self.zero_point == 0
+        return self.scale == self.unit and self.zero_point == 0
 
     @property
     def bound(self) -> int:
@@ -41,6 +43,22 @@ SMALLEST_ADD_RATIO, LARGEST_ADD_RATIO = 2.0**-10, 255
 def with_zero(grid: Grid) -> Grid:
     """The same grid for values that may also be 0."""
     return replace(grid, low=min(grid.low, 0), high=max(grid.high, 0))
+
+
+def spike_grid(levels: int, *, signed: bool) -> Grid:
+    """Spikes in [-levels, levels] or [0, levels].
+
+    Of several levels the scale is a label with which a fused activation, RELU_N1_TO_1 or RELU6, clips at the highest.
+    """
+    if levels == 1:
+        return SPIKE if signed else BINARY_SPIKE
+    label = float32((1 if signed else 6) / levels)
+    return Grid(label, low=-levels if signed else 0, high=levels, unit=label)
+
+
+def firing_activation(spike: Grid) -> str:
+    """The fused activation that clips to the levels of `spike`."""
+    return "RELU6" if spike.low == 0 and spike.high > 1 else "RELU_N1_TO_1"
 
 
 def float32(value: float) -> float:

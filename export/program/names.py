@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from .operators import WEIGHTED, Operator, Tensor
+from .operators import WEIGHTED, Operator, Tensor, highest_level
 from .program import Program
 
 FIRST = "@0"  # of a kernel or bias: its scale is that of the first timestep
@@ -174,6 +174,13 @@ def spike_tensors(program: Program) -> list[tuple[str, Tensor]]:
     tensors = (program.tensors[operator.output] for operator in program.operators)
     named = ((read(tensor.name), tensor) for tensor in tensors)
     return [(name.layer, tensor) for name, tensor in named if name and name.role == "spike" and not name.parts]
+
+
+def spike_levels(program: Program) -> dict[str, int | None]:
+    """The largest spike that each of these tensors may hold, by name; None where it cannot hold spikes."""
+    spikes = {tensor.name for _, tensor in spike_tensors(program)}
+    outputs = ((operator, program.tensors[operator.output]) for operator in program.operators)
+    return {tensor.name: highest_level(operator, tensor) for operator, tensor in outputs if tensor.name in spikes}
 
 
 def written_by(program: Program, layer: str) -> list[tuple[Name, Operator]]:

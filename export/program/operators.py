@@ -89,6 +89,23 @@ def literal(tensor: Tensor) -> bool:
     return tensor.dtype == "int8" and tensor.scale.tolist() == 1.0 and tensor.zero_point == 0
 
 
+CLIPS = {"RELU_N1_TO_1": 1, "RELU6": 6}
+LABEL_PRECISION = 1e-3  # scales are float32, and levels at most 127
+
+
+def highest_level(operator: Operator, output: Tensor) -> int | None:
+    """The largest spike that an operator fires: 1 of a literal tensor; of graded ones, whose scale is a label, what the
+    fused activation lets through. None: its output cannot hold spikes.
+    """
+    clip = CLIPS.get(operator.activation)
+    if literal(output):
+        return clip or 1
+    if output.dtype != "int8" or output.zero_point != 0 or clip is None or np.ndim(output.scale):
+        return None
+    highest = round(clip / float(output.scale))
+    return highest if abs(clip / float(output.scale) - highest) < LABEL_PRECISION else None
+
+
 ELEMENTWISE = ("ADD", "SUB", "MUL")
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")  # input 1 is a kernel
 

@@ -11,12 +11,20 @@ import numpy as np
 from ..network import nodes
 from ..network.nodes import Network, Node
 from ..network.queries import count_bound, fires
-from ..program.grid import INT8_MAX, LARGEST_ADD_RATIO, SMALLEST_ADD_RATIO, Grid
+from ..program.grid import INT8_MAX, LARGEST_ADD_RATIO, SMALLEST_ADD_RATIO, Grid, spike_grid
 from .integer_neuron import Decay, distinct, drop_steps, largest_half, snap, spike_unit, step
 from .membrane_bounds import bounded_half
 
 HEADROOM = 3.0  # units of 2 * threshold that a sum of several unbounded currents may reach before it saturates
-HEADROOM_HALF = int((INT8_MAX / HEADROOM - 1) / 2)
+LEVEL_HEADROOM = 1.0  # units beyond the highest level, of graded neurons
+
+
+def headroom_half(levels: int = 1) -> int:
+    """The finest grid on which a sum of currents stays within its headroom; 0 if there is none."""
+    return int((INT8_MAX / max(HEADROOM, levels + LEVEL_HEADROOM) - 1) / 2)
+
+
+HEADROOM_HALF = headroom_half()
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ def plan_currents(network: Network) -> dict[str, CurrentGrid]:
         readers = [node for node in network.nodes if isinstance(node, nodes.LIF) and node.inputs[0] in group]
         if readers:
             grid = _fixed(group_grid(network, [network[name] for name in group], readers), readers[0])
-            grid = replace(grid, unit=_unit(network, group, grid.half))
+            grid = replace(grid, unit=_graded_unit(network, group, readers) or _unit(network, group, grid.half))
             plan.update(dict.fromkeys(group, grid))
         elif any(fires(network, node) for name in group for node in network.consumers(name)):
             plan.update(dict.fromkeys(group, CurrentGrid(HEADROOM_HALF, proven=False)))
@@ -52,6 +60,32 @@ def plan_currents(network: Network) -> dict[str, CurrentGrid]:
 def _fixed(grid: CurrentGrid, reader: nodes.LIF) -> CurrentGrid:
     """`grid`, or that on which the reader was trained."""
     return grid if reader.half is None else CurrentGrid(reader.half, grid.proven and reader.half <= grid.half)
+
+
+def _graded_unit(network: Network, group: tuple[str, ...], readers: list[nodes.LIF]) -> float | None:
+    """What a level of the neurons that read the group is worth; None where they are not graded.
+
+    Raises:
+        ValueError: if they have different levels, or the currents leave the network beside.
+    """
+    levels = {(reader.levels, reader.signed) for reader in readers}
+    if all(highest == 1 for highest, _ in levels):
+        return None
+    names = ", ".join(repr(reader.name) for reader in readers)
+    if len(levels) > 1:
+        signs = [signed for _, signed in sorted(levels)]
+        raise ValueError(
+            f"Cannot export layers {names}: neurons that read the same currents must have the same levels. Received: "
+            f"levels {sorted(highest for highest, _ in levels)}, signed {signs}. Put a layer with weights in front of "
+            "each."
+        )
+    if any(name in network.outputs for name in group):
+        raise ValueError(
+            f"Cannot export layer {names}: currents of graded neurons have a unit of their own in a file, and cannot "
+            "be its outputs too. Put a layer with weights in front of the output."
+        )
+    ((highest, signed),) = levels
+    return spike_grid(highest, signed=signed).unit
 
 
 def _unit(network: Network, group: tuple[str, ...], half: int) -> float:
@@ -107,25 +141,43 @@ def _hard_grid(network: Network, members: list[Node], readers: list[nodes.LIF]) 
     decay = max(max(distinct(effective_decay(network, reader))) for reader in readers)
     adds = [node for node in members if isinstance(node, nodes.Add)]
     unbounded = [node for node in members if isinstance(node, nodes.Linear | nodes.TimestepAffine)]
-    signed = all(reader.signed for reader in readers)
+    signed, levels = all(reader.signed for reader in readers), max(reader.levels for reader in readers)
     if len(adds) > 1 or (adds and len(unbounded) > 1):
-        return CurrentGrid(HEADROOM_HALF, proven=False)
+        return CurrentGrid(_bounded(headroom_half(levels), readers, decay), proven=False)
     shortcuts = [shortcut_reach(network, node) for node in members if isinstance(node, nodes.Affine)]
-    half = largest_half(decay, lambda half: reserve(half, shortcuts))
+    half = largest_half(decay, lambda half: reserve(half, shortcuts), levels)
+    if half is None and not adds:
+        half = _bounded(0, readers, decay)
     if half is None:
         raise ValueError(
             f"Cannot export layer '{adds[0].name}': its shortcuts bring {sum(a * n for a, n in shortcuts):.3g} times "
             "twice the threshold, too much for int8. Use smaller amplitudes or a larger threshold."
         )
-    return CurrentGrid(half, proven=signed)
+    return CurrentGrid(half, proven=signed or (levels > 1 and decay == 0))
 
 
 def _soft_grid(network: Network, members: list[Node], reader: nodes.LIF) -> CurrentGrid:
     """Of a neuron whose membrane a spike does not clear: that of `reach`, if it is no coarser than the stated range."""
     shortcuts = [shortcut_reach(network, node) for node in members if isinstance(node, nodes.Affine)]
     decay = effective_decay(network, reader)
-    half = bounded_half(network, members, reader, decay, lambda half: reserve(half, shortcuts), least=HEADROOM_HALF)
-    return CurrentGrid(half or HEADROOM_HALF, proven=half is not None)
+    least = _bounded(headroom_half(reader.levels), [reader], Fraction(1))
+    half = bounded_half(network, members, reader, decay, lambda half: reserve(half, shortcuts), least=least)
+    return CurrentGrid(half or least, proven=half is not None)
+
+
+def _bounded(half: int, readers: list[nodes.LIF], decay: Fraction) -> int:
+    """`half`, if int8 holds the highest level on that grid. Without a state a step may be a whole level: 0.
+
+    Raises:
+        ValueError: naming the layer and the most levels that fit.
+    """
+    if half or decay == 0:
+        return half
+    name, levels = max((reader.levels, reader.name) for reader in readers)[::-1]
+    raise ValueError(
+        f"Cannot export layer {name!r}: beside a state int8 must hold the highest level in steps of a third of a "
+        f"level: at most {INT8_MAX // 3 - 1} levels. Received: levels={levels}. Use fewer, or one timestep."
+    )
 
 
 def keeps_rest(network: Network, node: nodes.LIF) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 
 from keras_ternary_spike.decay import snap_decay
 
-from ..program.grid import INT8_MAX, float32
+from ..program.grid import INT8_MAX, Grid, float32, spike_grid
 from .weights import HALF_STEPS
 
 
@@ -29,7 +29,9 @@ class Neuron:
     signed: spikes in {-1, 0, 1}, otherwise {0, 1}.
     reset: "zero", "subtract" or "none", as of the Keras layer.
     drop: steps that reset="subtract" takes off after a spike (see `drop_steps`).
-    unit: what 2 * threshold is worth in the file's real numbers: 1, or such that the reset is SUB of the spike.
+    unit: what 2 * threshold is worth in the file's real numbers: 1, or such that the reset is SUB of the spike; of
+        graded spikes what a level is worth.
+    levels: the largest spike; level l fires at (2 * l - 1) * (half + 1/2) steps.
     """
 
     name: str
@@ -39,6 +41,12 @@ class Neuron:
     reset: str = "zero"
     drop: Fraction = Fraction(0)
     unit: float = 1.0
+    levels: int = 1
+
+    @property
+    def spike(self) -> Grid:
+        """The grid of its spikes."""
+        return spike_grid(self.levels, signed=self.signed)
 
     @property
     def step(self) -> float:
@@ -47,7 +55,7 @@ class Neuron:
     @property
     def subtracts_spikes(self) -> bool:
         """Whether the steps that a spike takes off are worth a spike."""
-        return self.unit != 1
+        return self.levels == 1 and self.unit != 1
 
 
 def drop_steps(decay: Fraction | tuple[Fraction, ...], half: int, amount: float = 1.0) -> Fraction:
@@ -75,17 +83,23 @@ def spike_unit(half: int, steps: Fraction) -> float:
     return float32(1 / steps) * (2 * half + 1)
 
 
-def largest_half(decay: Fraction, reserve: Callable[[int], int] = lambda half: 0) -> int | None:
+def largest_half(decay: Fraction, reserve: Callable[[int], int] = lambda half: 0, levels: int = 1) -> int | None:
     """The finest grid on which saturation changes no spike of a signed neuron; None if there is none.
 
-    The strongest current, 127 steps, beats the most contrary state and shortcuts:
-    127 - reserve - decay * half >= half + 1/2.
+    The strongest current, 127 steps, reaches the highest level against the most contrary state and shortcuts:
+    127 - reserve - decay * half >= (2 * levels - 1) * (half + 1/2).
 
     Args:
         decay: 0 where a single timestep carries no state.
         reserve: half -> steps that shortcuts beside the current may bring.
+        levels: the largest spike.
     """
-    fitting = (half for half in range(INT8_MAX - 1, 0, -1) if half * (1 + decay) + reserve(half) <= Fraction(253, 2))
+    highest = 2 * levels - 1
+    fitting = (
+        half
+        for half in range(INT8_MAX - 1, 0, -1)
+        if half * (highest + decay) + reserve(half) <= INT8_MAX - Fraction(highest, 2)
+    )
     return next(fitting, None)
 
 

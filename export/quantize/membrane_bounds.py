@@ -4,7 +4,7 @@ Currents of spikes are bounded by their kernels. From the largest current, in wh
 
     membrane[1] = current;   membrane[t+1] = round(decay * left(membrane[t])) + current
     left(m) = m                             reset="none", and below 0 of a binary neuron
-    left(m) = max(half, m - drop)           reset="subtract", drop of at most twice the threshold
+    left(m) = |m - drop * level(m)|         reset="subtract", drop of at most twice the threshold
 """
 
 from __future__ import annotations
@@ -55,9 +55,15 @@ def largest_membrane(reader: nodes.LIF, decay: Decay, half: int, current: int, t
     clears = reader.reset == "subtract" and reader.signed
     strongest, drop, membrane = max(distinct(decay)), drop_steps(decay, half, reader.reset_amount), current
     for _ in range(timesteps - 1):
-        left = max(half, membrane - drop) if clears else membrane
+        left = _largest_left(membrane, half, drop, reader.levels) if clears else membrane
         membrane = min(math.floor(strongest * left + Fraction(1, 2)) + current, 2 * INT8_MAX)
     return membrane
+
+
+def _largest_left(membrane: int, half: int, drop: Fraction, levels: int) -> Fraction:
+    """The largest |rest| of any membrane up to `membrane` steps."""
+    rests = (steps - drop * min((steps + half) // (2 * half + 1), levels) for steps in range(membrane + 1))
+    return max(abs(rest) for rest in rests)
 
 
 def _reads_counts(network: Network, node: nodes.Linear) -> bool:

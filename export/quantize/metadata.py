@@ -78,7 +78,7 @@ def neuron_facts(context: Context, node: nodes.LIF) -> NeuronFacts:
         name=node.name,
         decay=neuron.decay,
         steps_per_unit=2 * neuron.half + 1,
-        levels=(-1, 0, 1) if node.signed else (0, 1),
+        levels=tuple(range(-node.levels if node.signed else 0, node.levels + 1)),
         reset=neuron.reset,
         reset_steps=neuron.drop,
         trained_decay=tuple(trained.tolist()) if trained.ndim else float(trained),

@@ -75,7 +75,8 @@ class Report:
     float_tensors: names of tensors that are neither int8 nor int32.
     operators: how many of each kind.
     spike_tensors: names of the tensors that hold spikes.
-    improper_spikes: those that are not int8 of scale 1 and zero point 0 with values in {-1, 0, 1}.
+    improper_spikes: those that are not int8 of zero point 0 with values in {-1, 0, 1} at scale 1, or, of graded spikes,
+        within the levels that the scale and the fused activation stand for.
     firing_rates: by layer, mean |spike| over samples, timesteps and neurons.
     file_bytes, arena_bytes: the .tflite file, and TFLite Micro's tensor arena (None: not installed).
     latency: of one sample on XNNPACK, one thread.
@@ -110,7 +111,7 @@ class Report:
 
     @property
     def exact(self) -> bool:
-        """Whether no value differs anywhere and every spike tensor holds literal spikes."""
+        """Whether no value differs anywhere and every spike tensor holds spikes."""
         differing = [one.differing + one.output_differing for one in self.runtimes.values()]
         return not any(differing) and not any(self.pairs.values()) and not self.improper_spikes
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..program.grid import INT8_MAX, INT8_MIN
-from ..program.names import STATE_OUT, is_state, spike_tensors
-from ..program.operators import literal
+from ..program.names import STATE_OUT, is_state, spike_levels, spike_tensors
 from ..program.program import Program
 from ..program.samples import (
     Samples,
@@ -114,7 +113,8 @@ class Tally:
         self.pairs = {f"{one} / {other}": 0 for one, other in itertools.combinations(self.runtimes, 2)}
         self.first: dict[str, str] = {}
         self.spikes, self.neurons = Counter(), Counter()
-        self.improper = {t.name for _, t in spike_tensors(program) if not literal(t)}
+        self.levels = spike_levels(program)
+        self.improper = {name for name, highest in self.levels.items() if highest is None}
         self.same_class, self.classified = Counter(), Counter()
         self.moments: dict[str, Moments] = {}
         self.saturating = self.inputs = self.limited = self.outputs = 0
@@ -201,7 +201,8 @@ class Tally:
             spikes = values[tensor.name]
             self.spikes[layer] += int(np.count_nonzero(spikes))
             self.neurons[layer] += spikes.size
-            if spikes.min() < -1 or spikes.max() > 1:
+            highest = self.levels[tensor.name] or 0
+            if spikes.min() < -highest or spikes.max() > highest:
                 self.improper.add(tensor.name)
 
 

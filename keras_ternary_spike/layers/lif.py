@@ -260,17 +260,25 @@ class BinaryLIF(LIF):
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class MultiLevelLIF(LIF):
-    """As `TernaryLIF`, with integer spikes from -levels to levels, for comparison. It is not exported.
+    """As `TernaryLIF`, with graded spikes: integers from -levels to levels, or from 0 to levels.
 
         spike[t] = round(membrane[t] / (2 * threshold)), halves away from zero, clipped to [-levels, levels]
         state[t] = 0 after any spike (reset="zero"); membrane[t] - reset_amount * threshold * spike[t] ("subtract")
 
-    With levels=1 it is `TernaryLIF`. The surrogate sits around the nearest threshold, an odd multiple of `threshold`:
-    the rectangle of width 1 is straight-through up to 2 * levels * threshold.
+    With levels=1 it is `TernaryLIF`; unsigned, `BinaryLIF`. The surrogate sits around the nearest threshold, an odd
+    multiple of `threshold`: the rectangle of width 1 is straight-through up to 2 * levels * threshold. A trained
+    threshold is a trained step: its gradient is divided by sqrt(neurons that share it * levels), after
+    [Esser et al., 2020](https://arxiv.org/abs/1902.08153). `docs/levels.md` says when to use which.
 
     Args:
         levels: Integer from 1 to 127.
+        signed: Boolean. Whether there are spikes below 0. Default: True.
         Further ones are those of `TernaryLIF`.
+
+    Example:
+
+    >>> MultiLevelLIF(4, signed=False)(np.array([[[-3.0, 0.4, 0.5, 1.6, 9.0]]], "float32")).numpy().tolist()
+    [[[0.0, 0.0, 1.0, 2.0, 4.0]]]
     """
 
     cell_class = MultiLevelLIFCell

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -21,6 +22,7 @@ class LIFCell(keras.layers.Layer):
     """What TernaryLIFCell, BinaryLIFCell and MultiLevelLIFCell share; `levels` is where they differ."""
 
     levels: str | int
+    unsigned = False
     options: CellOptions
 
     @takes(CellOptions)
@@ -40,6 +42,7 @@ class LIFCell(keras.layers.Layer):
             surrogate=surrogates.get(options.surrogate),
             reset_amount=float(options.reset_amount),
             separate_bumps=options.separate_bumps,
+            unsigned=self.unsigned,
         )
         used = {"surrogate": self.dynamics.surrogate, "reset_amount": self.dynamics.reset_amount}
         self.options = options
@@ -186,26 +189,45 @@ class BinaryLIFCell(LIFCell):
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class MultiLevelLIFCell(LIFCell):
-    """As `TernaryLIFCell`, with integer spikes from -levels to levels, for comparison.
+    """As `TernaryLIFCell`, with graded spikes: integers from -levels to levels, or from 0 to levels.
 
         spike[t] = round(membrane[t] / (2 * threshold)), halves away from zero, clipped to [-levels, levels]
         state[t] = 0 after any spike (reset="zero"); membrane[t] - reset_amount * threshold * spike[t] ("subtract")
 
-    With levels=1 it is `TernaryLIFCell`. The surrogate sits around the nearest threshold, an odd multiple of
-    `threshold`: the rectangle of width 1 is straight-through up to 2 * levels * threshold.
+    With levels=1 it is `TernaryLIFCell`; unsigned, `BinaryLIFCell`. The surrogate sits around the nearest threshold, an
+    odd multiple of `threshold`: the rectangle of width 1 is straight-through up to 2 * levels * threshold. A trained
+    threshold is a trained step: its gradient is divided by sqrt(neurons that share it * levels), after
+    [Esser et al., 2020](https://arxiv.org/abs/1902.08153), so that it moves about as fast as weights do.
 
     Args:
         levels: Integer from 1 to 127.
+        signed: Boolean. Whether there are spikes below 0. Default: True.
         Further ones are those of `TernaryLIFCell`.
     """
 
     @takes(MultiLevelCellOptions)
     def __init__(self, options: MultiLevelCellOptions, others: dict[str, Any]) -> None:
-        self.levels = options.levels
+        self.levels, self.unsigned = options.levels, not options.signed
         self._set_up(options, others)
 
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """As of any cell; the threshold's gradient is scaled."""
+        weight = self._threshold_weight
+        if weight is None:
+            return super().numbers
+        shared = math.prod(size or 1 for size in self.features) / math.prod(weight.shape)
+        threshold = self._threshold.from_weight(scale_gradient(weight.value, 1 / math.sqrt(shared * self.levels)))
+        return {**super().numbers, "threshold": threshold}
+
     def get_config(self) -> dict[str, Any]:
-        return {"levels": self.levels, **super().get_config()}
+        return {"levels": self.levels, "signed": not self.unsigned, **super().get_config()}
+
+
+def scale_gradient(tensor: Any, factor: float) -> Any:
+    """The tensor, whose gradient passes times `factor`."""
+    fixed = ops.stop_gradient(tensor)
+    return fixed + factor * (tensor - fixed)
 
 
 def _as_array(number: Any) -> Any:

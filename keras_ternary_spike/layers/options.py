@@ -89,6 +89,8 @@ class Levels:
     """Of neurons with several levels."""
 
     levels: int
+    _: dataclasses.KW_ONLY
+    signed: bool = True
 
 
 @dataclass(frozen=True, eq=False)

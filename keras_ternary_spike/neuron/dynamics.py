@@ -24,6 +24,7 @@ class Dynamics:
         spike = +1 if membrane >= threshold, -1 if membrane <= -threshold, else 0     (levels="ternary")
         spike = 1 if membrane >= threshold, else 0                                    (levels="binary")
         spike = round(membrane / (2 * threshold)) within [-k, k], halves away from 0  (levels=k)
+        spike = round(membrane / (2 * threshold)) within [0, k], halves up            (levels=k, unsigned)
         state = membrane * (1 - fired),  fired = 1 where spike is not 0               (reset="zero")
         state = membrane - reset_amount * threshold * spike                           (reset="subtract")
         state = membrane                                                              (reset="none")
@@ -39,9 +40,11 @@ class Dynamics:
         reset_amount: Float > 0, in thresholds per spike: what reset="subtract" takes off. Default: 1.0.
         separate_bumps: whether every threshold has a bump of its own, and bumps that overlap add up; otherwise the
             bump around the nearest threshold counts alone. Default: False.
+        unsigned: whether an Integer `levels` has no spikes below 0. Default: False.
 
     Raises:
-        ValueError: if levels or reset are not known, or reset_amount is not positive and finite.
+        ValueError: if levels or reset are not known, reset_amount is not positive and finite, or `unsigned` is given
+            with levels that have a name.
     """
 
     levels: str | int = "ternary"
@@ -50,9 +53,14 @@ class Dynamics:
     surrogate: Surrogate = field(default_factory=Rectangular)
     reset_amount: float = 1.0
     separate_bumps: bool = False
+    unsigned: bool = False
 
     def __post_init__(self) -> None:
         _check_levels(self.levels)
+        if self.unsigned and isinstance(self.levels, str):
+            raise ValueError(
+                f'`unsigned` is for levels=1, 2, ... Received: levels={self.levels!r}. Use levels="binary".'
+            )
         if self.reset not in RESETS:
             raise ValueError(f"`reset` must be {listed(RESETS)}. Received: reset={self.reset!r}")
         if not (0 < self.reset_amount < math.inf):
@@ -65,7 +73,8 @@ class Dynamics:
 
     @property
     def signed(self) -> bool:
-        return self.levels != "binary"
+        """Whether there are spikes below 0."""
+        return self.levels != "binary" and not self.unsigned
 
     def fire(self, membrane: Any, threshold: Any) -> Any:
         """Spikes, unscaled: integers where the membrane is finite, NaN where it is not."""

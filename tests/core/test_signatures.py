@@ -23,15 +23,16 @@ BY_NAME = {
 KERAS = {"name": None, "dtype": None, "trainable": True, "activity_regularizer": None}
 RNN = dict.fromkeys(("return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask"), False)
 SEQUENCE, SEQUENCE_BY_NAME = {"return_sequences": True}, {"spike_regularizer": None, **RNN}
+SIGNED = {"signed": True}
 NEW = {"levels": inspect.Parameter.empty}, {"memory": "static"}
 CONSTRUCTORS = {
     kts.TernaryLIF: ({**NEURON, **SEQUENCE}, {**BY_NAME, **KERAS, **SEQUENCE_BY_NAME}),
     kts.BinaryLIF: ({**NEURON, **SEQUENCE}, {**BY_NAME, **KERAS, **SEQUENCE_BY_NAME}),
-    kts.MultiLevelLIF: ({**NEW[0], **NEURON, **SEQUENCE}, {**BY_NAME, **KERAS, **SEQUENCE_BY_NAME}),
+    kts.MultiLevelLIF: ({**NEW[0], **NEURON, **SEQUENCE}, {**SIGNED, **BY_NAME, **KERAS, **SEQUENCE_BY_NAME}),
     kts.ComplementedTernaryLIF: ({**NEW[1], **NEURON, **SEQUENCE}, {**BY_NAME, **KERAS, **SEQUENCE_BY_NAME}),
     kts.TernaryLIFCell: (NEURON, {**BY_NAME, **KERAS}),
     kts.BinaryLIFCell: (NEURON, {**BY_NAME, **KERAS}),
-    kts.MultiLevelLIFCell: ({**NEW[0], **NEURON}, {**BY_NAME, **KERAS}),
+    kts.MultiLevelLIFCell: ({**NEW[0], **NEURON}, {**SIGNED, **BY_NAME, **KERAS}),
     kts.ComplementedTernaryLIFCell: ({**NEW[1], **NEURON}, {**BY_NAME, **KERAS}),
 }
 NETWORK = {"input_shape": inspect.Parameter.empty, "classes": inspect.Parameter.empty}

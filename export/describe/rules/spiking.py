@@ -8,7 +8,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ternary_spike import BinaryLIF, BinaryLIFCell, DirectEncoding, TernaryLIF, TernaryLIFCell, TimeAverage
+from keras_ternary_spike import (
+    BinaryLIF,
+    BinaryLIFCell,
+    DirectEncoding,
+    MultiLevelLIF,
+    MultiLevelLIFCell,
+    TernaryLIF,
+    TernaryLIFCell,
+    TimeAverage,
+)
 from keras_ternary_spike.layers.overrides import check_call
 
 from ...network import nodes
@@ -17,6 +26,7 @@ from ...network.nodes import Node
 from .options import check_options
 from .rule import Rule, array, rule
 
+CELLS = (TernaryLIFCell, BinaryLIFCell, MultiLevelLIFCell)
 MIN_RESET_AMOUNT, MAX_RESET_AMOUNT = 0.1, 2.0  # thresholds
 
 
@@ -29,21 +39,20 @@ def _time_average(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
 
 
 def _lif(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    """A TernaryLIF, a BinaryLIF, or a keras.layers.RNN of one of their cells."""
+    """A TernaryLIF, a BinaryLIF, a MultiLevelLIF, or a keras.layers.RNN of one of their cells."""
     cell = layer.cell
-    if type(cell) not in (TernaryLIFCell, BinaryLIFCell):  # a subclass may compute anything
+    if type(cell) not in CELLS:  # a subclass may compute anything
         raise ValueError(
-            f"Of recurrent layers only RNN(TernaryLIFCell) and RNN(BinaryLIFCell) are supported. Received: layer "
-            f"{layer.name!r} with a {type(cell).__name__}."
+            f"Of recurrent layers only RNN of {', '.join(kind.__name__ for kind in CELLS)} is supported. Received: "
+            f"layer {layer.name!r} with a {type(cell).__name__}."
         )
     check_call(cell)
-    check_options(cell, CELL)
+    check_options(cell, LEVELS_CELL if isinstance(cell, MultiLevelLIFCell) else CELL)
     _check_recurrence(layer)
     numbers = {"decay": _decay(layer, source), "threshold": _threshold(layer, source)}
-    signed = isinstance(cell, TernaryLIFCell)
-    return (
-        nodes.LIF(signed=signed, amplitude=_amplitude(layer, source), **_reset(layer), **numbers, **like(name, source)),
-    )
+    levels = {"signed": cell.dynamics.signed, "levels": cell.dynamics.highest}
+    amplitude = _amplitude(layer, source)
+    return (nodes.LIF(amplitude=amplitude, **levels, **_reset(layer), **numbers, **like(name, source)),)
 
 
 def _reset(layer: Any) -> dict[str, Any]:
@@ -110,12 +119,13 @@ NEURON = "decay decay_per snap_decay threshold threshold_per amplitude_per reset
 TRAINING = "trainable_decay trainable_threshold trainable_amplitude surrogate detach_reset separate_bumps"
 SEQUENCES = "return_sequences return_state go_backwards stateful"
 UNREAD = "unroll zero_output_for_mask spike_regularizer"  # there is no mask
-CELL = rule(_lif, NEURON, TRAINING)
+CELL, LEVELS_CELL = rule(_lif, NEURON, TRAINING), rule(_lif, f"levels signed {NEURON}", TRAINING)
 
 SPIKING: Mapping[type, Rule] = {
     keras.layers.RNN: rule(_lif, f"cell {SEQUENCES}", UNREAD),
     DirectEncoding: rule(_direct_encoding, "timesteps"),
     TernaryLIF: rule(_lif, f"{NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}"),
     BinaryLIF: rule(_lif, f"{NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}"),
+    MultiLevelLIF: rule(_lif, f"levels signed {NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}"),
     TimeAverage: rule(_time_average),
 }

@@ -57,7 +57,9 @@ class Context:
 
     def unit(self, name: str) -> float:
         """What 1 of node `name` is worth in the file's real numbers."""
-        return self.currents[name].unit if name in self.currents else 1.0
+        if name in self.currents:
+            return self.currents[name].unit
+        return self.signals[name].grid.unit if name in self.signals else 1.0
 
     def state(self, name: str, shape: tuple[int, ...], grid: Grid, emit: Callable[[int], int]) -> int:
         """Emits `emit(state)`, with the state an input of the program and the result its next value. Returns that."""
@@ -79,7 +81,8 @@ def _stateless_reader(context: Context, node: Node) -> nodes.LIF | None:
     reader = readers[0]
     if isinstance(reader, nodes.Repeat):
         return _stateless_reader(context, reader)
-    if isinstance(reader, nodes.LIF) and reader.signed and effective_decay(context.network, reader) == 0:
+    clips = isinstance(reader, nodes.LIF) and (reader.signed or reader.levels > 1)
+    if clips and effective_decay(context.network, reader) == 0:
         return reader
     return None
 
@@ -87,7 +90,7 @@ def _stateless_reader(context: Context, node: Node) -> nodes.LIF | None:
 def integer_neuron(context: Context, node: nodes.LIF) -> Neuron:
     decay, current = effective_decay(context.network, node), context.currents[node.inputs[0]]
     drop = drop_steps(decay, current.half, node.reset_amount) if node.reset == "subtract" else Fraction(0)
-    return Neuron(node.name, decay, current.half, node.signed, node.reset, drop, current.unit)
+    return Neuron(node.name, decay, current.half, node.signed, node.reset, drop, current.unit, node.levels)
 
 
 def per_timestep(signal: Signal, name: Name, emit: Callable[[int, Name], int]) -> tuple[int, ...]:

@@ -63,7 +63,8 @@ def emit_shortcut(context: Context, node: nodes.Affine, source: Signal) -> Signa
     current = context.currents[node.name]
     grid, steps = current.grid, np.floor(np.atleast_1d(node.scale) / step(current.half) + 0.5)
     shape = [1] * len(node.shape) + [len(steps)]
-    constant = context.builder.constant(Name(node.name, "steps"), steps.astype(np.int8).reshape(shape), grid.scale)
+    label = float32(grid.scale / source.grid.unit)  # of levels, what one step of the current is for one level
+    constant = context.builder.constant(Name(node.name, "steps"), steps.astype(np.int8).reshape(shape), label)
 
     def emit(tensor: int, name: Name) -> int:
         return context.builder.emit("MUL", (tensor, constant), name, node.shape, grid)
@@ -71,11 +72,11 @@ def emit_shortcut(context: Context, node: nodes.Affine, source: Signal) -> Signa
     return Signal(per_timestep(source, Name(node.name, "current"), emit), grid)
 
 
-def emit_relabel(builder: Builder, node: nodes.Affine, source: Signal, scale: float) -> Signal:
+def emit_relabel(builder: Builder, node: nodes.Node, source: Signal, scale: float) -> Signal:
     """MUL by the constant 1 (or -1) of another scale: the integers pass unchanged."""
     grid = Grid(float32(abs(scale)), low=source.grid.low, high=source.grid.high)
     sign = np.full([1] * (len(node.shape) + 1), np.sign(scale), np.int8)
-    constant = builder.constant(Name(node.name, "factor"), sign, grid.scale)
+    constant = builder.constant(Name(node.name, "factor"), sign, float32(grid.scale / source.grid.unit))
 
     def emit(tensor: int, name: Name) -> int:
         return builder.emit("MUL", (tensor, constant), name, node.shape, grid)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...program.builder import Builder
-from ...program.grid import BINARY_SPIKE, INT8_MAX, SPIKE, float32
+from ...program.grid import BINARY_SPIKE, INT8_MAX, SPIKE, firing_activation, float32
 from ...program.names import ZERO, Name
 from ..integer_neuron import Neuron
 from .resets import state_grid
@@ -34,8 +34,9 @@ def _fire(builder: Builder, neuron: Neuron, membrane: int, t: int, current: int 
         Name(neuron.name, "spike", t),
         (membrane, zero if current is None else current),
     )
-    if neuron.signed:
-        return builder.emit("ADD", operands, spike, shape, SPIKE, activation="RELU_N1_TO_1")
+    if neuron.signed or neuron.levels > 1:
+        clip = firing_activation(neuron.spike)
+        return builder.emit("ADD", operands, spike, shape, neuron.spike, activation=clip)
     if rounds_beyond_one(neuron, summed=current is not None):
         operands = (builder.emit("ADD", operands, clipped, shape, SPIKE, activation="RELU_N1_TO_1"), zero)
     return builder.emit("ADD", operands, spike, shape, BINARY_SPIKE, activation="RELU")

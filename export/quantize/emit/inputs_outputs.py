@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ...network import nodes
-from ...network.nodes import Network
+from ...network.nodes import Network, Node
 from ...program.grid import input_grid, shifted_input_grid
 from ...program.names import Name
 from .context import Context, Signal
+from .factors import emit_relabel
 
 
 def emit_input(context: Context, node: nodes.Input) -> Signal:
@@ -43,9 +44,18 @@ def emit_outputs(context: Context) -> tuple[int, ...]:
     return tuple(outputs)
 
 
+def _in_ones(context: Context, node: Node) -> Signal:
+    """The value of a node; levels of graded spikes, and their sums, with a scale of 1."""
+    signal = context.signals[node.name]
+    if not signal.grid.counts or signal.grid.unit == 1:
+        return signal
+    return emit_relabel(context.builder, node, signal, 1.0)
+
+
 def emit_output(context: Context, name: str) -> int:
     """The tensor that holds the value of node `name`; timesteps are stacked on axis 1."""
-    node, signal, builder = context.network[name], context.signals[name], context.builder
+    node, builder = context.network[name], context.builder
+    signal = _in_ones(context, node)
     if not node.temporal or context.form == "step":
         return signal.tensors[0]
     frames = tuple(

@@ -5,7 +5,7 @@ spike    = MUL(membrane, 4) + RELU_N1_TO_1     @ 1.0           requantization is
 state    = what the reset leaves of the membrane, decayed      (`resets`)
 
 Where 2 * threshold is worth 1 on the currents' grid: spike = ADD(membrane, 0) + RELU_N1_TO_1, and at the last timestep
-spike = ADD(state, current) + RELU_N1_TO_1.
+spike = ADD(state, current) + RELU_N1_TO_1. Graded spikes are fired so too, clipped at the highest level (`spike_grid`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from ...network import nodes
 from ...program.builder import Builder
-from ...program.grid import BINARY_SPIKE, SMALLEST_ADD_RATIO, SPIKE, Grid
+from ...program.grid import BINARY_SPIKE, SMALLEST_ADD_RATIO, Grid, spike_grid
 from ...program.names import Name
 from ..integer_neuron import Neuron
 from .constant_current import emit_constant_neuron
@@ -27,10 +27,11 @@ def emit_neuron(builder: Builder, neuron: Neuron, currents: tuple[int, ...]) -> 
     """Emits the layer; currents: one int8 tensor on its grid per timestep. Returns one spike tensor per timestep."""
     if neuron.decay == 0:
         return tuple(_fire(builder, neuron, current, t) for t, current in enumerate(currents))
-    if len(set(currents)) == 1 and isinstance(neuron.decay, Fraction) and neuron.reset != "subtract":
+    still = len(set(currents)) == 1 and neuron.levels == 1
+    if still and isinstance(neuron.decay, Fraction) and neuron.reset != "subtract":
         return emit_constant_neuron(builder, neuron, currents[0], len(currents))
     spikes, state, last = [], None, len(currents) - 1
-    fused = not neuron.subtracts_spikes and state_grid(neuron).scale >= SMALLEST_ADD_RATIO
+    fused = not neuron.subtracts_spikes and state_grid(neuron).scale >= SMALLEST_ADD_RATIO * neuron.spike.scale
     for t, current in enumerate(currents):
         if t == last and state is not None and fused:
             spikes.append(_fire(builder, neuron, state, t, current))
@@ -57,8 +58,8 @@ def _integrate(builder: Builder, neuron: Neuron, state: int, current: int, t: in
 
 
 def emit_lif(context: Context, node: nodes.LIF, source: Signal) -> Signal:
-    spike = SPIKE if node.signed else BINARY_SPIKE
-    if source.grid == SPIKE:  # the linear operator in front has fired
+    spike = spike_grid(node.levels, signed=node.signed)
+    if source.grid == spike and spike != BINARY_SPIKE:  # the linear operator in front has fired
         return source
     neuron = integer_neuron(context, node)
     if context.form == "step" and neuron.decay != 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -45,13 +46,13 @@ def emit_sum_pool(context: Context, node: nodes.SumPool, source: Signal) -> Sign
     def emit(tensor: int, name: Name) -> int:
         grid = source.grid
         for index, (size, strides) in enumerate(stages, start=1):
-            grid = Grid(1.0, low=grid.low * math.prod(size), high=grid.high * math.prod(size))
+            grid = replace(grid, low=grid.low * math.prod(size), high=grid.high * math.prod(size))
             ones = Name(node.name, "ones", index=f"{size[0]}x{size[1]}" if len(stages) > 1 else "")
             label = name if index == len(stages) else name.part(f"stage{index}")
             tensor = _emit_sum(builder, tensor, label, size, strides, grid, ones=ones)
         return tensor
 
-    grid = Grid(1.0, low=source.grid.low * area, high=source.grid.high * area)
+    grid = replace(source.grid, low=source.grid.low * area, high=source.grid.high * area)
     return Signal(per_timestep(source, Name(node.name, "sum"), emit), grid)
 
 

@@ -7,6 +7,7 @@ reset="zero", where `half` + 1 steps of decay * membrane are worth a spike (`spi
     current may be
 reset="zero" of other neurons
     fired = MUL(spike, spike)                  @ 1.0           left out for binary spikes, their own squares
+        of graded spikes the square of their sign, MUL(spike, 1) + RELU_N1_TO_1 with a scale that makes a level 1
     keep  = SUB(decay, fired) + RELU           @ decay         0 after a spike, else 1
     state = MUL(membrane, keep)                @ decay * step  integers unchanged: the leak is a scale label
 reset="none"
@@ -30,7 +31,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from ...program.builder import Builder
-from ...program.grid import BINARY_SPIKE, INT8_MAX, INT8_MIN, Grid, float32
+from ...program.grid import BINARY_SPIKE, INT8_MAX, INT8_MIN, SPIKE, Grid, float32
 from ...program.names import Name
 from ..integer_neuron import Neuron, channel_constant
 
@@ -79,13 +80,21 @@ def _less_spike(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: 
 
 
 def _times_keep(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int) -> int:
-    shape, fired = builder.shape(membrane), spike
-    if neuron.signed:
-        fired = builder.emit("MUL", (spike, spike), Name(neuron.name, "fired", t), shape, BINARY_SPIKE)
+    shape, fired = builder.shape(membrane), _fired(builder, neuron, spike, t)
     kept = _decay_constant(builder, neuron, len(shape))
     grid = Grid(float(builder.tensors[kept].scale), low=0, high=int(builder.tensors[kept].data.max()))
     keep = builder.emit("SUB", (kept, fired), Name(neuron.name, "keep", t), shape, grid, activation="RELU")
     return builder.emit("MUL", (membrane, keep), Name(neuron.name, "state", t), shape, state_grid(neuron))
+
+
+def _fired(builder: Builder, neuron: Neuron, spike: int, t: int) -> int:
+    """1 after any spike, else 0."""
+    shape, name = builder.shape(spike), Name(neuron.name, "fired", t)
+    if neuron.levels > 1:
+        constant = builder.scalar(Name(neuron.name, "label"), 1, float32(1 / neuron.spike.scale), len(shape))
+        sign = Name(neuron.name, "clipped", t) if neuron.signed else name
+        spike = builder.emit("MUL", (spike, constant), sign, shape, SPIKE, activation="RELU_N1_TO_1")
+    return builder.emit("MUL", (spike, spike), name, shape, BINARY_SPIKE) if neuron.signed else spike
 
 
 def _unchanged(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int) -> int:
@@ -107,11 +116,11 @@ def _less_threshold(builder: Builder, neuron: Neuron, membrane: int, spike: int,
 
 def _drop(builder: Builder, neuron: Neuron, spike: int, t: int, decay: Fraction) -> int:
     """`half` for every spike, on a grid that makes it decay * drop steps of the membrane's."""
-    shape = builder.shape(spike)
+    shape, high = builder.shape(spike), neuron.half * neuron.levels
     scale = float32(float(decay * neuron.drop / neuron.half) * neuron.step)
-    low = -neuron.half if neuron.signed else 0
-    constant = builder.scalar(Name(neuron.name, "threshold"), neuron.half, scale, len(shape))
-    grid = Grid(scale, low=low, high=neuron.half)
+    label = float32(scale / neuron.spike.scale)
+    constant = builder.scalar(Name(neuron.name, "threshold"), neuron.half, label, len(shape))
+    grid = Grid(scale, low=-high if neuron.signed else 0, high=high)
     return builder.emit("MUL", (spike, constant), Name(neuron.name, "drop", t), shape, grid)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from ...network import nodes
 from ...program.builder import Builder
-from ...program.grid import INT8_MAX, SPIKE, Grid
+from ...program.grid import INT8_MAX, Grid, firing_activation, spike_grid
 from ...program.names import Name
 from .context import Context, Signal, fused_neuron
 
@@ -26,7 +27,8 @@ def emit_add(context: Context, node: nodes.Add, *sources: Signal) -> Signal:
         total = emit_sums(context.builder, node, name, _pairs(total, tensors), grid)
     pairs = _pairs(total, last)
     if neuron and all(first != second for first, second in pairs):
-        return Signal(emit_fired_sums(context.builder, neuron, pairs), SPIKE)
+        spike = spike_grid(neuron.levels, signed=neuron.signed)
+        return Signal(emit_fired_sums(context.builder, neuron, pairs, spike), spike)
     name = Name(node.name, "sum", index=str(len(others) + 1) if others else "")
     return Signal(emit_sums(context.builder, node, name, pairs, grid), grid)
 
@@ -42,10 +44,11 @@ def emit_sums(builder: Builder, node: nodes.Add, name: Name, pairs: Pairs, grid:
     )
 
 
-def emit_fired_sums(builder: Builder, neuron: nodes.LIF, pairs: Pairs) -> tuple[int, ...]:
+def emit_fired_sums(builder: Builder, neuron: nodes.LIF, pairs: Pairs, spike: Grid) -> tuple[int, ...]:
     """Rounds sums of two currents to spikes, as ADD(sum, 0) would."""
+    clip = firing_activation(spike)
     return tuple(
-        builder.emit("ADD", pair, Name(neuron.name, "spike", t), neuron.shape, SPIKE, activation="RELU_N1_TO_1")
+        builder.emit("ADD", pair, Name(neuron.name, "spike", t), neuron.shape, spike, activation=clip)
         for t, pair in enumerate(pairs)
     )
 
@@ -64,13 +67,13 @@ def sum_grid(node: nodes.Add, grids: list[Grid]) -> Grid:
             f"Cannot export layer '{node.name}': its sum of spikes may reach {max(-low, high)}, beyond int8's "
             f"{INT8_MAX}. Put a spiking layer in between."
         )
-    return Grid(1.0, low=low, high=high)
+    return replace(grids[0], low=low, high=high)
 
 
 def emit_time_sum(context: Context, node: nodes.TimeSum, source: Signal) -> Signal:
     """A chain of ADD with all scales 1: integer sums. In the step form, one ADD to the sum so far."""
     timesteps = context.network.timesteps
-    grid = Grid(1.0, low=timesteps * source.grid.low, high=timesteps * source.grid.high)
+    grid = replace(source.grid, low=timesteps * source.grid.low, high=timesteps * source.grid.high)
     check_time_sum(node, source.grid, grid)
     emit = partial(context.builder.emit, "ADD", shape=node.shape, grid=grid)
     total, *others = source.tensors

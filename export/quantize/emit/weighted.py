@@ -8,7 +8,7 @@ from functools import partial
 from ...network import nodes
 from ...network.linear_algebra import factors, kernel_at
 from ...network.nodes import Node
-from ...program.grid import SPIKE, Grid
+from ...program.grid import Grid, firing_activation, spike_grid
 from ...program.names import Name
 from . import output_grids
 from .context import Context, Signal, fused_neuron, integer_neuron, per_timestep
@@ -24,7 +24,7 @@ def emit_weighted(context: Context, node: nodes.Linear, source: Signal) -> Signa
     name = Name(neuron.name, "spike") if neuron else Name(node.name, "current")
     if neuron and len(set(source.tensors)) == 1:
         name = name.at(0)
-    emission = Emission(SPIKE, "RELU_N1_TO_1") if neuron else Emission(linear_grid(context, node, source))
+    emission = _firing(neuron) if neuron else Emission(linear_grid(context, node, source))
 
     def emit(tensor: int, name: Name, emission: Emission = emission) -> int:
         return emit_linear(context.builder, node, tensor, name, source=source.grid, emission=emission)
@@ -34,6 +34,11 @@ def emit_weighted(context: Context, node: nodes.Linear, source: Signal) -> Signa
         return Signal(per_timestep(source, name, emit), emission.grid)
     frames = enumerate(zip(source.tensors, own, strict=True))
     return Signal(tuple(emit(tensor, name.at(t), emission) for t, (tensor, emission) in frames), emission.grid)
+
+
+def _firing(neuron: nodes.LIF) -> Emission:
+    spike = spike_grid(neuron.levels, signed=neuron.signed)
+    return Emission(spike, firing_activation(spike))
 
 
 def emissions(

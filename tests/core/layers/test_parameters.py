@@ -222,11 +222,3 @@ def test_levels_are_in_the_config_and_one_level_is_ternary(rng):
     np.testing.assert_array_equal(MultiLevelLIF(levels=1)(sequences), TernaryLIF()(sequences))
     with pytest.raises(ValueError, match=r"`levels` must be .* an integer from 1 to 127. Received: levels=0"):
         MultiLevelLIF(levels=0)
-
-
-def test_exporting_levels_is_refused_by_name():
-    from keras_ternary_spike.export import export_tflite
-
-    model = keras.Sequential([keras.Input((2, 4)), keras.layers.Dense(3), MultiLevelLIF(levels=2, name="coarse")])
-    with pytest.raises(ValueError, match=r"'coarse'.*MultiLevelLIF"):
-        export_tflite(model)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_ternary_spike import BinaryLIF, DirectEncoding, MultiLevelLIF, PerTimestep, TernaryLIF, TimeAverage
+from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.decay import snap_decay
 from keras_ternary_spike.export import StepRunner, check, export_tflite, verify
 from keras_ternary_spike.export.certificate.proof import prove
@@ -166,7 +166,6 @@ def test_decays_of_channels_are_whole_numbers_over_a_safe_denominator():
 @pytest.mark.parametrize(
     "layer, message",
     [
-        (MultiLevelLIF(2, name="lif"), r"Cannot export layer 'lif' \(MultiLevelLIF\)\. Supported: .*TernaryLIF"),
         (
             TernaryLIF(reset="subtract", reset_amount=3.0, name="lif"),
             r"`reset_amount` must lie in \[0.1, 2.0\].*'lif'.*3.0.*Train",

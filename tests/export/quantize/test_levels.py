@@ -1,0 +1,135 @@
+"""Files of graded spikes: every level on every runtime, with and without a state, and what does not fit."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_ternary_spike import DirectEncoding, MultiLevelLIF, PerTimestep, TernaryLIF, TimeAverage
+from keras_ternary_spike.export import export_tflite, verify
+from keras_ternary_spike.export.certificate.proof import prove
+from keras_ternary_spike.export.tflite import flatbuffer
+
+pytestmark = pytest.mark.filterwarnings("ignore:The range of output")
+
+
+def network(levels, signed, timesteps=1, **options):
+    """One number in, one graded neuron, and another behind a convolution of its spikes."""
+    keras.utils.set_random_seed(1)
+    image = keras.Input((4, 4, 1))
+    options = {"signed": signed, "threshold": 0.5 / levels, **options}
+    spikes = MultiLevelLIF(levels, name="first", **options)(DirectEncoding(timesteps)(layers.Conv2D(3, 3)(image)))
+    currents = PerTimestep(layers.Conv2D(2, 2, use_bias=False))(spikes)
+    spikes = MultiLevelLIF(levels, name="second", **options)(currents)
+    vectors = PerTimestep(layers.GlobalAveragePooling2D())(spikes)
+    return keras.Model(image, TimeAverage()(PerTimestep(layers.Dense(3))(vectors)))
+
+
+@pytest.fixture
+def images(rng):
+    return rng.random((40, 4, 4, 1)).astype("float32")
+
+
+@pytest.mark.parametrize("signed, activation", [(True, "RELU_N1_TO_1"), (False, "RELU6")])
+@pytest.mark.parametrize("levels", [2, 4, 6, 15, 127])
+def test_one_timestep_fires_in_the_convolution_itself_exactly_on_every_runtime(images, levels, signed, activation):
+    content = export_tflite(network(levels, signed))
+    program = flatbuffer.read(content)
+    firing = [operator for operator in program.operators if "/spike/" in program.tensors[operator.output].name]
+    assert [(operator.kind, operator.activation) for operator in firing] == [("CONV_2D", activation)] * 2
+    assert {operator.kind for operator in program.operators} <= {
+        *("CONV_2D", "DEPTHWISE_CONV_2D", "RESHAPE", "FULLY_CONNECTED")
+    }
+    report = verify(None, content, images)
+    assert report.exact and not report.improper_spikes
+
+
+@pytest.mark.parametrize("levels, signed", [(5, True), (5, False)])
+def test_all_levels_occur_and_are_those_of_the_equation(levels, signed):
+    inputs = keras.Input((1,))
+    dense = layers.Dense(1, kernel_initializer=keras.initializers.Constant(2.0), use_bias=False)
+    outputs = TimeAverage()(MultiLevelLIF(levels, signed=signed, threshold=0.1)(DirectEncoding(1)(dense(inputs))))
+    program = flatbuffer.read(export_tflite(keras.Model(inputs, outputs), input_range=(-1.0, 1.0)))
+    x = np.arange(-128, 128, dtype=np.int8)[:, None]
+    grid = program.tensors[program.inputs[0]]
+    currents = 2.0 * float(grid.scale) * (x.astype(float) - grid.zero_point)
+    apart = np.abs(currents / 0.2 - np.floor(currents / 0.2) - 0.5) > 0.02  # the kernel is rounded to a fraction
+    expected = np.clip(np.rint(currents / 0.2), -levels if signed else 0, levels)
+    found = program.run(x)
+    np.testing.assert_array_equal(found[apart], expected[apart])
+    assert set(found.ravel()) == set(range(-levels if signed else 0, levels + 1))
+    output = program.tensors[program.outputs[0]]
+    assert (float(output.scale), output.zero_point) == (1.0, 0)  # levels are whole numbers for whoever reads them
+
+
+@pytest.mark.parametrize(
+    "levels, signed, options",
+    [
+        (2, True, {}),
+        (4, False, {}),
+        (3, True, {"reset": "subtract", "reset_amount": 2.0}),
+        (4, False, {"reset": "subtract"}),
+        (3, False, {"reset": "none"}),
+        (2, True, {"decay": [0.2, 0.5, 0.8]}),
+    ],
+)
+def test_with_a_state_every_pair_of_currents_fires_the_level_of_the_equation(images, levels, signed, options):
+    several = isinstance(options.get("decay"), list)
+    model = network(levels, signed, timesteps=3, **({} if several else options))
+    if several:
+        model = channels_of_their_own(levels, options["decay"])
+    content = export_tflite(model)
+    assert verify(None, content, images).exact
+    for proof in prove(flatbuffer.read(content)):
+        assert proof.cases >= 256
+        assert (proof.wrong, sum(proof.differing.values())) == (0, 0)
+
+
+def channels_of_their_own(levels, decay):
+    image = keras.Input((4, 4, 1))
+    spikes = MultiLevelLIF(levels, threshold=0.1, decay=decay)(DirectEncoding(3)(layers.Conv2D(3, 3)(image)))
+    return keras.Model(image, TimeAverage()(PerTimestep(layers.Flatten())(spikes)))
+
+
+def test_one_step_a_call_carries_levels_and_state(images):
+    program = flatbuffer.read(export_tflite(network(3, False, timesteps=4), form="step"))
+    whole = flatbuffer.read(export_tflite(network(3, False, timesteps=4)))
+    grid = whole.tensors[whole.inputs[0]]
+    frames = np.clip(np.rint(images / float(grid.scale)) + grid.zero_point, -128, 127).astype(np.int8)
+    names = [program.tensors[index].name for index in program.inputs]
+    states = {
+        name: np.zeros((40, *program.tensors[i].shape[1:]), np.int8)
+        for name, i in zip(names, program.inputs, strict=True)
+    }
+    for _ in range(4):
+        result = program.trace({**states, names[0]: frames})
+        states = {name: result[name.replace("state_in", "state_out")] for name in names[1:]}
+    outputs = result[program.tensors[program.outputs[0]].name]
+    np.testing.assert_array_equal(outputs.reshape(40, 3), whole.run(frames))
+
+
+def test_a_shortcut_brings_levels_into_a_sum(images):
+    image = keras.Input((4, 4, 1))
+    first = MultiLevelLIF(3, signed=False, threshold=0.1, name="first")(DirectEncoding(1)(layers.Conv2D(3, 3)(image)))
+    branch = PerTimestep(layers.Conv2D(3, 3, padding="same"))(first)
+    second = MultiLevelLIF(3, signed=False, threshold=0.3, name="second")(layers.Add()([first, branch]))
+    model = keras.Model(image, TimeAverage()(PerTimestep(layers.Dense(2))(PerTimestep(layers.Flatten())(second))))
+    report = verify(model, content := export_tflite(model), images)
+    assert report.exact
+    program = flatbuffer.read(content)
+    trace = program.trace(np.full((1, 4, 4, 1), 127, np.int8))
+    assert trace["first/spike/0"].max() > 1  # the shortcut has brought more than ones
+
+
+def test_more_levels_than_int8_holds_beside_a_state_are_refused_with_the_most_that_fit():
+    with pytest.raises(ValueError, match=r"'first'.*at most 41 levels. Received: levels=60. Use fewer"):
+        export_tflite(network(60, False, timesteps=2))
+    assert verify(None, export_tflite(network(41, True, timesteps=2)), np.zeros((1, 4, 4, 1), "float32")).exact
+
+
+def test_different_levels_cannot_read_the_same_currents():
+    currents = DirectEncoding(1)(layers.Conv2D(3, 3)(image := keras.Input((4, 4, 1))))
+    spikes = [TernaryLIF(name="a")(currents), MultiLevelLIF(3, name="b")(currents)]
+    model = keras.Model(image, [TimeAverage()(PerTimestep(layers.Flatten())(x)) for x in spikes])
+    with pytest.raises(ValueError, match=r"'[ab]', '[ab]': neurons that read the same currents.*levels \[1, 3\]"):
+        export_tflite(model)
