@@ -185,5 +185,5 @@ def test_a_subclass_of_a_cell_is_refused():
         pass
 
     model = keras.Sequential([keras.Input((2, 4)), keras.layers.RNN(Other(), return_sequences=True, name="rnn")])
-    with pytest.raises(ValueError, match=r"only RNN\(TernaryLIFCell\).*'rnn' with a Other"):
+    with pytest.raises(ValueError, match=r"only RNN of TernaryLIFCell.*'rnn' with a Other"):
         describe(model)
