@@ -10,6 +10,7 @@ from keras_ternary_spike import (
     BinaryLIF,
     BinaryLIFCell,
     DirectEncoding,
+    MultiLevelLIF,
     TemporalEffectiveBatchNormalization,
     TernaryLIF,
     TernaryLIFCell,
@@ -108,6 +109,7 @@ CASES = {
     TimeAverage: (SEQUENCE, {}, {}),
     TernaryLIF: (SEQUENCE, {}, LAYER),
     BinaryLIF: (SEQUENCE, {}, LAYER),
+    MultiLevelLIF: (SEQUENCE, {"levels": 2}, {"levels": 3, "signed": False, **LAYER}),
     layers.RNN: (SEQUENCE, {"cell": TernaryLIFCell(), "return_sequences": True}, RECURRENT),
 }
 MERGED = {layers.Add: {}, layers.Concatenate: {"axis": 1}}
