@@ -114,7 +114,13 @@ class Tally:
         self.first: dict[str, str] = {}
         self.spikes, self.neurons = Counter(), Counter()
         self.levels = spike_levels(program)
-        self.improper = {name for name, highest in self.levels.items() if highest is None}
+        stated = stated_levels(program)
+        self.improper = {
+            tensor.name
+            for layer, tensor in spike_tensors(program)
+            if self.levels[tensor.name] is None
+            or self.levels[tensor.name] != stated.get(layer, self.levels[tensor.name])
+        }
         self.same_class, self.classified = Counter(), Counter()
         self.moments: dict[str, Moments] = {}
         self.saturating = self.inputs = self.limited = self.outputs = 0
@@ -249,6 +255,12 @@ def further_runtimes(also: Collection[str]) -> dict[str, runtimes.Runtime]:
     from ..c_code.compiled import c_runtime
 
     return {"c": c_runtime()}
+
+
+def stated_levels(program: Program) -> dict[str, int]:
+    """The largest spike of each layer that the file states."""
+    neurons = program.facts.neurons if "neurons" in program.metadata else ()
+    return {neuron.name: max(neuron.levels) for neuron in neurons}
 
 
 def predictions(model: keras.Model, samples: Mapping[str, np.ndarray]) -> list[np.ndarray]:
