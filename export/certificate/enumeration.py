@@ -72,7 +72,7 @@ def _left(doubled: np.ndarray, spike: np.ndarray, neuron: Neuron) -> np.ndarray:
     return doubled - int(2 * neuron.drop) * spike.astype(np.int64) if neuron.reset == "subtract" else doubled
 
 
-def _enumerate_channels(program: Program, operators, neuron: Neuron, frames: int, known: dict) -> Enumeration:
+def enumerate_channels(program: Program, operators, neuron: Neuron, frames: int, known: dict) -> Enumeration:
     """One run for all channels; where they decay differently, runs with one channel for every decay."""
     if isinstance(neuron.decay, Fraction):
         return _enumerate_once(program, operators, neuron, frames, known, None)

@@ -21,7 +21,7 @@ from ..program.operators import Operator, source_position
 from ..program.program import Program, kernel_rows
 from ..quantize.integer_neuron import Neuron, described
 from ..quantize.weights import DENOMINATOR, is_safe
-from .enumeration import Enumeration, _enumerate_channels
+from .enumeration import Enumeration, enumerate_channels
 from .isolation import are_sums, current_tensors, own_operators
 
 
@@ -86,7 +86,7 @@ def _prove_operators(program: Program, neuron: Neuron, known: dict, earlier: lis
     operators, timesteps = own_operators(program, neuron.name), program.facts.timesteps
     method = _method(program, operators, neuron)
     frames = {"currents": 1, "summands": 2, "pairs": timesteps}[method]
-    found = _enumerate_channels(program, operators, neuron, frames, known)
+    found = enumerate_channels(program, operators, neuron, frames, known)
     served = [str(replace(parse(role), layer=neuron.name)) for role in found.served]
     if neuron.decay == 0:
         served = _served(program, neuron, earlier)

@@ -18,7 +18,7 @@ from .rules.merging import MERGES, merge
 from .rules.options import check_options
 from .rules.table import RULES
 from .signature import input_names, output_names, stable_name
-from .time_axis import _check_time, _temporal_inputs, _timesteps
+from .time_axis import check_time, count_timesteps, temporal_inputs
 
 SOFTMAX_NOTE = "softmax left out: the file's outputs are logits"
 
@@ -40,8 +40,8 @@ def describe(model: keras.Model, *, unknown: int | None = None) -> Network:
             never built, unknown sizes, different timesteps, NaN or infinity in a weight, an amplitude of 0.
     """
     calls = trace(model)
-    temporal = _temporal_inputs(calls)
-    network = Network(name=model.name, nodes=(), outputs=(), timesteps=_timesteps(calls, temporal, unknown))
+    temporal = temporal_inputs(calls)
+    network = Network(name=model.name, nodes=(), outputs=(), timesteps=count_timesteps(calls, temporal, unknown))
     values: list[str] = []
     for index, call in enumerate(calls.calls):
         if isinstance(call.layer, keras.layers.InputLayer):
@@ -61,7 +61,7 @@ def _with_call(network: Network, calls: Trace, index: int, sources: list[Node]) 
     if type(call.layer) in MERGES:
         added = merge(call.layer, fresh_name(network, call.layer.name), sources, per_timestep=call.per_timestep)
         return _extended(network, added)
-    _check_time(call, sources[0])
+    check_time(call, sources[0])
     notes = _check_activation(calls, index)
     added = RULES[type(call.layer)].build(call.layer, fresh_name(network, call.layer.name), sources[0])
     network = _extended(network, added or (sources[0],), notes)

@@ -36,7 +36,7 @@ POINTWISE = (
 )
 
 
-def _temporal_inputs(calls: Trace) -> set[int]:
+def temporal_inputs(calls: Trace) -> set[int]:
     """Indices of the inputs with a time axis: a reader needs one, and no DirectEncoding makes it."""
     found: set[int] = set()
     while more := _lacking_time(calls, found):
@@ -63,7 +63,7 @@ def _lacking_time(calls: Trace, found: set[int]) -> set[int]:
     return lacking - found
 
 
-def _timesteps(calls: Trace, temporal: set[int], unknown: int | None) -> int:
+def count_timesteps(calls: Trace, temporal: set[int], unknown: int | None) -> int:
     """The length of the time axis, from the DirectEncoding layers and the temporal inputs; 1 without any.
 
     unknown: what stands for a length of None, where nothing averages over it.
@@ -99,7 +99,7 @@ def _check_unknown(calls: Trace, name: str, unknown: int | None) -> None:
         )
 
 
-def _check_time(call: Call, source: Node) -> None:
+def check_time(call: Call, source: Node) -> None:
     """A layer sees one timestep at a time, or it is one that makes, uses or removes the time axis."""
     layer = call.layer
     if call.per_timestep and not source.temporal:

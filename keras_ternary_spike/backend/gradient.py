@@ -55,12 +55,12 @@ def call(differentiable: Differentiable, tensors: Sequence[Any]) -> tuple[Any, .
 
 def _functions(differentiable: Differentiable) -> tuple[Callable, Callable]:
     if differentiable.fused and compiles_functions():
-        return _compiled(differentiable)
+        return compiled(differentiable)
     return differentiable.forward, differentiable.backward
 
 
 @functools.lru_cache(maxsize=256)
-def _compiled(differentiable: Differentiable) -> tuple[Callable, Callable]:
+def compiled(differentiable: Differentiable) -> tuple[Callable, Callable]:
     compile_function = _tensorflow().compile_function
     return compile_function(differentiable.forward), compile_function(differentiable.backward)
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from keras_ternary_spike import TernaryLIF
-from keras_ternary_spike.backend.gradient import _compiled
+from keras_ternary_spike.backend.gradient import compiled
 from keras_ternary_spike.neuron.dynamics import Dynamics
 from keras_ternary_spike.neuron.packing import EXACT_BITS, through_packed_words, word_size
 from keras_ternary_spike.neuron.sequence import lif_sequence
@@ -50,10 +50,10 @@ def test_layers_of_equal_options_share_what_is_compiled(rng):
             outputs = layer(current, training=True)
         tape.gradient(outputs, current)
 
-    _compiled.cache_clear()
+    compiled.cache_clear()
     for layer in (TernaryLIF(), TernaryLIF(name="another")):
         train(layer)
-    assert (_compiled.cache_info().misses, _compiled.cache_info().currsize) == (1, 1)
+    assert (compiled.cache_info().misses, compiled.cache_info().currsize) == (1, 1)
     for options in ({"surrogate": "triangular"}, {"reset": "subtract"}, {"decay": 0.5}, {"threshold": 1.0}):
         train(TernaryLIF(**options))
-    assert _compiled.cache_info().currsize == 5
+    assert compiled.cache_info().currsize == 5
