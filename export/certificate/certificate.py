@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..costs.beside_relu import BesideRelu, beside_relu
-from ..costs.operation_counts import Work, work
+from ..costs.operation_counts import OperationCounts, count_operations
 from ..costs.sizes import Flash, Memory, flash, memory
 from ..program.facts import Facts
 from ..program.names import STATE_IN, is_state
@@ -50,7 +50,7 @@ class Certificate:
     report: Report
     proofs: tuple[Proof, ...]
     spikes: tuple[LayerSpikes, ...]
-    work: Work
+    work: OperationCounts
     memory: Memory
     target: TargetReport | None
     beside_relu: BesideRelu | None
@@ -132,7 +132,7 @@ def certify(
         report=report,
         proofs=proofs,
         spikes=spikes,
-        work=work(program, activity),
+        work=count_operations(program, activity),
         memory=memory(flatbuffer.read(tflite_bytes), tflite_bytes, report.arena_bytes),
         target=found,
         beside_relu=relu_costs(model, tflite_bytes, report.arena_bytes, found),

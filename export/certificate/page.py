@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from ..costs.beside_relu import BesideRelu
-from ..costs.operation_counts import Work
+from ..costs.operation_counts import OperationCounts
 from ..costs.sizes import Flash, Memory
 from ..program.facts import Facts
 from ..targets.report import VERDICTS, TargetReport
@@ -160,7 +160,7 @@ def spikes(layers: Sequence[LayerSpikes]) -> str:
     return section("Spikes", text, table(heads, rows))
 
 
-def operations(work: Work) -> str:
+def operations(counts: OperationCounts) -> str:
     heads = (
         "layer",
         "operators",
@@ -172,7 +172,7 @@ def operations(work: Work) -> str:
         "int8 values",
     )
     rows = []
-    for one in (*work.layers, work.total):
+    for one in (*counts.layers, counts.total):
         measured = "" if one.additions_measured is None or not one.additions else count(round(one.additions_measured))
         numbers = (one.multiply_accumulates, one.additions), (one.additions_bound, one.rescalings, one.elementwise)
         rows.append((one.layer, count(one.operators), *map(some, numbers[0]), measured, *map(some, numbers[1])))

@@ -49,7 +49,7 @@ def observe(
 ) -> tuple[tuple[LayerSpikes, ...], dict[str, np.ndarray]]:
     """Runs the file (as Program) and the Keras model on samples.
 
-    Returns: the spiking layers in the order of `proofs`; and the activity of the tensors, as `work` takes it.
+    Returns: the spiking layers in the order of `proofs`; and the tensors' activity, as `count_operations` takes it.
     """
     samples = check_samples(program, samples)
     spiking = KerasSpikes(model) if model is not None else None

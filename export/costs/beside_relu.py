@@ -13,16 +13,16 @@ from ..targets.check import check
 from ..targets.report import TargetReport
 from ..text import Fact
 from ..tflite import flatbuffer
-from .operation_counts import LayerWork, work
+from .operation_counts import LayerCounts, count_operations
 from .relu_network import relu_network
 from .sizes import Memory, memory
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One call of one file. work: its arithmetic, see `LayerWork`; target: the facts of `check`, {} without target."""
+    """One call of one file. work: its arithmetic; target: the facts of `check`, {} without target."""
 
-    work: LayerWork
+    work: LayerCounts
     memory: Memory
     target: Mapping[str, Fact]
 
@@ -69,4 +69,4 @@ def beside_relu(
 def cost(tflite_bytes: bytes, arena: int | None, target: TargetReport | None) -> Cost:
     program = flatbuffer.read(tflite_bytes)
     facts = {} if target is None else target.facts
-    return Cost(work(program).total, memory(program, tflite_bytes, arena), facts)
+    return Cost(count_operations(program).total, memory(program, tflite_bytes, arena), facts)

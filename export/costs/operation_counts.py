@@ -17,7 +17,7 @@ Activity = Mapping[str, np.ndarray]  # by tensor name, `shape without batch`: th
 
 
 @dataclass(frozen=True)
-class LayerWork:
+class LayerCounts:
     """Counts for one sample, all timesteps. A pixel of zero padding costs nothing.
 
     layer: the Keras layer's name, or that of the node made from it; "total" for the sum.
@@ -42,27 +42,27 @@ class LayerWork:
 
 
 @dataclass(frozen=True)
-class Work:
+class OperationCounts:
     """layers: in order of execution; total: their sum."""
 
-    layers: tuple[LayerWork, ...]
-    total: LayerWork
+    layers: tuple[LayerCounts, ...]
+    total: LayerCounts
 
 
-def work(program: Program, activity: Activity | None = None) -> Work:
+def count_operations(program: Program, activity: Activity | None = None) -> OperationCounts:
     """Counts the arithmetic of a program.
 
     activity: what `measure` returns, to count additions without those of zeros.
     """
     bounds = spike_bounds(program)
-    layers: dict[str, LayerWork] = {}
+    layers: dict[str, LayerCounts] = {}
     for operator in program.operators:
-        one = operator_work(program, operator, bounds, activity)
-        layers[one.layer] = plus(layers.get(one.layer, LayerWork(one.layer)), one)
-    total = LayerWork("total")
-    for one in layers.values():
-        total = plus(total, one)
-    return Work(tuple(layers.values()), total)
+        counts = count_operator(program, operator, bounds, activity)
+        layers[counts.layer] = plus(layers.get(counts.layer, LayerCounts(counts.layer)), counts)
+    total = LayerCounts("total")
+    for counts in layers.values():
+        total = plus(total, counts)
+    return OperationCounts(tuple(layers.values()), total)
 
 
 def measure(program: Program, trace: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -71,32 +71,32 @@ def measure(program: Program, trace: Mapping[str, np.ndarray]) -> dict[str, np.n
     return {name: np.mean(values != 0, axis=0) for name, values in trace.items() if name in counted}
 
 
-def plus(one: LayerWork, other: LayerWork) -> LayerWork:
+def plus(one: LayerCounts, other: LayerCounts) -> LayerCounts:
     """The sum of two counts, under the name of the first."""
     sums = {}
-    for key in (field.name for field in fields(LayerWork) if field.name != "layer"):
+    for key in (field.name for field in fields(LayerCounts) if field.name != "layer"):
         parts = [part for part in (getattr(one, key), getattr(other, key)) if part is not None]
         sums[key] = sum(parts) if parts else None
-    return LayerWork(one.layer, **sums)
+    return LayerCounts(one.layer, **sums)
 
 
-def operator_work(
+def count_operator(
     program: Program, operator: Operator, bounds: Mapping[int, int], activity: Activity | None
-) -> LayerWork:
+) -> LayerCounts:
     output = program.tensors[operator.output]
     name, size = layer_of(program, operator), int(np.prod(output.shape))
     if operator.kind in ELEMENTWISE:
-        return LayerWork(name, operators=1, elementwise=size)
+        return LayerCounts(name, operators=1, elementwise=size)
     if operator.kind not in APPLICATIONS:
-        return LayerWork(name, operators=1)
+        return LayerCounts(name, operators=1)
     source = operator.inputs[source_position(operator)]
     applied = APPLICATIONS[operator.kind](program, operator)
     count = int(applied.sum())
     if source not in bounds:
-        return LayerWork(name, operators=1, multiply_accumulates=count, rescalings=size)
+        return LayerCounts(name, operators=1, multiply_accumulates=count, rescalings=size)
     shares = None if activity is None else activity[program.tensors[source].name]
     measured = None if shares is None else float((applied * shares).sum())
-    return LayerWork(name, 1, 0, count, count * bounds[source], measured, size)
+    return LayerCounts(name, 1, 0, count, count * bounds[source], measured, size)
 
 
 def spike_bounds(program: Program) -> dict[int, int]:

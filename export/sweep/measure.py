@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from ..costs.nonzero_additions import nonzero_additions
-from ..costs.operation_counts import measure, work
+from ..costs.operation_counts import count_operations, measure
 from ..costs.sizes import memory
 from ..exporter import export_tflite
 from ..program.program import Program
@@ -70,14 +70,14 @@ def measured(tflite_bytes: bytes, images: np.ndarray, labels: np.ndarray, refere
 
     accuracy: in [0, 1], of `images`. latency_ratio, _low, _high: of its time to the reference file's, in turns on one
     XNNPACK thread, median and quartiles. reference_ms: the reference file's time at that moment.
-    ram_bytes: see `ram_source`. additions, multiplications: see `work`; additions_measured: those not of 0;
+    ram_bytes: see `ram_source`. additions, multiplications: see `count_operations`; additions_measured: those not of 0;
     additions_nonzero: those whose weight is not 0 either.
     """
     program = flatbuffer.read(tflite_bytes)
     ratio = time_ratio(tflite_bytes, reference)
     sizes = memory(program, tflite_bytes, None)
     traced = program.trace(quantize_input(program, images[:ACTIVITY_SAMPLES]))
-    total = work(program, measure(program, traced)).total
+    total = count_operations(program, measure(program, traced)).total
     return {
         "accuracy": float(np.mean(load(tflite_bytes).predict(images).argmax(axis=-1) == labels)),
         "test_images": len(images),

@@ -140,7 +140,7 @@ def probe(builder: Builder, inputs: tuple[int, ...], tensors: tuple[int, ...]) -
 
     inputs: the inputs of the program so far; each gets noise of its own.
     """
-    samples = int(np.clip(PROBE_WORK // max(work(builder), 1), *PROBE_SAMPLES))
+    samples = int(np.clip(PROBE_WORK // max(multiply_accumulates(builder), 1), *PROBE_SAMPLES))
     feeds = {
         builder.tensors[index].name: probe_inputs(builder.shape(index), samples, seed)
         for seed, index in enumerate(inputs)
@@ -150,7 +150,7 @@ def probe(builder: Builder, inputs: tuple[int, ...], tensors: tuple[int, ...]) -
     return np.concatenate([values[name] for name in sorted(names)])
 
 
-def work(builder: Builder) -> int:
+def multiply_accumulates(builder: Builder) -> int:
     """Multiply-accumulates of the linear operators so far, for one sample."""
     total = 0
     for operator in builder.operators:

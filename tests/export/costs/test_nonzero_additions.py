@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_ternary_spike.export.costs.nonzero_additions import nonzero_additions
-from keras_ternary_spike.export.costs.operation_counts import work
+from keras_ternary_spike.export.costs.operation_counts import count_operations
 from keras_ternary_spike.export.program.builder import Builder
 from keras_ternary_spike.export.program.grid import Grid
 from keras_ternary_spike.export.program.names import ZERO
@@ -51,7 +51,7 @@ def test_additions_of_neither_a_spike_nor_a_weight_of_0_are_those_counted_one_by
     uses = [use for sample in traced["lif/spike/0"] for use in applied_by_hand(kind, sample, values)]
     expected = sum(np.count_nonzero(weights) for spike, weights in uses if spike) / 3
     assert nonzero_additions(program, traced) == pytest.approx(expected, rel=1e-12)
-    assert 0 < expected < sum(len(weights) for _, weights in uses) / 3 == work(program).total.additions
+    assert 0 < expected < sum(len(weights) for _, weights in uses) / 3 == count_operations(program).total.additions
 
 
 def test_additions_of_a_dense_layer_are_counted_one_by_one(rng):

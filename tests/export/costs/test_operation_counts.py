@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_ternary_spike.export.costs.operation_counts import LayerWork, measure, work
+from keras_ternary_spike.export.costs.operation_counts import LayerCounts, count_operations, measure
 from keras_ternary_spike.export.program.builder import Builder
 from keras_ternary_spike.export.program.grid import Grid
 from keras_ternary_spike.export.program.names import ZERO
@@ -57,23 +57,25 @@ def program():
 
 def test_counts_of_a_small_network_are_those_counted_by_hand(program):
     # 3 taps over 4 padded pixels reach 2 + 3 + 3 + 2 = 10 inside: 10 * 10 windows and pixels, 2 inputs, 3 outputs.
-    assert work(program).layers == (
-        LayerWork("conv", operators=1, multiply_accumulates=600, rescalings=48),
-        LayerWork("pool", operators=1, additions=48, additions_bound=48, rescalings=12),
-        LayerWork("flat", operators=1),
-        LayerWork("classes", operators=1, additions=60, additions_bound=240, rescalings=5),
+    assert count_operations(program).layers == (
+        LayerCounts("conv", operators=1, multiply_accumulates=600, rescalings=48),
+        LayerCounts("pool", operators=1, additions=48, additions_bound=48, rescalings=12),
+        LayerCounts("flat", operators=1),
+        LayerCounts("classes", operators=1, additions=60, additions_bound=240, rescalings=5),
     )
 
 
 def test_the_total_is_the_sum_of_the_layers(program):
-    expected = LayerWork("total", 4, multiply_accumulates=600, additions=108, additions_bound=288, rescalings=65)
-    assert work(program).total == expected
+    expected = LayerCounts("total", 4, multiply_accumulates=600, additions=108, additions_bound=288, rescalings=65)
+    assert count_operations(program).total == expected
 
 
 def test_the_first_layer_multiplies_even_where_its_grid_looks_like_that_of_spikes():
     builder = Builder()
     vector = builder.activation("features", (7,), Grid(1.0))
-    counts = work(builder.program("dense", (vector,), (dense(builder, vector, "dense", 2, Grid(0.1)),))).total
+    counts = count_operations(
+        builder.program("dense", (vector,), (dense(builder, vector, "dense", 2, Grid(0.1)),))
+    ).total
     assert (counts.multiply_accumulates, counts.additions) == (14, 0)
 
 
@@ -83,7 +85,9 @@ def test_elementwise_operators_count_the_values_they_write():
     zero = builder.scalar(ZERO, 0, 1.0, 3)
     spike = builder.emit("ADD", (current, zero), "lif/spike/0", (5, 5, 2), SPIKE, activation="RELU_N1_TO_1")
     fired = builder.emit("MUL", (spike, spike), "lif/fired/0", (5, 5, 2), SPIKE)
-    assert work(builder.program("lif", (current,), (fired,))).layers == (LayerWork("lif", 2, elementwise=100),)
+    assert count_operations(builder.program("lif", (current,), (fired,))).layers == (
+        LayerCounts("lif", 2, elementwise=100),
+    )
 
 
 def windows_by_hand(size, taps, stride, padding, dilation):
@@ -106,7 +110,9 @@ def test_padding_costs_nothing(size, taps, stride, dilation, padding):
     options = {"stride_h": stride, "stride_w": stride, "dilation_h_factor": dilation, "dilation_w_factor": dilation}
     options["padding"] = padding
     current = builder.emit("CONV_2D", (image, kernel, bias), "c", (rows, rows, 3), Grid(0.1), options=options)
-    assert work(builder.program("conv", (image,), (current,))).total.multiply_accumulates == inside**2 * 2 * 3
+    assert (
+        count_operations(builder.program("conv", (image,), (current,))).total.multiply_accumulates == inside**2 * 2 * 3
+    )
 
 
 def test_measured_additions_are_those_of_inputs_that_are_not_zero():
@@ -123,7 +129,7 @@ def test_measured_additions_are_those_of_inputs_that_are_not_zero():
     fired = trace["lif/spike/0"] != 0
     windows = [fired[:, r : r + 3, c : c + 3] for r in (0, 2) for c in (0, 2)]
     expected = sum(np.count_nonzero(window) for window in windows) * 6 / 3
-    layer = work(program, measure(program, trace)).layers[1]
+    layer = count_operations(program, measure(program, trace)).layers[1]
     assert layer.layer == "second"
     assert layer.additions_measured == pytest.approx(expected, rel=1e-12)
     assert 0 < layer.additions_measured < layer.additions == 4 * 9 * 4 * 6
@@ -142,7 +148,7 @@ def test_transposed_convolution_applies_every_weight_that_is_not_cropped():
         "TRANSPOSE_CONV", (label, kernel, spike, bias), "up/current", (6, 6, 4), Grid(0.1), options=options
     )
     # A full output has 2 * 2 + 3 = 7 rows, the last one cropped: 3 + 3 + 2 = 8 taps stay of each axis.
-    layer = work(builder.program("up", (current,), (up,))).layers[1]
+    layer = count_operations(builder.program("up", (current,), (up,))).layers[1]
     assert (layer.additions, layer.additions_bound) == (8 * 8 * 2 * 4, 8 * 8 * 2 * 4)
 
 
@@ -159,7 +165,9 @@ def test_the_bound_of_a_sum_grows_with_every_sum_before_it():
     operands = (twice, ones, builder.constant("zeros/1", np.zeros(1, np.int32)))
     pooled = builder.emit("DEPTHWISE_CONV_2D", operands, "pool/sum", (1, 1, 1), Grid(1.0), options=options)
     flat = builder.emit("RESHAPE", (pooled,), "flat", (1,), Grid(1.0), options={"new_shape": (1, 1)})
-    counts = work(builder.program("sums", (current,), (dense(builder, flat, "classes", 3, Grid(0.1)),))).layers
+    counts = count_operations(
+        builder.program("sums", (current,), (dense(builder, flat, "classes", 3, Grid(0.1)),))
+    ).layers
     assert [(one.layer, one.additions, one.additions_bound) for one in counts[2:]] == [
         ("pool", 4, 8),
         ("flat", 0, 0),
