@@ -50,14 +50,14 @@ def fitted(problem: Problem, start: np.ndarray) -> np.ndarray:
     gram[np.diag_indices_from(gram)] += strength[:, 0]
     integers = start
     for _ in range(ROUNDS):
-        cross = inputs.T @ targets(problem, inputs @ integers) / len(inputs) + strength * start
+        cross = inputs.T @ wanted_accumulators(problem, inputs @ integers) / len(inputs) + strength * start
         before, integers = integers, descended(problem, gram, cross, integers)
         if np.array_equal(integers, before):
             break
     return integers
 
 
-def targets(problem: Problem, reached: np.ndarray) -> np.ndarray:
+def wanted_accumulators(problem: Problem, reached: np.ndarray) -> np.ndarray:
     """What `reached`, the accumulators so far, should become: the wanted values, or itself where it saturates alike."""
     edge, wanted = problem.edge, np.clip(problem.wanted, -problem.edge, problem.edge)
     done = ((wanted >= edge) & (reached >= edge)) | ((wanted <= -edge) & (reached <= -edge))

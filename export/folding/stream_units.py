@@ -21,7 +21,7 @@ from ..network.surgery import affine_after, factor_on_edge, substitute
 
 Edge = tuple[str, str]  # names: read, reading
 Unit = tuple[float, ...]  # of all channels, or of each
-ONE = (1.0,)
+UNIT_ONE = (1.0,)
 
 
 def set_units(network: Network) -> Network:
@@ -81,7 +81,7 @@ def _wanted(network: Network, stream: set[str]) -> Unit:
         asked = [tuple(1 / number for number in factor) for factor in neurons if factor] or asked
     if not _keeps_channels(network, stream):
         asked = [(max(unit),) for unit in asked]
-    return Counter(asked).most_common(1)[0][0] if asked else ONE
+    return Counter(asked).most_common(1)[0][0] if asked else UNIT_ONE
 
 
 def _keeps_channels(network: Network, stream: set[str]) -> bool:
@@ -98,7 +98,7 @@ def _factor_of_neuron(network: Network, source: str, reader: str) -> Unit | None
 
 def _factor(node: Node) -> Unit | None:
     """What a value is multiplied by at the edge of the stream."""
-    return _unit(node.scale) if isinstance(node, nodes.Affine) else ONE
+    return _unit(node.scale) if isinstance(node, nodes.Affine) else UNIT_ONE
 
 
 def _unit(factors: np.ndarray) -> Unit | None:
@@ -111,7 +111,7 @@ def _unit(factors: np.ndarray) -> Unit | None:
 
 def _in_unit(network: Network, stream: set[str], wanted: Unit) -> Network:
     """The stream's values divided by the unit, and nobody else's."""
-    if wanted == ONE:
+    if wanted == UNIT_ONE:
         return network
     unit = np.array(wanted if len(wanted) > 1 else wanted[0])
     into, out_of = _line(1 / unit), _line(unit)

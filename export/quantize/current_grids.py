@@ -127,7 +127,7 @@ def group_grid(network: Network, members: list[Node], readers: list[nodes.LIF]) 
     """The finest grid on which saturation changes no spike of the readers; a stated range where none is proven.
 
     Proven: one unbounded current, with or without shortcuts of spikes beside it, read by neurons that a spike clears;
-    and whatever interval analysis bounds (`reach`). Not proven: sums of several, and what a spike does not clear.
+    and whatever intervals bound (`bounded_half`). Not proven: sums of several, and what a spike does not clear.
     """
     soft = [reader for reader in readers if keeps_rest(network, reader)]
     hard = [reader for reader in readers if reader not in soft]
@@ -144,7 +144,7 @@ def _hard_grid(network: Network, members: list[Node], readers: list[nodes.LIF]) 
     signed, levels = all(reader.signed for reader in readers), max(reader.levels for reader in readers)
     if len(adds) > 1 or (adds and len(unbounded) > 1):
         return CurrentGrid(_bounded(headroom_half(levels), readers, decay), proven=False)
-    shortcuts = [shortcut_reach(network, node) for node in members if isinstance(node, nodes.Affine)]
+    shortcuts = [shortcut_bounds(network, node) for node in members if isinstance(node, nodes.Affine)]
     half = largest_half(decay, lambda half: reserve(half, shortcuts), levels)
     if half is None and not adds:
         half = _bounded(0, readers, decay)
@@ -157,8 +157,8 @@ def _hard_grid(network: Network, members: list[Node], readers: list[nodes.LIF]) 
 
 
 def _soft_grid(network: Network, members: list[Node], reader: nodes.LIF) -> CurrentGrid:
-    """Of a neuron whose membrane a spike does not clear: that of `reach`, if it is no coarser than the stated range."""
-    shortcuts = [shortcut_reach(network, node) for node in members if isinstance(node, nodes.Affine)]
+    """Of a neuron whose membrane a spike does not clear: that of `bounded_half`, unless the stated range is finer."""
+    shortcuts = [shortcut_bounds(network, node) for node in members if isinstance(node, nodes.Affine)]
     decay = effective_decay(network, reader)
     least = _bounded(headroom_half(reader.levels), [reader], Fraction(1))
     half = bounded_half(network, members, reader, decay, lambda half: reserve(half, shortcuts), least=least)
@@ -190,7 +190,7 @@ def effective_decay(network: Network, node: nodes.LIF) -> Decay:
     return snap(node.decay, even=node.reset == "subtract") if network.timesteps > 1 else Fraction(0)
 
 
-def shortcut_reach(network: Network, node: nodes.Affine) -> tuple[float, int]:
+def shortcut_bounds(network: Network, node: nodes.Affine) -> tuple[float, int]:
     """The current of one spike, in units of 2 * threshold, and the largest sum of spikes."""
     bound = count_bound(network, network[node.inputs[0]])
     if bound is None:

@@ -129,7 +129,7 @@ def quantize_weights(
     step = np.array([granularity(multiplier) for multiplier in chosen])
     multiplier = np.array([float(multiplier) for multiplier in chosen])
     integers = np.rint(ratio / multiplier / step) * step
-    biases = quantize_bias(bias / target.scale / multiplier, step, reach(integers, source, multiplier))
+    biases = quantize_bias(bias / target.scale / multiplier, step, saturating_bias(integers, source, multiplier))
     check_accumulator(layer, integers, biases, source)
     return Weights(integers.astype(np.int8), biases.astype(np.int32), _scales(multiplier, source, target), chosen)
 
@@ -167,7 +167,7 @@ def quantize_bias(bias: np.ndarray, step: np.ndarray, limit: np.ndarray) -> np.n
     return np.rint(bias / step) * step
 
 
-def reach(kernel: np.ndarray, source: Grid, multiplier: np.ndarray) -> np.ndarray:
+def saturating_bias(kernel: np.ndarray, source: Grid, multiplier: np.ndarray) -> np.ndarray:
     """Per channel: a bias of this size saturates the output whatever the input."""
     return np.abs(kernel).reshape(-1, kernel.shape[-1]).sum(axis=0) * source.bound + 256 / multiplier
 

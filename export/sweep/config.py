@@ -163,7 +163,7 @@ def kernel_bits(name: str, value: Any) -> int | str:
     )
 
 
-def listed(check: Check) -> Check:
+def list_of(check: Check) -> Check:
     """A list of at least one value, each checked, none twice."""
 
     def check_list(name: str, value: Any) -> list[Any]:
@@ -178,11 +178,11 @@ def listed(check: Check) -> Check:
 
 
 GRID: Mapping[str, tuple[Check, Any]] = {
-    "timesteps": (listed(count(1, MOST_TIMESTEPS)), [2]),
-    "decay": (listed(number("in [0, 1]", lambda value: 0 <= value <= 1)), [0.25]),
-    "width": (listed(number("above 0", lambda value: value > 0)), [1.0]),
-    "pruning": (listed(pruning), [0.0]),
-    "kernel_bits": (listed(kernel_bits), [INT8]),
+    "timesteps": (list_of(count(1, MOST_TIMESTEPS)), [2]),
+    "decay": (list_of(number("in [0, 1]", lambda value: 0 <= value <= 1)), [0.25]),
+    "width": (list_of(number("above 0", lambda value: value > 0)), [1.0]),
+    "pruning": (list_of(pruning), [0.0]),
+    "kernel_bits": (list_of(kernel_bits), [INT8]),
 }
 SECTIONS: Mapping[str, Mapping[str, tuple[Check, Any]]] = {
     "data": {"file": (text, None), "name": (dataset, None), "input_range": (number_range, [0.0, 1.0])},

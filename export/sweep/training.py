@@ -50,17 +50,17 @@ def stages(model: keras.Model, point: Point, epochs: int, steps: int) -> Stages:
     """
     pruning = pruning_of(point.pruning)
     if point.kernel_bits != TERNARY:
-        return [(epochs, [] if pruning is None else [prune(pruning, epochs * steps)])]
+        return [(epochs, [] if pruning is None else [pruned_gradually(pruning, epochs * steps)])]
     if pruning is None:
         return [(epochs, [ternary(model)])]
     from keras_ternary_spike.compression import Prune
 
     first = -(-epochs // 2)
     # Prune before ternary: it sets the masked weights back before their steps reach the latent ones.
-    return [(first, [prune(pruning, first * steps)]), (epochs - first, [Prune(), ternary(model)])]
+    return [(first, [pruned_gradually(pruning, first * steps)]), (epochs - first, [Prune(), ternary(model)])]
 
 
-def prune(pruning: Pruning, steps: int) -> keras.callbacks.Callback:
+def pruned_gradually(pruning: Pruning, steps: int) -> keras.callbacks.Callback:
     """A callback whose share of zeros grows over the first half of `steps` batches."""
     from keras_ternary_spike.compression import PolynomialDecay, Prune
 

@@ -10,7 +10,7 @@ from ..runtimes import own_process
 from ..text import Fact
 from ..tflite.contents import Contents, FileOperator, contents
 from . import vela
-from .published_lists import TABLES, Row, Rule
+from .published_lists import TABLES, ListedOperator, Refusal
 from .report import Placement, TargetReport
 from .tflm_resolver import RESOLVER_CALLS
 
@@ -156,7 +156,7 @@ def _vela_name(operator: FileOperator) -> str:
     return operator.name if operator.outputs else f"placeholder-for-{operator.index}-OFM"
 
 
-def _look_up(operator: FileOperator, rows: Mapping[str, Row], rule: Rule) -> Placement:
+def _look_up(operator: FileOperator, rows: Mapping[str, ListedOperator], rule: Refusal) -> Placement:
     row = rows.get(operator.kind)
     if row is None:
         return _place(operator, None, "not in the table: in no list that was found")

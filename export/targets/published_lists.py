@@ -20,7 +20,7 @@ EDGETPU_NAME, QUALCOMM_NAME = "Edge TPU", "Qualcomm AI Engine Direct"
 
 
 @dataclass(frozen=True)
-class Row:
+class ListedOperator:
     """One operator of a published list.
 
     source: address of the list.
@@ -33,28 +33,30 @@ class Row:
     fuses: bool = True
 
 
-EDGETPU: Mapping[str, Row] = {
-    "ADD": Row(AXIS),
-    "CONCATENATION": Row(AXIS, "no fused activation; a constant input must be the second of two, all zeros", False),
-    "CONV_2D": Row(AXIS, "equal dilation in x and y"),
-    "DEPTHWISE_CONV_2D": Row(AXIS, "equal dilation in x and y"),
-    "FULLY_CONNECTED": Row(AXIS, "weights in the default format, one-dimensional output"),
-    "MAX_POOL_2D": Row(AXIS, "no fused activation", False),
-    "MUL": Row(AXIS),
-    "PAD": Row(AXIS, "no padding of the batch axis"),
-    "RESHAPE": Row(AXIS, "may stay on the CPU for large tensors"),
-    "RESIZE_NEAREST_NEIGHBOR": Row(CORAL, "may stay on the CPU, depending on the sizes"),
-    "SLICE": Row(CORAL),
-    "STRIDED_SLICE": Row(CORAL, "all strides 1"),
-    "SUB": Row(CORAL),
+EDGETPU: Mapping[str, ListedOperator] = {
+    "ADD": ListedOperator(AXIS),
+    "CONCATENATION": ListedOperator(
+        AXIS, "no fused activation; a constant input must be the second of two, all zeros", False
+    ),
+    "CONV_2D": ListedOperator(AXIS, "equal dilation in x and y"),
+    "DEPTHWISE_CONV_2D": ListedOperator(AXIS, "equal dilation in x and y"),
+    "FULLY_CONNECTED": ListedOperator(AXIS, "weights in the default format, one-dimensional output"),
+    "MAX_POOL_2D": ListedOperator(AXIS, "no fused activation", False),
+    "MUL": ListedOperator(AXIS),
+    "PAD": ListedOperator(AXIS, "no padding of the batch axis"),
+    "RESHAPE": ListedOperator(AXIS, "may stay on the CPU for large tensors"),
+    "RESIZE_NEAREST_NEIGHBOR": ListedOperator(CORAL, "may stay on the CPU, depending on the sizes"),
+    "SLICE": ListedOperator(CORAL),
+    "STRIDED_SLICE": ListedOperator(CORAL, "all strides 1"),
+    "SUB": ListedOperator(CORAL),
     # Not written by `export_tflite`.
-    **dict.fromkeys(("LOGISTIC", "MAXIMUM", "MINIMUM", "RELU", "RELU6", "RELU_N1_TO_1", "TANH"), Row(CORAL)),
-    **dict.fromkeys(("L2_NORMALIZATION", "SPACE_TO_DEPTH", "SPLIT"), Row(CORAL)),
-    "AVERAGE_POOL_2D": Row(CORAL, "no fused activation", False),
-    "MEAN": Row(CORAL, "over x and y only"),
-    "RESIZE_BILINEAR": Row(CORAL, "may stay on the CPU, depending on the sizes"),
-    "SOFTMAX": Row(CORAL, "one axis of at most 16,000 elements"),
-    "SQUEEZE": Row(CORAL, "leading axes of length 1"),
+    **dict.fromkeys(("LOGISTIC", "MAXIMUM", "MINIMUM", "RELU", "RELU6", "RELU_N1_TO_1", "TANH"), ListedOperator(CORAL)),
+    **dict.fromkeys(("L2_NORMALIZATION", "SPACE_TO_DEPTH", "SPLIT"), ListedOperator(CORAL)),
+    "AVERAGE_POOL_2D": ListedOperator(CORAL, "no fused activation", False),
+    "MEAN": ListedOperator(CORAL, "over x and y only"),
+    "RESIZE_BILINEAR": ListedOperator(CORAL, "may stay on the CPU, depending on the sizes"),
+    "SOFTMAX": ListedOperator(CORAL, "one axis of at most 16,000 elements"),
+    "SQUEEZE": ListedOperator(CORAL, "leading axes of length 1"),
 }
 QUALCOMM_KINDS = """
     ABS ARG_MAX ARG_MIN BATCH_MATMUL BROADCAST_TO CAST CEIL COS CUMSUM DEPTH_TO_SPACE DEQUANTIZE
@@ -64,24 +66,24 @@ QUALCOMM_KINDS = """
     RELU RELU6 RELU_0_TO_1 RELU_N1_TO_1 RESIZE_BILINEAR REVERSE_V2 ROUND RSQRT SELECT SELECT_V2 SIGN SIN SOFTMAX
     SPACE_TO_DEPTH SPLIT SQRT SQUARE SQUARED_DIFFERENCE SUM TANH TILE TOPK_V2 UNPACK
 """  # not written by `export_tflite`; none with a fused activation
-QUALCOMM: Mapping[str, Row] = {
-    **dict.fromkeys(QUALCOMM_KINDS.split(), Row(QNN, fuses=False)),
-    **dict.fromkeys(("AVERAGE_POOL_2D", "CONV_3D", "DIV", "L2_POOL_2D"), Row(QNN)),
-    "ADD": Row(QNN),
-    "CONCATENATION": Row(QNN),
-    "CONV_2D": Row(QNN),
-    "DEPTHWISE_CONV_2D": Row(QNN),
-    "FULLY_CONNECTED": Row(QNN),
-    "MAX_POOL_2D": Row(QNN),
-    "MUL": Row(QNN),
-    "PAD": Row(QNN, "constant padding", False),
-    "RESHAPE": Row(QNN, fuses=False),
-    "RESIZE_NEAREST_NEIGHBOR": Row(QNN, fuses=False),
-    "SLICE": Row(QNN, "as a strided slice", False),
-    "STRIDED_SLICE": Row(QNN, fuses=False),
-    "SUB": Row(QNN),
-    "TRANSPOSE": Row(QNN, fuses=False),
-    "TRANSPOSE_CONV": Row(QNN),
+QUALCOMM: Mapping[str, ListedOperator] = {
+    **dict.fromkeys(QUALCOMM_KINDS.split(), ListedOperator(QNN, fuses=False)),
+    **dict.fromkeys(("AVERAGE_POOL_2D", "CONV_3D", "DIV", "L2_POOL_2D"), ListedOperator(QNN)),
+    "ADD": ListedOperator(QNN),
+    "CONCATENATION": ListedOperator(QNN),
+    "CONV_2D": ListedOperator(QNN),
+    "DEPTHWISE_CONV_2D": ListedOperator(QNN),
+    "FULLY_CONNECTED": ListedOperator(QNN),
+    "MAX_POOL_2D": ListedOperator(QNN),
+    "MUL": ListedOperator(QNN),
+    "PAD": ListedOperator(QNN, "constant padding", False),
+    "RESHAPE": ListedOperator(QNN, fuses=False),
+    "RESIZE_NEAREST_NEIGHBOR": ListedOperator(QNN, fuses=False),
+    "SLICE": ListedOperator(QNN, "as a strided slice", False),
+    "STRIDED_SLICE": ListedOperator(QNN, fuses=False),
+    "SUB": ListedOperator(QNN),
+    "TRANSPOSE": ListedOperator(QNN, fuses=False),
+    "TRANSPOSE_CONV": ListedOperator(QNN),
 }
 
 
@@ -103,8 +105,8 @@ def no_refusal(operator: FileOperator) -> str | None:
     return None
 
 
-Rule = Callable[[FileOperator], str | None]
-TABLES: Mapping[str, tuple[str, Mapping[str, Row], Rule]] = {
+Refusal = Callable[[FileOperator], str | None]
+TABLES: Mapping[str, tuple[str, Mapping[str, ListedOperator], Refusal]] = {
     "edgetpu": (EDGETPU_NAME, EDGETPU, edgetpu_refusal),
     "qualcomm": (QUALCOMM_NAME, QUALCOMM, no_refusal),
 }

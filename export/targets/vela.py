@@ -31,7 +31,7 @@ WARNING = re.compile(
 
 
 @dataclass(frozen=True)
-class Row:
+class VelaOperator:
     """One operator of Vela's report. kind: Vela's name; name: the tensor it writes; where: "NPU" or "CPU"."""
 
     kind: str
@@ -50,7 +50,7 @@ class Compilation:
     version: Vela's.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[VelaOperator, ...]
     reasons: Mapping[str, str]
     facts: Mapping[str, int | float | str]
     version: str
@@ -74,7 +74,8 @@ def compile_file(tflite_bytes: bytes, *, accelerator: str, options: Sequence[str
         (Path(folder) / "model.tflite").write_bytes(tflite_bytes)
         log = _run(folder, ("--accelerator-config", accelerator, *options))
         rows = tuple(
-            Row(row["Original Operator"], row["Name"], row["Target"]) for row in _table(folder, "*_per-layer.csv")
+            VelaOperator(row["Original Operator"], row["Name"], row["Target"])
+            for row in _table(folder, "*_per-layer.csv")
         )
         (summary,) = _table(folder, "*_summary_*.csv")
     return Compilation(rows, _reasons(log), _facts(summary, rows), metadata.version("ethos-u-vela"))
@@ -107,7 +108,7 @@ def _reasons(log: str) -> dict[str, str]:
     return {found["name"]: " ".join(found["why"].split()) for found in WARNING.finditer(log)}
 
 
-def _facts(summary: Mapping[str, str], rows: Sequence[Row]) -> dict[str, int | float | str]:
+def _facts(summary: Mapping[str, str], rows: Sequence[VelaOperator]) -> dict[str, int | float | str]:
     return {
         "npu_operators": sum(row.where == "NPU" for row in rows),
         "cpu_operators": sum(row.where != "NPU" for row in rows),

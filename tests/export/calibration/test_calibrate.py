@@ -12,7 +12,7 @@ from keras_ternary_spike.export import export_tflite, verify
 from keras_ternary_spike.export.calibration import integer_fit as rounding
 from keras_ternary_spike.export.calibration.calibrate import Calibration, calibrate
 from keras_ternary_spike.export.calibration.calibrate import layers as calibrated
-from keras_ternary_spike.export.calibration.integer_fit import Problem, fitted, targets
+from keras_ternary_spike.export.calibration.integer_fit import Problem, fitted, wanted_accumulators
 from keras_ternary_spike.export.calibration.patches import kernel_of, matrices, patches
 from keras_ternary_spike.export.calibration.progress import Progress
 from keras_ternary_spike.export.certificate.proof import channels_that_may_tie
@@ -89,7 +89,9 @@ def test_integers_that_are_not_free_stay(rng):
 
 def test_an_output_that_saturates_as_wanted_has_no_other_target():
     one = Problem(np.ones((4, 1)), np.array([[30.0], [30], [-30], [5]]), np.array([10.0]), *np.ones((2, 1)))
-    np.testing.assert_array_equal(targets(one, np.array([[12.0], [8], [-99], [8]])), [[12], [10], [-99], [5]])
+    np.testing.assert_array_equal(
+        wanted_accumulators(one, np.array([[12.0], [8], [-99], [8]])), [[12], [10], [-99], [5]]
+    )
 
 
 def test_patches_times_matrices_are_the_accumulators_of_every_operator(rng):

@@ -49,4 +49,4 @@ def test_pruned_ternary_kernels_keep_their_zeros_and_have_one_size_a_channel(tmp
 
 def test_pruning_in_a_single_batch_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"at least 2 batches\. Received: 1\. Raise `training\.epochs`"):
-        sweep_training.prune(Pruning(0.5), 1)
+        sweep_training.pruned_gradually(Pruning(0.5), 1)
