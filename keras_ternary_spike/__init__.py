@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .training.health import NeuronHealth as NeuronHealth
     from .training.health import measure_health as measure_health
     from .training.spike_budget import SpikeBudget as SpikeBudget
+    from .training.unfold import unfold as unfold
 
 __version__ = "0.1.0"
 
@@ -77,6 +78,7 @@ _NAMES = {
     "training.firing_rate": ("FiringRate",),
     "training.health": ("Health", "NeuronHealth", "measure_health"),
     "training.spike_budget": ("SpikeBudget",),
+    "training.unfold": ("unfold",),
 }
 _ROOMS = ("compression", "exact", "export", "models")
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
