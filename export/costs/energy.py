@@ -13,7 +13,7 @@ from ..program.operators import source_position
 from ..program.program import Program
 from ..program.samples import Samples, check_samples, quantize_input
 from ..tflite import flatbuffer
-from .operation_counts import APPLICATIONS, Activity, measure, operator_work, spike_bounds
+from .operation_counts import APPLICATIONS, Activity, count_operator, measure, spike_bounds
 
 PICO = 1e-12
 
@@ -179,14 +179,14 @@ def _counts(program: Program, activity: Activity | None) -> dict[str, float]:
     bounds = spike_bounds(program)
     counts = dict.fromkeys(("additions", "multiplied", "real", "elementwise"), 0.0)
     for operator in program.operators:
-        one = operator_work(program, operator, bounds, activity)
-        met = one.additions if activity is None else one.additions_measured or 0.0
+        found = count_operator(program, operator, bounds, activity)
+        met = found.additions if activity is None else found.additions_measured or 0.0
         kind = "additions"
         if operator.kind in APPLICATIONS:
             kind = "additions" if bounds.get(operator.inputs[source_position(operator)]) == 1 else "multiplied"
         counts[kind] += met
-        counts["real"] += one.multiply_accumulates
-        counts["elementwise"] += one.elementwise
+        counts["real"] += found.multiply_accumulates
+        counts["elementwise"] += found.elementwise
     return counts
 
 
@@ -196,9 +196,9 @@ def _repeated(program: Program) -> int:
     for operator in program.operators:
         if operator.kind not in APPLICATIONS:
             continue
-        one = operator_work(program, operator, bounds, None)
+        found = count_operator(program, operator, bounds, None)
         layer = layer_of(program, operator)
-        total += one.additions + one.multiply_accumulates if layer in seen else 0
+        total += found.additions + found.multiply_accumulates if layer in seen else 0
         seen.add(layer)
     return total
 
