@@ -40,7 +40,8 @@ class Builder:
         name = checked(name)
         if name not in self._constants:
             scale = np.asarray(scale, np.float32)
-            tensor = Tensor(name, data.shape, scale, zero_point, data.dtype.name, channel_axis, data)
+            axis = channel_axis if scale.ndim else 0  # as strict readers want it of a single scale
+            tensor = Tensor(name, data.shape, scale, zero_point, data.dtype.name, axis, data)
             self._constants[name] = self._add(tensor)
         return self._constants[name]
 

@@ -63,16 +63,23 @@ def litert(tflite_bytes: bytes, *, resolver: OpResolverType = OpResolverType.AUT
     return interpreter
 
 
+@contextlib.contextmanager
+def failures(runtime: str) -> Iterator[None]:
+    """Turns what a runtime raises on a file into ValueError."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise ValueError(f"{runtime} fails on the file: {error}") from error
+
+
 def run_on_zeros(interpreter: Interpreter) -> None:
     """Invokes anybody's file once. Raises: ValueError if it fails."""
-    try:
+    with failures("LiteRT"):
         for detail in interpreter.get_input_details():
             if np.dtype(detail["dtype"]).hasobject or not detail["shape"].all():
                 continue  # strings, and sizes that are not known
             interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], detail["dtype"]))
         interpreter.invoke()
-    except RuntimeError as error:
-        raise ValueError(f"LiteRT fails on the file: {error}") from error
 
 
 def run_litert(tflite_bytes: bytes, samples: Integers, resolver: OpResolverType) -> Outputs:
@@ -82,11 +89,12 @@ def run_litert(tflite_bytes: bytes, samples: Integers, resolver: OpResolverType)
     interpreter = litert(tflite_bytes, resolver=resolver)
     fetch = [detail["index"] for detail in interpreter.get_output_details()]
     outputs = _empty_outputs(program, len(feeds[0]))
-    for i in range(len(feeds[0])):
-        set_inputs(interpreter, [values[i] for values in feeds])
-        interpreter.invoke()
-        for index, values in zip(fetch, outputs.values(), strict=True):
-            values[i] = interpreter.get_tensor(index)[0]
+    with failures("LiteRT"):
+        for i in range(len(feeds[0])):
+            set_inputs(interpreter, [values[i] for values in feeds])
+            interpreter.invoke()
+            for index, values in zip(fetch, outputs.values(), strict=True):
+                values[i] = interpreter.get_tensor(index)[0]
     return outputs
 
 
@@ -105,12 +113,13 @@ def run_tflm(tflite_bytes: bytes, samples: Integers) -> Outputs:
     feeds = tuple(program.feeds(samples).values())
     interpreter = _tflm(tflite_bytes)
     outputs = _empty_outputs(program, len(feeds[0]))
-    for i in range(len(feeds[0])):
-        for position, values in enumerate(feeds):
-            interpreter.set_input(values[i][None], position)
-        interpreter.invoke()
-        for index, values in enumerate(outputs.values()):
-            values[i] = interpreter.get_output(index)[0]
+    with failures("TFLite Micro"):
+        for i in range(len(feeds[0])):
+            for position, values in enumerate(feeds):
+                interpreter.set_input(values[i][None], position)
+            interpreter.invoke()
+            for index, values in enumerate(outputs.values()):
+                values[i] = interpreter.get_output(index)[0]
     return outputs
 
 

@@ -30,7 +30,7 @@ class Session:
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One call: int8, an array without batch axis for each input of the file, to such an array for each output."""
-        with self.turn():
+        with self.turn(), runtimes.failures("LiteRT"):
             runtimes.set_inputs(self._interpreter, inputs)
             self._interpreter.invoke()
             return [self._interpreter.get_tensor(index)[0] for index in self._fetch]

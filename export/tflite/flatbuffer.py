@@ -21,7 +21,11 @@ from .sharing import SharingBuilder, shared
 from .unpacking import (
     IDENTIFIER,
     METADATA_KEY,
+    OPERATOR_FIELDS,
+    QUANTIZATION_FIELDS,
     SCHEMA_VERSION,
+    TENSOR_FIELDS,
+    check_fields,
     integers,
     kind_name,
     listed,
@@ -151,6 +155,9 @@ def _unpack_tensor(tensor: schema.TensorT, buffers: Sequence[schema.BufferT]) ->
     dtype = next((name for name, code in TENSOR_TYPES.items() if code == tensor.type), None)
     if dtype is None:
         raise ValueError(f"Tensor {name!r} has type number {tensor.type}. Supported: {', '.join(DTYPES)}")
+    check_fields(repr(name), tensor, TENSOR_FIELDS)
+    if integers(tensor.shapeSignature)[1:] not in (shape[1:], ()):
+        raise ValueError(f"Tensor {name!r} must have the shape {shape} only. Received: {tensor.shapeSignature}")
     scale, zero_point, axis = _unpack_quantization(name, dtype, tensor.quantization)
     return Tensor(
         name=name,
@@ -168,6 +175,7 @@ def _unpack_quantization(
 ) -> tuple[np.ndarray, int, int]:
     """(scale, zero_point, channel_axis); scale 1.0 where a tensor that is not int8 has none."""
     quantization = quantization or schema.QuantizationParametersT()
+    check_fields(repr(name), quantization, QUANTIZATION_FIELDS)
     scale = np.float32([] if quantization.scale is None else quantization.scale).reshape(-1)
     zero_points = integers(quantization.zeroPoint) if scale.size else ()
     if dtype == "int8" and not scale.size:
@@ -175,11 +183,8 @@ def _unpack_quantization(
     if len(zero_points) != scale.size or len(set(zero_points)) > 1:
         raise ValueError(f"Tensor {name!r} must have one zero point for its {scale.size} scales.")
     scale = scale.reshape(()) if scale.size == 1 else scale
-    return (
-        scale if scale.size else np.array(1, np.float32),
-        sum(set(zero_points)),
-        quantization.quantizedDimension,
-    )
+    axis = quantization.quantizedDimension if scale.size > 1 else 0
+    return scale if scale.size else np.array(1, np.float32), sum(set(zero_points)), axis
 
 
 def _constant(
@@ -188,6 +193,7 @@ def _constant(
     """The data of a tensor, or None for an activation (an empty buffer)."""
     if not 0 <= index < len(buffers):
         raise ValueError(f"Tensor {name!r} refers to buffer {index} of {len(buffers)}. The file is corrupt.")
+    check_fields(repr(name), buffers[index], {"data"})
     data = buffers[index].data
     if data is None or data.size == 0:
         return None
@@ -227,7 +233,8 @@ def _unpack_operator(operator: schema.OperatorT, kinds: Sequence[str]) -> Operat
     options = operator.builtinOptions or _options_class(KINDS[name])()
     if not isinstance(options, _options_class(KINDS[name])):
         raise ValueError(f"{name} must have the options of {name}. Received: {type(options).__name__}")
-    _check_other_options(name, options)
+    check_fields(name, options, {"fusedActivationFunction", *map(_camel, KINDS[name].options)})
+    check_fields(name, operator, OPERATOR_FIELDS)
     activation = getattr(options, "fusedActivationFunction", schema.ActivationFunctionType.NONE)
     return Operator(
         kind=name,
@@ -236,15 +243,6 @@ def _unpack_operator(operator: schema.OperatorT, kinds: Sequence[str]) -> Operat
         activation=next((key for key, code in ACTIVATION_TYPES.items() if code == activation), str(activation)),
         options={key: _unpack_option(key, getattr(options, _camel(key))) for key in KINDS[name].options},
     )
-
-
-def _check_other_options(name: str, options: object) -> None:
-    """Options that a Program does not state must have the schema's defaults: they change what is computed."""
-    stated = {"fusedActivationFunction", *map(_camel, KINDS[name].options)}
-    defaults = vars(_options_class(KINDS[name])())
-    for field, value in vars(options).items():
-        if field not in stated and value is not None and value != defaults[field]:
-            raise ValueError(f"Option {field} of {name} must be {defaults[field]}. Received: {value}")
 
 
 def _pack_option(name: str, value: object) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -29,6 +29,21 @@ def unpack(tflite_bytes: bytes) -> schema.ModelT:
     if model.version != SCHEMA_VERSION or not model.buffers:
         raise ValueError(f"The schema version must be {SCHEMA_VERSION}. Received: {model.version}")
     return model
+
+
+TENSOR_FIELDS = {"name", "shape", "type", "buffer", "quantization", "hasRank", "shapeSignature"}
+OPERATOR_FIELDS = {"opcodeIndex", "inputs", "outputs", "builtinOptionsType", "builtinOptions", "debugMetadataIndex"}
+QUANTIZATION_FIELDS = {"min", "max", "scale", "zeroPoint", "quantizedDimension"}  # runtimes read no min and max
+
+
+def check_fields(what: str, table: object, read: Collection[str]) -> None:
+    """Raises ValueError unless every field that nobody reads has its default: others change what is computed."""
+    defaults = vars(type(table)())
+    for field, value in vars(table).items():
+        # The generated code gives numbers and arrays for some vectors that are absent.
+        empty = value is None or (isinstance(value, np.ndarray) and not value.any())
+        if field not in read and not empty and value != defaults[field]:
+            raise ValueError(f"Option {field} of {what} must be {defaults[field]}. Received: {value}")
 
 
 def kind_name(code: schema.OperatorCodeT) -> str:

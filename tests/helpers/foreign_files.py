@@ -78,3 +78,12 @@ def with_variable():
     tensors = [tensor("x"), tensor("handle", (1,), RESOURCE), tensor("v"), tensor("y")]
     codes = [("VAR_HANDLE", None), ("ASSIGN_VARIABLE", None), ("READ_VARIABLE", None), ("ABS", None)]
     return packed([graph("main", tensors, operators, [0], [3])], codes)
+
+
+def repacked(tflite_bytes, change):
+    """A file whose model, in the schema's own objects, `change` has changed."""
+    model = schema.ModelT.InitFromPackedBuf(tflite_bytes)
+    change(model)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
