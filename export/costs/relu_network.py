@@ -22,7 +22,7 @@ from ..quantize.emit.context import Context, Signal
 from ..quantize.emit.linear import Emission, emit_linear
 from ..quantize.emit.pooling import emit_max_pool
 from ..quantize.emit.reshaping import emit_concatenate, emit_crop, emit_reshape_node, emit_upsample, emit_zero_pad
-from ..quantize.emit.strides import Pair, sum_stages, window_counts
+from ..quantize.emit.strides import Pair, needed_strides, sum_stages, window_counts
 
 GRID = Grid(1 / 16)  # of every value but the input: calibration chooses better ones, for the same time and size
 
@@ -79,7 +79,7 @@ def emit_relu(context: Context, node: nodes.LIF, source: Signal) -> Signal:
 def emit_mean(context: Context, node: nodes.SumPool, source: Signal) -> Signal:
     """Depthwise convolutions with ones, as the spiking file has them; the mean is rounded behind each."""
     builder, channels, tensor = context.builder, node.shape[-1], source.tensors[0]
-    strides = (1, 1) if node.shape[:2] == (1, 1) else node.strides
+    strides = needed_strides(builder.shape(tensor)[:2], node.size, node.strides)
     stages = sum_stages(node.size, strides)
     for index, (size, strides) in enumerate(stages, start=1):
         name = Name(node.name) if index == len(stages) else Name(node.name, parts=(f"stage{index}",))

@@ -12,6 +12,7 @@ from .names import Name, checked, numbered
 from .operators import Operator, Tensor
 from .program import Program
 
+MOST_JOINED = 10  # inputs of a CONCATENATION that TFLite Micro takes
 Padding = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right)), in pixels
 
 
@@ -112,7 +113,12 @@ class Builder:
         return tuple(cut)
 
     def join(self, tensors: tuple[int, ...], name: Name, shape: tuple[int, ...], grid: Grid, *, axis: int) -> int:
-        """CONCATENATION; axis: with the batch axis."""
+        """CONCATENATION; of more tensors than TFLite Micro joins group by group. axis: with the batch axis."""
+        if len(tensors) > MOST_JOINED:
+            groups = [tensors[start : start + MOST_JOINED] for start in range(0, len(tensors), MOST_JOINED)]
+            named = ((group, name.part(f"stage{n}")) for n, group in enumerate(groups, start=1))
+            tensors = tuple(self.join(group, part, self._joined(group, axis), grid, axis=axis) for group, part in named)
+            return self.join(tensors, name, shape, grid, axis=axis)
         return self.emit("CONCATENATION", tensors, name, shape, grid, options={"axis": axis})
 
     def rename(self, index: int, name: Name) -> None:
@@ -135,6 +141,11 @@ class Builder:
 
     def program(self, name: str, inputs: tuple[int, ...], outputs: tuple[int, ...], metadata=None) -> Program:
         return Program(name, tuple(self.tensors), tuple(self.operators), inputs, outputs, metadata or {})
+
+    def _joined(self, tensors: tuple[int, ...], axis: int) -> tuple[int, ...]:
+        shape = list(self.shape(tensors[0]))
+        shape[axis - 1] = sum(self.shape(tensor)[axis - 1] for tensor in tensors)
+        return tuple(shape)
 
     def _integers(self, name: Name, values: Sequence[object]) -> int:
         return self.constant(name, np.array(values, np.int32))

@@ -13,7 +13,7 @@ from ...program.builder import Builder
 from ...program.grid import INT8_MAX, Grid
 from ...program.names import Name
 from .context import Context, Signal, per_timestep
-from .strides import Pair, emit_skip, split_strides, sum_stages, window_counts
+from .strides import Pair, emit_skip, needed_strides, split_strides, sum_stages, window_counts
 
 
 def emit_max_pool(context: Context, node: nodes.MaxPool, source: Signal) -> Signal:
@@ -39,8 +39,7 @@ def emit_sum_pool(context: Context, node: nodes.SumPool, source: Signal) -> Sign
             f"Cannot export layer '{node.name}': the sum over its {node.size} window may reach "
             f"{source.grid.bound * area}, beyond int8's {INT8_MAX}. Use a smaller window, or a stride instead."
         )
-    # Ethos-U55 and U65 take no stride above 3, and a single window needs none.
-    strides = (1, 1) if node.shape[:2] == (1, 1) else node.strides
+    strides = needed_strides(builder.shape(source.tensors[0])[:2], node.size, node.strides)
     stages = sum_stages(node.size, strides)
 
     def emit(tensor: int, name: Name) -> int:

@@ -11,6 +11,7 @@ from ...program.grid import Grid
 from ...program.names import Name
 
 LARGEST_STRIDE = 3
+LARGEST_WINDOW = 25  # taps that XNNPACK's depthwise convolution sums in one pass; in several it is ten times as slow
 Pair = tuple[int, int]  # (height, width)
 
 
@@ -29,14 +30,25 @@ def sum_stages(size: Pair, strides: Pair) -> list[tuple[Pair, Pair]]:
     """Windows (size, strides) whose sums one after the other are the sums of windows of `size` at `strides`.
 
     Several where the windows lie side by side and every factor of the far strides is near, as of 4, 6, 8 and 9: the sum
-    of 4 x 4 pixels is that of 2 x 2 sums of 2 x 2 pixels. Otherwise the windows themselves.
+    of 4 x 4 pixels is that of 2 x 2 sums of 2 x 2 pixels. Rows, then columns, where a window at a near stride is large.
+    Otherwise the windows themselves.
     """
+    if not is_far(strides):
+        large = size[0] * size[1] > LARGEST_WINDOW and min(size) > 1
+        return [((size[0], 1), (strides[0], 1)), ((1, size[1]), (1, strides[1]))] if large else [(size, strides)]
     factors = [_near_factors(stride) for stride in strides]
-    if not is_far(strides) or tuple(size) != tuple(strides) or None in factors:
+    if tuple(size) != tuple(strides) or None in factors:
         return [(size, strides)]
     count = max(map(len, factors))
     rows, columns = (found + [1] * (count - len(found)) for found in factors)
     return [(pair, pair) for pair in zip(rows, columns, strict=True)]
+
+
+def needed_strides(image: Pair, size: Pair, strides: Pair) -> Pair:
+    """`strides`, or, where only one window fits, the smallest ones at which only one does: Ethos-U55 takes these."""
+    if window_counts(image, size, strides) != (1, 1):
+        return strides
+    return tuple(min(s, i - k + 1) for i, k, s in zip(image, size, strides, strict=True))
 
 
 def window_counts(image: Pair, size: Pair, strides: Pair) -> Pair:

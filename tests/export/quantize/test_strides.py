@@ -154,11 +154,15 @@ def test_a_stride_is_a_near_one_times_what_is_left(stride, near, left):
         ((8, 9), (8, 9), [(2, 3), (2, 3), (2, 1)]),
         ((5, 4), (5, 4), [(5, 4)]),  # 5 has no near factors
         ((3, 3), (4, 4), [(3, 3)]),  # windows that leave gaps
-        ((7, 7), (1, 1), [(7, 7)]),
+        ((5, 5), (1, 1), [(5, 5)]),
+        ((7, 7), (1, 1), [(7, 1), (1, 7)]),  # more taps than XNNPACK sums in one pass
+        ((25, 5), (2, 3), [(25, 1), (1, 5)]),
+        ((50, 1), (1, 1), [(50, 1)]),
     ],
 )
 def test_windows_side_by_side_are_summed_in_stages(size, far, stages):
     found = sum_stages(size, far)
     assert [window for window, _ in found] == stages
-    if len(stages) > 1:
+    assert tuple(np.prod([steps for _, steps in found], axis=0)) == far
+    if len(stages) > 1 and max(far) > 3:
         assert all(window == steps for window, steps in found)

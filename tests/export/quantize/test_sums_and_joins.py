@@ -13,12 +13,15 @@ from keras_ternary_spike.export.network.nodes import (
     Concatenate,
     ConvTranspose,
     Crop,
+    Reshape,
+    SumPool,
+    TimeSum,
     Upsample,
     ZeroPad,
 )
 from keras_ternary_spike.export.quantize.current_grids import plan_currents
 from keras_ternary_spike.export.quantize.to_program import quantize
-from node_graphs import CHANNELS, SIZE, Graph, assert_exact, identity_block
+from node_graphs import CHANNELS, SIZE, Chain, Graph, assert_exact, identity_block
 
 
 @pytest.mark.parametrize("timesteps, decay", [(1, 0.25), (2, 0.25), (4, 0.9), (3, 0.0)])
@@ -137,6 +140,29 @@ def test_concatenated_spikes_are_exact(rng):
     total = graph.conv("conv2", both, fan_in=2 * CHANNELS)
     _, trace = assert_exact(graph.finish(graph.lif("lif2", total)), rng)
     np.testing.assert_array_equal(trace["both/joined/1"][..., CHANNELS:], trace["lif1/spike/1"])
+
+
+def test_more_branches_than_tflite_micro_joins_are_joined_group_by_group(rng):
+    graph = Graph(rng, 2)
+    spikes = graph.stem()
+    branches = [graph.lif(f"lif{n}", graph.conv(f"conv{n}", spikes)) for n in range(1, 13)]
+    joined = graph.add(Concatenate, "joined", *branches, shape=(SIZE, SIZE, 12 * CHANNELS))
+    total = graph.conv("last", joined, fan_in=12 * CHANNELS)
+    program, trace = assert_exact(graph.finish(graph.lif("lif13", total)), rng, samples=2)
+    joins = [operator for operator in program.operators if operator.kind == "CONCATENATION"]
+    assert sorted(len(operator.inputs) for operator in joins) == [2, 2, 2, 2, 10, 10]
+    expected = np.concatenate([trace[f"lif{n}/spike/1"] for n in range(1, 13)], axis=-1)
+    np.testing.assert_array_equal(trace["joined/joined/1"], expected)
+
+
+@pytest.mark.parametrize("rows, columns, window", [(3, 2, 2), (2, 3, 2), (9, 13, 8), (13, 7, 7)])
+def test_one_pooled_pixel_leaves_out_the_rows_and_columns_beyond_it(rng, rows, columns, window):
+    chain = Chain(rng, 1, (rows, columns, 2)).repeat().conv("conv", 3, size=1).lif("lif")
+    chain.add(TimeSum, "time", temporal=False)
+    chain.add(SumPool, "sum", (1, 1, 3), size=(window, window), strides=(window, window))
+    _, trace = assert_exact(chain.add(Reshape, "flat", (3,)).dense("dense", 4).network(), rng)
+    expected = trace["lif/spike/0"][:, :window, :window].sum(axis=(1, 2))
+    np.testing.assert_array_equal(trace["sum/sum"].reshape(expected.shape), expected)
 
 
 @pytest.mark.parametrize("factors", [(2, 2), (1, 3), (2, 1)])
