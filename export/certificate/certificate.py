@@ -81,7 +81,7 @@ class Certificate:
             "target": None if self.target is None else self.target.to_dict(),
             "relu_twin": None if self.beside_relu is None else asdict(self.beside_relu),
             "metadata": self.metadata,
-            "flash": None if self.flash is None else [asdict(one) for one in self.flash],
+            "flash": None if self.flash is None else [asdict(sizes) for sizes in self.flash],
         }
         return json.loads(json.dumps(document, allow_nan=False))  # tuples become lists
 

@@ -104,10 +104,10 @@ def _together(found: list[Enumeration]) -> Enumeration:
     """The sums of several runs of the same operators with other constants."""
     runtimes_run = found[0].compared
     return Enumeration(
-        cases=sum(one.cases for one in found),
-        compared={name: sum(one.compared[name] for one in found) for name in runtimes_run},
-        differing={name: sum(one.differing[name] for one in found) for name in runtimes_run},
-        wrong=sum(one.wrong for one in found),
+        cases=sum(part.cases for part in found),
+        compared={name: sum(part.compared[name] for part in found) for name in runtimes_run},
+        differing={name: sum(part.differing[name] for part in found) for name in runtimes_run},
+        wrong=sum(part.wrong for part in found),
         served=found[0].served,
     )
 

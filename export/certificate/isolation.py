@@ -124,7 +124,7 @@ def check_alone(
     alike = currents if are_sums(program, operators) else currents[1:] or currents
     grids = {(float(program.tensors[i].scale), program.tensors[i].zero_point) for i in alike}
     constants = [program.tensors[i] for operator in operators for i in operator.inputs]
-    if len(grids) != 1 or any(one.data is not None and one.data.size not in (1, channels) for one in constants):
+    if len(grids) != 1 or any(value.data is not None and value.data.size not in (1, channels) for value in constants):
         raise ValueError(
             "The currents of a spiking layer must lie on one grid, and its constants be single numbers. Received: "
             f"{len(grids)} grids at {layer!r}. Export the model again."

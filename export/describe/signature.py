@@ -68,6 +68,6 @@ def unique(names: Iterable[str]) -> tuple[str, ...]:
     for name in names:
         candidates = (name if count == 0 else f"{name}_{count}" for count in range(len(names) + 1))
         # A number must not make a name that somebody else has given.
-        free = (one for one in candidates if one not in taken and (one == name or one not in names))
+        free = (choice for choice in candidates if choice not in taken and (choice == name or choice not in names))
         taken.append(next(free, f"{name}_{len(names)}_{len(taken)}"))
     return tuple(taken)

@@ -54,7 +54,7 @@ class NeuronFacts:
             "name": self.name,
             "levels": list(self.levels),
             **({} if self.trained_decay is None else {"trained_decay": _numbers_json(self.trained_decay)}),
-            "decay": str(self.decay) if isinstance(self.decay, Fraction) else [str(one) for one in self.decay],
+            "decay": str(self.decay) if isinstance(self.decay, Fraction) else [str(decay) for decay in self.decay],
             "steps_per_unit": self.steps_per_unit,
             "reset": self.reset,
             **({"reset_steps": str(self.reset_steps)} if self.reset == "subtract" else {}),
@@ -84,7 +84,7 @@ class Facts:
     def to_json(self) -> dict[str, object]:
         """Only dicts, lists, strings and numbers, in the order in which files have them."""
         ranges = self.input_range
-        stated = {name: list(one) for name, one in ranges.items()} if isinstance(ranges, Mapping) else ranges
+        stated = {name: list(limits) for name, limits in ranges.items()} if isinstance(ranges, Mapping) else ranges
         return {
             "network": self.network,
             "timesteps": self.timesteps,
@@ -217,7 +217,7 @@ def _number(value: object, key: str) -> float:
 
 
 def _one_or_several(value: object, key: str) -> float | tuple[float, ...]:
-    return tuple(_number(one, key) for one in value) if isinstance(value, list) else _number(value, key)
+    return tuple(_number(item, key) for item in value) if isinstance(value, list) else _number(value, key)
 
 
 def _extent(value: object, key: str) -> Range:
@@ -232,7 +232,7 @@ def _extent(value: object, key: str) -> Range:
 
 def _ranges(value: object, key: str) -> Range | dict[str, Range]:
     if isinstance(value, Mapping):
-        return {name: _range(one, f"{key}.{name}") for name, one in value.items()}
+        return {name: _range(limits, f"{key}.{name}") for name, limits in value.items()}
     return _range(value, key)
 
 
@@ -250,7 +250,7 @@ def _fraction(value: object, key: str) -> Fraction:
 
 
 def _decay(value: object, key: str) -> Fraction | tuple[Fraction, ...]:
-    decays = tuple(_fraction(one, key) for one in (value if isinstance(value, list) else [value]))
+    decays = tuple(_fraction(item, key) for item in (value if isinstance(value, list) else [value]))
     if not decays or max(decays) > 1:
         raise wrong(key, "from 0 to 1, for all channels or for each", value)
     return decays if isinstance(value, list) else decays[0]

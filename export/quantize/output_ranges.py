@@ -32,7 +32,7 @@ def named_ranges(network: Network, output_range: Ranges) -> dict[str, Range]:
             f"`output_range` must be (low, high) for all outputs, or such a range for some of {list(called)}. Received "
             f"ranges for: {list(given)}"
         )
-    return {called[name]: checked_range(one, "output_range") for name, one in given.items()}
+    return {called[name]: checked_range(limits, "output_range") for name, limits in given.items()}
 
 
 def with_margin(reached: Range) -> Range:

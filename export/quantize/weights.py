@@ -146,7 +146,7 @@ def choose_multipliers(layer: str, ratio: np.ndarray, *, per_channel: bool) -> l
     shared = [None] * len(magnitudes)
     if per_channel and is_ternary(ratio):
         shared = shared_multipliers(magnitudes, DENOMINATOR, LARGEST_MULTIPLIER)
-    return [one or checked_multiplier(layer, magnitude) for one, magnitude in zip(shared, magnitudes, strict=True)]
+    return [known or checked_multiplier(layer, magnitude) for known, magnitude in zip(shared, magnitudes, strict=True)]
 
 
 def checked_multiplier(layer: str, magnitude: float) -> Fraction:

@@ -169,7 +169,7 @@ def list_of(check: Check) -> Check:
     def check_list(name: str, value: Any) -> list[Any]:
         if not isinstance(value, list) or not value:
             raise ValueError(f"`{name}` must be a list of at least one value. Received: {value!r}")
-        values = [check(name, one) for one in value]
+        values = [check(name, item) for item in value]
         if len(set(values)) < len(values):
             raise ValueError(f"`{name}` must hold every value once. Received: {value!r}")
         return values

@@ -40,10 +40,10 @@ def rows(points: Sequence[Point], results: Mapping[Point, Mapping[str, Any]]) ->
     times = [result["reference_ms"] for result in results.values() if "error" not in result]
     reference = float(np.median(times)) if times else 0.0
     table = [row(point, results[point], reference) for point in points if point in results]
-    whole = [one for one in table if not one["error"]]
+    whole = [line for line in table if not line["error"]]
     for axis in FRONTS:
-        for one, is_on in zip(whole, front(whole, axis), strict=True):
-            one[f"{axis}_front"] = "yes" if is_on else "no"
+        for line, is_on in zip(whole, front(whole, axis), strict=True):
+            line[f"{axis}_front"] = "yes" if is_on else "no"
     return table
 
 

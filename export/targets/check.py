@@ -47,7 +47,7 @@ def require(tflite_bytes: bytes, target: str) -> TargetReport:
     """As `check`, but raises ValueError, naming the operators, if the target refuses any."""
     report = check(tflite_bytes, target=target)
     if report.refused:
-        names = "; ".join(f"{one.kind} {one.name!r} ({one.reason})" for one in report.refused)
+        names = "; ".join(f"{placement.kind} {placement.name!r} ({placement.reason})" for placement in report.refused)
         raise ValueError(
             f"Every operator must run on {target}. Received {len(report.refused)} of {len(report.operators)} that do "
             f"not: {names}. Change the layers of these names, or export without `target`."

@@ -76,7 +76,7 @@ class TargetReport:
         )
 
     def _table(self) -> list[str]:
-        groups = Counter((one.kind, one.accepted, one.reason) for one in self.operators)
+        groups = Counter((placement.kind, placement.accepted, placement.reason) for placement in self.operators)
         rows = [("operator", "count", "accepted", "why")]
         for (kind, accepted, reason), count in groups.items():
             rows.append((kind, str(count), VERDICTS[accepted], f"{reason}{self._named(kind, accepted, reason)}"))
@@ -87,13 +87,17 @@ class TargetReport:
         if accepted is not False:
             return ""
         key = (kind, accepted, reason)
-        names = [one.name for one in self.operators if (one.kind, one.accepted, one.reason) == key]
+        names = [
+            placement.name
+            for placement in self.operators
+            if (placement.kind, placement.accepted, placement.reason) == key
+        ]
         more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
         return f" [{', '.join(names[:NAMES_SHOWN])}{more}]"
 
     def _facts(self) -> list[str]:
         facts = [(key.replace("_", " "), _text(value)) for key, value in self.facts.items()]
-        sources = dict.fromkeys(one.source for one in self.operators if one.source)
+        sources = dict.fromkeys(placement.source for placement in self.operators if placement.source)
         return aligned([("how", self.how), *facts, *(("source", source) for source in sources)], left=2)
 
 

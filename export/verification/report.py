@@ -107,12 +107,12 @@ class Report:
     def agreement(self) -> Agreement | None:
         """Of all outputs together; None where none was compared."""
         found = self.agreements.values()
-        return Agreement(sum(one.same for one in found), sum(one.compared for one in found)) if found else None
+        return Agreement(sum(part.same for part in found), sum(part.compared for part in found)) if found else None
 
     @property
     def exact(self) -> bool:
         """Whether no value differs anywhere and every spike tensor holds spikes."""
-        differing = [one.differing + one.output_differing for one in self.runtimes.values()]
+        differing = [comparison.differing + comparison.output_differing for comparison in self.runtimes.values()]
         return not any(differing) and not any(self.pairs.values()) and not self.improper_spikes
 
     @property
@@ -133,8 +133,8 @@ class Report:
     @property
     def verdict(self) -> str:
         """EXACT or NOT EXACT, and in the same line what that does not say."""
-        differing = sum(one.differing + one.output_differing for one in self.runtimes.values())
-        compared = sum(one.values + one.output_values for one in self.runtimes.values())
+        differing = sum(comparison.differing + comparison.output_differing for comparison in self.runtimes.values())
+        compared = sum(comparison.values + comparison.output_values for comparison in self.runtimes.values())
         word = "EXACT" if self.exact else "NOT EXACT"
         but = f", but {'; '.join(self.doubts)}" if self.doubts else ""
         return f"{word}, {differing:,} of {compared:,} int8 values differ ({self.samples:,} samples){but}"
@@ -152,10 +152,14 @@ class Report:
 
     def _runtime_table(self) -> list[str]:
         rows = [("runtime", "all tensors", "differing", "outputs as shipped", "differing")]
-        for name, one in self.runtimes.items():
-            counts = (one.values, one.differing, one.output_values, one.output_differing)
+        for name, comparison in self.runtimes.items():
+            counts = (comparison.values, comparison.differing, comparison.output_values, comparison.output_differing)
             rows.append((name, *(f"{count:,}" for count in counts)))
-        first = [f"  first in {one.first_tensor} ({name})" for name, one in self.runtimes.items() if one.first_tensor]
+        first = [
+            f"  first in {comparison.first_tensor} ({name})"
+            for name, comparison in self.runtimes.items()
+            if comparison.first_tensor
+        ]
         unequal = [f"{pair} differ in {count:,} values" for pair, count in self.pairs.items() if count]
         return [*aligned(rows), *first, f"between two runtimes: {listed(unequal) if unequal else 'all equal'}"]
 
@@ -179,7 +183,7 @@ class Report:
 
     def _agreement_rows(self) -> list[tuple[str, str]]:
         """Output by output, where there are several."""
-        rows = [(f"  {name}", agreement_text(one)) for name, one in self.agreements.items()]
+        rows = [(f"  {name}", agreement_text(agreement)) for name, agreement in self.agreements.items()]
         return rows if len(rows) > 1 else []
 
     def _latency_text(self) -> str:

@@ -203,7 +203,7 @@ def get(identifier: Any) -> tuple[SpikeRegularizer, ...]:
     if isinstance(identifier, SpikeRegularizer):
         return (identifier,)
     if isinstance(identifier, Sequence) and not isinstance(identifier, str):
-        return tuple(regularizer for one in identifier for regularizer in get(one))
+        return tuple(regularizer for item in identifier for regularizer in get(item))
     raise ValueError(
         "`spike_regularizer` must be a SpikeRegularizer such as FiringRateTarget(target=0.1), or a list of them. "
         f"Received: spike_regularizer={identifier!r}"
@@ -212,7 +212,8 @@ def get(identifier: Any) -> tuple[SpikeRegularizer, ...]:
 
 def serialize(regularizers: tuple[SpikeRegularizer, ...]) -> list[dict[str, Any]] | None:
     """What `get` reads; None where there are none."""
-    return [keras.saving.serialize_keras_object(one) for one in regularizers if one.kept] or None
+    kept = [regularizer for regularizer in regularizers if regularizer.kept]
+    return [keras.saving.serialize_keras_object(regularizer) for regularizer in kept] or None
 
 
 def penalty(regularizers: tuple[SpikeRegularizer, ...], activity: Activity) -> Any:

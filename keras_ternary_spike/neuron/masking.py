@@ -29,7 +29,7 @@ def lif_masked(
     _, after = lif_step(membrane, None, dynamics=dynamics, threshold=numbers["threshold"])
     # A complement is what the past adds to the current.
     states = (after,) if numbers.get("memory") is None else (after, membrane - ops.cast(drive, membrane.dtype))
-    before = [ops.zeros_like(one) for one in states] if state is None else state
+    before = [ops.zeros_like(tensor) for tensor in states] if state is None else state
     some = _wide(ops.any(mask, axis=1), membrane)
     return spikes, membranes, [ops.where(some, *pair) for pair in zip(states, before, strict=True)]
 

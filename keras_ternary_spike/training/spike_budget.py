@@ -139,7 +139,9 @@ class SpikeBudget(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         for layer, gauge in self._gauges.items():
-            layer.spike_regularizers = tuple(one for one in layer.spike_regularizers if one is not gauge)
+            layer.spike_regularizers = tuple(
+                regularizer for regularizer in layer.spike_regularizers if regularizer is not gauge
+            )
         self.model.make_train_function(force=True)
         self.model.make_test_function(force=True)
         self.reached = self.share <= (1 + TOLERANCE) * self.budget
