@@ -18,6 +18,8 @@ CROSS_ENTROPIES = {
     )
 }
 
+LEFT_OUT = {keras.activations.softmax: "softmax", keras.activations.sigmoid: "sigmoid"}
+
 
 def class_outputs(model: keras.Model) -> set[str]:
     """Names of the outputs behind a softmax; of all where the model is compiled with cross entropies alone."""
@@ -25,21 +27,28 @@ def class_outputs(model: keras.Model) -> set[str]:
     losses = keras.tree.flatten(getattr(model, "loss", None))
     if losses and all(_is_cross_entropy(loss) for loss in losses):
         return set(names)
-    return {name for name, found in zip(names, softmaxes(model), strict=True) if found}
+    return {name for name, found in zip(names, left_out(model), strict=True) if found == "softmax"}
 
 
-def softmaxes(model: keras.Model) -> list[bool]:
-    """For each output whether a softmax stands in front of it."""
+def left_out(model: keras.Model) -> list[str | None]:
+    """For each output the function that the file leaves out: "softmax", "sigmoid" or None."""
     calls = trace(model)
-    return [_is_softmax(calls, index) for index in calls.outputs]
+    return [LEFT_OUT.get(_last_activation(calls, index)) for index in calls.outputs]
 
 
-def _is_softmax(calls: Trace, index: int) -> bool:
+def _last_activation(calls: Trace, index: int) -> Any:
     layer = calls.calls[index].layer
     while isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.linear:
         index = calls.calls[index].sources[0]
         layer = calls.calls[index].layer
-    return isinstance(layer, keras.layers.Softmax) or getattr(layer, "activation", None) is keras.activations.softmax
+    return final_activation(layer)
+
+
+def final_activation(layer: Any) -> Any:
+    """The function that a layer ends with; `keras.activations.linear` where there is none."""
+    if isinstance(layer, keras.layers.Softmax):
+        return keras.activations.softmax
+    return getattr(layer, "activation", keras.activations.linear)
 
 
 def _is_cross_entropy(loss: Any) -> bool:

@@ -14,21 +14,26 @@ from keras_ternary_spike.layers.trace import Call, Trace, trace
 from ..network import nodes
 from ..network.nodes import Network, Node
 from ..network.surgery import fresh_name, without_unread
+from .class_outputs import LEFT_OUT, final_activation
 from .rules.merging import MERGES, merge
 from .rules.options import check_options
+from .rules.refused import NOT_EXPORTED, OPERATIONS
 from .rules.table import RULES
 from .signature import input_names, output_names, stable_name
 from .time_axis import check_time, count_timesteps, temporal_inputs
 
-SOFTMAX_NOTE = "softmax left out: the file's outputs are logits"
+NOTES = {
+    "softmax": "softmax left out: the file's outputs are logits",
+    "sigmoid": "sigmoid left out: the file's outputs are logits, above 0 where it is above 1/2",
+}
 
 
 def describe(model: keras.Model, *, unknown: int | None = None) -> Network:
     """The Network of a Sequential or functional model.
 
     Weights and moving statistics become float64 arrays; "same" padding becomes pixels (TensorFlow's rule); dropout
-    and noise disappear; a softmax at the end is left out, with a note. Inputs and outputs come in Keras's order. (A
-    functional model has no cycles: Keras builds it layer behind layer.)
+    and noise disappear; a softmax or sigmoid at the end is left out, with a note. Inputs and outputs come in Keras's
+    order. (A functional model has no cycles: Keras builds it layer behind layer.)
 
     Args:
         model: Built Keras model.
@@ -110,6 +115,11 @@ def _trained_range(calls: Trace, index: int) -> tuple[float, float] | None:
 def _check_layer(call: Call, sources: list[Node]) -> None:
     layer, kind = call.layer, type(call.layer)
     _check_one_value(call)
+    if kind in NOT_EXPORTED:
+        raise ValueError(f"Cannot export layer {layer.name!r} ({kind.__name__}). {NOT_EXPORTED[kind]}")
+    if not isinstance(layer, keras.layers.Layer):
+        way_out = OPERATIONS.get(kind.__name__, "Compute it with layers, or before the network.")
+        raise ValueError(f"Cannot export {layer.name!r}, the operation {kind.__name__}. {way_out}")
     if kind not in RULES and kind not in MERGES:
         supported = ", ".join(sorted({rule.__name__ for rule in (*RULES, *MERGES)}))
         raise ValueError(f"Cannot export layer {layer.name!r} ({kind.__name__}). Supported: {supported}, PerTimestep.")
@@ -145,17 +155,18 @@ def _check_weights(layer: Any) -> None:
 
 
 def _check_activation(calls: Trace, index: int) -> tuple[str, ...]:
-    """The note on a softmax at the end; none where there is no activation. Raises ValueError for any other."""
+    """The note on a function left out at the end; none where there is none. Raises ValueError for any other."""
     layer = calls.calls[index].layer
-    linear, softmax = keras.activations.linear, keras.activations.softmax
-    activation = softmax if isinstance(layer, keras.layers.Softmax) else getattr(layer, "activation", linear)
-    if activation is linear:
+    activation = final_activation(layer)
+    if activation is keras.activations.linear:
         return ()
-    if activation is softmax and _is_last(calls, index):
-        return (SOFTMAX_NOTE,)
+    if activation in LEFT_OUT and _is_last(calls, index):
+        return (NOTES[LEFT_OUT[activation]],)
     raise ValueError(
-        f"Between spikes there is no other activation; softmax may stand at the very end. Received: activation "
-        f"{getattr(activation, '__name__', activation)!r} in layer {layer.name!r}. Use TernaryLIF or BinaryLIF."
+        f"Between spikes there is no other activation; softmax may stand at the very end, or sigmoid. Received: "
+        f"activation {getattr(activation, '__name__', activation)!r} in layer {layer.name!r}. Put TernaryLIF() or "
+        "BinaryLIF() behind the layer in its place, DirectEncoding(timesteps) before the first of them and "
+        "TimeAverage() at the end, and train again."
     )
 
 

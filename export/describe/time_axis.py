@@ -20,6 +20,7 @@ from keras_ternary_spike.exact import ExactInput, ExactLIF, ExactOutput, ExactSh
 from keras_ternary_spike.layers.trace import Call, Trace
 
 from ..network.nodes import Node
+from .rules.reshaping import UNCHANGED
 
 NEURONS = (TernaryLIF, BinaryLIF, keras.layers.RNN, ExactLIF)
 # These read whole sequences.
@@ -30,7 +31,7 @@ SEQUENTIAL = (
 # These treat the time axis as one more batch axis, so they need no PerTimestep.
 POINTWISE = (
     *(keras.layers.Rescaling, keras.layers.Normalization, keras.layers.BatchNormalization, keras.layers.Dense),
-    *(keras.layers.Dropout, keras.layers.GaussianDropout, keras.layers.GaussianNoise),
+    *UNCHANGED,
     *(keras.layers.Activation, keras.layers.Softmax),
     *(ExactInput, ExactShift, ExactShortcut, ExactOutput),
 )
@@ -114,11 +115,20 @@ def check_time(call: Call, source: Node) -> None:
         raise ValueError(f"DirectEncoding needs a value without time axis. Received: layer {layer.name!r}.")
     elif source.temporal and not call.per_timestep and not isinstance(layer, POINTWISE):
         raise ValueError(
-            f"{type(layer).__name__} would mix timesteps. Received: layer {layer.name!r} on a sequence. Wrap it: "
-            f"PerTimestep({type(layer).__name__}(...))."
+            f"{type(layer).__name__} would mix timesteps. Received: layer {layer.name!r} on a sequence. "
+            f"{_out_of_mixing(layer, source)}"
         )
     if isinstance(layer, keras.layers.BatchNormalization):
         _check_axis(call, source)
+
+
+def _out_of_mixing(layer: Any, source: Node) -> str:
+    """What to do instead of reading all timesteps at once."""
+    if isinstance(layer, keras.layers.GlobalAveragePooling1D) and len(source.shape) == 1:
+        return "For the mean over time use TimeAverage(), which computes the same."
+    if isinstance(layer, keras.layers.GlobalMaxPooling1D) and len(source.shape) == 1:
+        return "Over time use TimeAverage(), the mean; a maximum over time cannot be exported."
+    return f"Wrap it: PerTimestep({type(layer).__name__}(...))."
 
 
 def _check_axis(call: Call, source: Node) -> None:

@@ -11,10 +11,14 @@ import numpy as np
 from keras_ternary_spike import BatchNormalization, DirectEncoding
 from keras_ternary_spike.layers.trace import Trace, trace
 
+from .rules.reshaping import UNCHANGED
 from .signature import input_names
 
 # They hand values on, or add zeros and nothing else.
-PASSING = (DirectEncoding, keras.layers.Reshape, keras.layers.Permute, keras.layers.Flatten, keras.layers.ZeroPadding2D)
+PASSING = (
+    *(DirectEncoding, keras.layers.Reshape, keras.layers.Permute, keras.layers.Flatten),
+    *(keras.layers.ZeroPadding1D, keras.layers.ZeroPadding2D, *UNCHANGED),
+)
 STATISTICS = (keras.layers.Normalization, keras.layers.BatchNormalization, BatchNormalization)
 
 
@@ -34,8 +38,9 @@ def told_ranges(model: keras.Model) -> dict[str, Range]:
 
 
 def _told(calls: Trace, index: int, name: str) -> Range:
-    layers = list(_first_layers(calls, index))
-    told = {rescaled_range(layer.scale, layer.offset) for layer in layers if type(layer) is keras.layers.Rescaling}
+    readers = list(_first_readers(calls, index))
+    layers = [calls.calls[reader].layer for reader in readers]
+    told = {rescaled_range(*_rescaling(calls, reader)) for reader in readers if _rescales(calls, reader)}
     doubts = [doubt for layer in layers if type(layer) in STATISTICS and (doubt := _doubt(layer))]
     if len(told) > 1:
         doubts.append(f"the layers that read it were made for {' and '.join(map(str, sorted(told, key=str)))}")
@@ -48,14 +53,27 @@ def _told(calls: Trace, index: int, name: str) -> Range:
     return next(iter(told), None) or DEFAULT_RANGE
 
 
-def _first_layers(calls: Trace, index: int) -> Iterator[Any]:
-    """The layers that read an input, behind those that only hand it on."""
+def _first_readers(calls: Trace, index: int) -> Iterator[int]:
+    """Indices of the layers that read an input, behind those that only hand it on."""
     for reader in calls.readers(index):
-        layer = calls.calls[reader].layer
-        if isinstance(layer, PASSING):
-            yield from _first_layers(calls, reader)
+        if isinstance(calls.calls[reader].layer, PASSING):
+            yield from _first_readers(calls, reader)
         else:
-            yield layer
+            yield reader
+
+
+def _rescales(calls: Trace, index: int) -> bool:
+    return type(calls.calls[index].layer) is keras.layers.Rescaling
+
+
+def _rescaling(calls: Trace, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """(scale, offset) of a Rescaling and of those right behind it: x / 127.5 - 1 is two."""
+    layer, readers = calls.calls[index].layer, list(_first_readers(calls, index))
+    scale, offset = np.asarray(layer.scale, np.float64), np.asarray(layer.offset, np.float64)
+    if len(readers) != 1 or not _rescales(calls, readers[0]):
+        return scale, offset
+    factor, shift = _rescaling(calls, readers[0])
+    return scale * factor, offset * factor + shift
 
 
 def rescaled_range(scale: Any, offset: Any) -> Range | None:
@@ -66,7 +84,7 @@ def rescaled_range(scale: Any, offset: Any) -> Range | None:
     channels differ, or nothing is scaled.
     """
     scales, offsets = np.unique(np.asarray(scale, np.float64)), np.unique(np.asarray(offset, np.float64))
-    if scales.size != 1 or offsets.size != 1 or scales[0] == 0:
+    if scales.size != 1 or offsets.size != 1 or scales[0] in (0, 1):
         return None
     factor, shift = float(scales[0]), float(offsets[0])
     if shift == 0 or factor < 0:

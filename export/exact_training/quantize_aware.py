@@ -11,7 +11,7 @@ from keras_ternary_spike import PerTimestep, exact
 
 from ..calibration.output_extremes import output_ranges
 from ..describe.assemble import MERGES
-from ..describe.class_outputs import softmaxes
+from ..describe.class_outputs import left_out
 from ..describe.model import describe
 from ..describe.signature import input_structure, output_structure, packed
 from ..describe.told_ranges import told_ranges
@@ -77,7 +77,7 @@ def quantize_aware(
             values[node.name] = exact_input(decisions, node)(inputs[-1])
         else:
             values[node.name] = _value(decisions, node, values)
-    outputs = [_output(decisions, index, values, softmax) for index, softmax in enumerate(softmaxes(model))]
+    outputs = [_output(decisions, index, values, function) for index, function in enumerate(left_out(model))]
     inputs, outputs = packed(input_structure(model), inputs), packed(output_structure(model), outputs)
     return keras.Model(inputs, outputs, name=network.name)
 
@@ -100,11 +100,11 @@ def _value(decisions: Decisions, node: Node, values: Mapping[str, Any]) -> Any:
     return value
 
 
-def _output(decisions: Decisions, index: int, values: Mapping[str, Any], softmax: bool) -> Any:
-    """Real numbers, under the output's name where no layer has it, and the softmax that the model has behind them."""
+def _output(decisions: Decisions, index: int, values: Mapping[str, Any], function: str | None) -> Any:
+    """Real numbers, under the output's name where no layer has it, and the function that the model has behind them."""
     network, name = decisions.folded, decisions.folded.outputs[index]
     wanted = network.output_names[index]
     wanted = wanted if wanted not in values else f"{wanted}_output"
     scale = 1.0 if isinstance(network[name], nodes.Affine) else decisions.grid(name).scale
-    real = exact.ExactOutput(scale, name=f"{wanted}_logits" if softmax else wanted, dtype=DTYPE)(values[name])
-    return keras.layers.Softmax(name=wanted, dtype=DTYPE)(real) if softmax else real
+    real = exact.ExactOutput(scale, name=f"{wanted}_logits" if function else wanted, dtype=DTYPE)(values[name])
+    return keras.layers.Activation(function, name=wanted, dtype=DTYPE)(real) if function else real

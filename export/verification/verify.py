@@ -65,7 +65,7 @@ def verify(model: keras.Model | None, tflite_bytes: bytes, samples: Samples, *, 
     samples = check_samples(program, samples)
     if not count_samples(samples):
         raise ValueError("`samples` must hold at least one sample. Received: 0")
-    tally = Tally(program, tflite_bytes, softmaxed(model, program), also)
+    tally = Tally(program, tflite_bytes, left_out_of(model, program), also)
     for chunk in chunked(samples, program):
         tally.add(chunk, None if model is None else predictions(model, chunk))
     return report_on(tally, part(samples, slice(1)), samples=count_samples(samples), with_keras=model is not None)
@@ -99,12 +99,14 @@ def report_on(tally: Tally, first: Mapping[str, np.ndarray], *, samples: int, wi
 class Tally:
     """Counts, chunk of samples by chunk of samples.
 
-    logits: outputs that the Keras model has a softmax behind; their numbers are others.
+    left_out: by output the function that only the Keras model has behind it, "softmax" or "sigmoid".
     also: runtimes beside the installed ones, see `verify`.
     """
 
-    def __init__(self, program: Program, tflite_bytes: bytes, logits: Collection[str] = (), also: Collection[str] = ()):
-        self.logits = logits
+    def __init__(
+        self, program: Program, tflite_bytes: bytes, left_out: Mapping[str, str] = {}, also: Collection[str] = ()
+    ):
+        self.left_out = left_out
         self.program = program
         self.runtimes = runtimes.installed() | further_runtimes(also)
         self.shipped = tflite_bytes
@@ -188,12 +190,18 @@ class Tally:
                 f"{', '.join(map(str, shapes[0]))} of the model, {', '.join(map(str, shapes[1]))} of the file"
             )
         for (name, values), expected in zip(outputs.items(), predictions, strict=True):
-            if name not in self.logits:
-                self.moments.setdefault(name, Moments()).add(values, expected)
-            if values.shape[-1] > 1:  # a single value is no class
+            function = self.left_out.get(name)
+            if function != "softmax":
+                numbers = sigmoid(values) if function == "sigmoid" else values
+                self.moments.setdefault(name, Moments()).add(numbers, expected)
+            if function == "sigmoid":  # every value is a class, or not
+                same = (values > 0) == (expected > 0.5)
+            elif values.shape[-1] > 1:  # a single value is no class
                 same = values.argmax(axis=-1) == expected.argmax(axis=-1)
-                self.same_class[name] += int(same.sum())
-                self.classified[name] += same.size
+            else:
+                continue
+            self.same_class[name] += int(same.sum())
+            self.classified[name] += same.size
 
     def _count_limits(self, outputs: Mapping[str, np.ndarray]) -> None:
         """States of the step form are no outputs of the model: the neuron says where they end."""
@@ -237,13 +245,17 @@ class Moments:
         return Distance(math.sqrt(self.square / self.count), correlation)
 
 
-def softmaxed(model: keras.Model | None, program: Program) -> set[str]:
-    """The outputs of the file behind which the Keras model has a softmax."""
+def left_out_of(model: keras.Model | None, program: Program) -> dict[str, str]:
+    """Of the file's outputs, the function that the Keras model has behind them."""
     if model is None:
-        return set()
-    from ..describe.class_outputs import softmaxes
+        return {}
+    from ..describe.class_outputs import left_out
 
-    return {name for name, found in zip(program.named_outputs, softmaxes(model), strict=False) if found}
+    return {name: found for name, found in zip(program.named_outputs, left_out(model), strict=False) if found}
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 0.5 * (1 + np.tanh(0.5 * logits))  # 1 / (1 + exp(-x)), which overflows
 
 
 def further_runtimes(also: Collection[str]) -> dict[str, runtimes.Runtime]:

@@ -12,7 +12,7 @@ from ..program.program import Program
 from ..program.samples import Samples, check_samples, count_samples, dequantize_output, part, quantize_input
 from ..program.step_form import states
 from .report import Report
-from .verify import Tally, chunked, predictions, report_on, softmaxed
+from .verify import Tally, chunked, left_out_of, predictions, report_on
 
 if TYPE_CHECKING:
     import keras
@@ -46,7 +46,7 @@ def verify_steps(
     samples = check_samples(whole, samples)
     if not count_samples(samples):
         raise ValueError("`samples` must hold at least one sample. Received: 0")
-    tally = Tally(program, tflite_bytes, softmaxed(model, program), also)
+    tally = Tally(program, tflite_bytes, left_out_of(model, program), also)
     for chunk in chunked(samples, whole):
         calls = calls_of(program, whole, chunk)
         tally.add(calls, None)

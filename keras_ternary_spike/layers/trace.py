@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
+import numpy as np
 
 from .overrides import check_call
-from .time_axis import PerTimestep
+from .time_axis import PerTimestep, TimeAverage
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +97,11 @@ def _enter_functional(
         tensors = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
         sources = tuple(values[id(x)] for x in tensors)
         ranks = tuple(len(x.shape) for x in tensors)
-        indices = _enter(_as_layer(layer, tensors), sources, per_timestep, calls, ranks)
+        chain = () if isinstance(layer, keras.layers.Layer) else layers_for(layer, [*args, *kwargs.values()])
+        first, *others = chain or (layer,)
+        indices = _enter(first, sources, per_timestep, calls, ranks)
+        for other in others:
+            indices = _enter(other, indices, per_timestep, calls)
         spec = layer.compute_output_spec(*args, **kwargs)
         given = keras.tree.flatten(spec)
         if not isinstance(calls[-1].layer, keras.layers.Layer):
@@ -114,15 +120,6 @@ def _enter_functional(
     return tuple(values[id(x)] for x in clone.outputs)
 
 
-def _as_layer(operation: Any, tensors: list[Any]) -> Any:
-    """The Add layer for `x + y`, which Keras records as an operation; anything else as it is."""
-    if isinstance(operation, keras.layers.Layer) or type(operation).__name__ != "Add" or len(tensors) != 2:
-        return operation
-    layer = keras.layers.Add(name=operation.name)
-    layer.build([x.shape for x in tensors])
-    return layer
-
-
 class _StandIn(keras.layers.Layer):
     """Values of the shapes given, whatever it reads."""
 
@@ -135,3 +132,96 @@ class _StandIn(keras.layers.Layer):
 
     def compute_output_spec(self, *tensors: Any) -> Any:
         return keras.tree.map_structure(lambda x: keras.KerasTensor(x.shape, dtype=x.dtype), self.spec)
+
+
+ACTIVATIONS = {"Relu": "relu", "Sigmoid": "sigmoid", "Softmax": "softmax", "Tanh": "tanh"}
+MERGES = {"Add": keras.layers.Add, "Subtract": keras.layers.Subtract}
+
+
+def layers_for(operation: Any, arguments: Sequence[Any]) -> tuple[keras.layers.Layer, ...]:
+    """Layers that compute the same one behind the other; none where no layers are known to.
+
+    arguments: of the call, tensors and numbers in order. The last layer has the operation's name.
+    """
+    found = _layers_for(operation, arguments)
+    for layer in found:
+        if not layer.built:
+            layer.build(next(x.shape for x in arguments if isinstance(x, keras.KerasTensor)))
+    return found
+
+
+def _layers_for(operation: Any, arguments: Sequence[Any]) -> tuple[keras.layers.Layer, ...]:
+    kind, tensors = type(operation).__name__, [x for x in arguments if isinstance(x, keras.KerasTensor)]
+    if kind in MERGES and len(tensors) == len(arguments) == 2:
+        layer = MERGES[kind](name=operation.name)
+        layer.build([x.shape for x in tensors])
+        return (layer,)
+    if kind in REDUCTIONS and len(tensors) == 1:
+        return REDUCTIONS[kind](operation, tensors[0])
+    if kind in ACTIVATIONS and len(tensors) == 1 and getattr(operation, "axis", -1) == -1:
+        return (keras.layers.Activation(ACTIVATIONS[kind], name=operation.name),)
+    numbers = scaled(kind, arguments)
+    if numbers is None:
+        return ()
+    return (keras.layers.Rescaling(*(_plain(number) for number in numbers), name=operation.name),)
+
+
+def scaled(kind: str, arguments: Sequence[Any]) -> tuple[np.ndarray, np.ndarray] | None:
+    """(scale, offset) of scale * x + offset for arithmetic of one value x and numbers; None for anything else."""
+    if kind == "Negative" and len(arguments) == 1:
+        return np.float64(-1), np.float64(0)
+    if kind not in ARITHMETIC or len(arguments) != 2:
+        return None
+    x, number = arguments if isinstance(arguments[0], keras.KerasTensor) else arguments[::-1]
+    divided = kind in ("TrueDivide", "Divide")
+    # Integers of a tensor would wrap around, which a Rescaling, that computes in floats, does not.
+    if not isinstance(x, keras.KerasTensor) or not (divided or keras.backend.is_float_dtype(x.dtype)):
+        return None
+    number = _number(number)
+    if number is None or number.ndim > 1 or (divided and (x is not arguments[0] or not number.all())):
+        return None
+    return ARITHMETIC[kind](number, x is arguments[0])
+
+
+def _number(value: Any) -> np.ndarray | None:
+    """A constant of the user's in float64; None for anything that is not one."""
+    if isinstance(value, bool | keras.KerasTensor | keras.Variable) or value is None:
+        return None
+    try:
+        return np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        return None
+
+
+def _plain(number: np.ndarray) -> float | list[float]:
+    return number.tolist()
+
+
+def _mean_over_time(operation: Any, tensor: keras.KerasTensor) -> tuple[keras.layers.Layer, ...]:
+    return (TimeAverage(name=operation.name),) if _over_first(operation, tensor) else ()
+
+
+def _sum_over_time(operation: Any, tensor: keras.KerasTensor) -> tuple[keras.layers.Layer, ...]:
+    if not _over_first(operation, tensor) or tensor.shape[1] is None:
+        return ()
+    mean = TimeAverage(name=f"{operation.name}_mean")
+    return mean, keras.layers.Rescaling(float(tensor.shape[1]), name=operation.name)
+
+
+def _over_first(operation: Any, tensor: keras.KerasTensor) -> bool:
+    """Whether an operation reduces the first axis behind the batch, as TimeAverage does, and no other."""
+    axes = np.atleast_1d(operation.axis if operation.axis is not None else [])
+    return [axis % len(tensor.shape) for axis in axes] == [1] and len(tensor.shape) > 2 and not operation.keepdims
+
+
+ARITHMETIC: dict[str, Callable[[np.ndarray, bool], tuple[np.ndarray, np.ndarray]]] = {
+    "Add": lambda number, first: (np.float64(1), number),
+    "Subtract": lambda number, first: (np.float64(1), -number) if first else (np.float64(-1), number),
+    "Multiply": lambda number, first: (number, np.float64(0)),
+    "TrueDivide": lambda number, first: (1 / number, np.float64(0)),
+    "Divide": lambda number, first: (1 / number, np.float64(0)),
+}
+REDUCTIONS: dict[str, Callable[[Any, keras.KerasTensor], tuple[keras.layers.Layer, ...]]] = {
+    "Mean": _mean_over_time,
+    "Sum": _sum_over_time,
+}

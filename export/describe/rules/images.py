@@ -65,18 +65,19 @@ def _cropping(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
 
 def _upsampling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     check_image(layer, source)
-    if layer.interpolation != "nearest":
+    if getattr(layer, "interpolation", "nearest") != "nearest":
         raise ValueError(
             f'`interpolation` must be "nearest". Received: layer {layer.name!r} with '
             f"interpolation={layer.interpolation!r}. Use it, or Conv2DTranspose."
         )
-    factors = pair(layer.size)
+    factors = (1, int(layer.size)) if isinstance(layer, keras.layers.UpSampling1D) else pair(layer.size)
     size = tuple(source.shape[i] * factors[i] for i in (0, 1))
     return (nodes.Upsample(factors=factors, **like(name, source, shape=(*size, source.shape[-1]))),)
 
 
 def _sides(value: Any) -> Padding:
-    (top, bottom), (left, right) = value
+    rows, columns = value if isinstance(value[0], tuple | list) else ((0, 0), value)  # of a row of pixels
+    (top, bottom), (left, right) = rows, columns
     return (int(top), int(bottom)), (int(left), int(right))
 
 
@@ -95,5 +96,8 @@ ROWS: Mapping[type, Rule] = {
     keras.layers.MaxPooling1D: rule(_max_pooling, POOL),
     keras.layers.AveragePooling1D: rule(_average_pooling, POOL),
     keras.layers.GlobalMaxPooling1D: rule(_global_max_pooling, "data_format keepdims"),
+    keras.layers.UpSampling1D: rule(_upsampling, "size"),
+    keras.layers.ZeroPadding1D: rule(_zero_padding, "padding data_format"),
+    keras.layers.Cropping1D: rule(_cropping, "cropping"),
     keras.layers.GlobalAveragePooling1D: rule(_global_average_pooling, "data_format keepdims"),
 }

@@ -38,7 +38,7 @@ def _separable_conv(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
 def _conv_transpose(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     _check_transposed(layer, source)
     strides = pair(layer.strides)
-    kernel = _at_least(strides, array(layer, "kernel").transpose(0, 1, 3, 2))
+    kernel = _at_least(strides, _image_kernel(array(layer, "kernel")).transpose(0, 1, 3, 2))
     surplus = [kernel.shape[i] - strides[i] if layer.padding == "same" else 0 for i in (0, 1)]
     cropping = tuple((total // 2, total - total // 2) for total in surplus)
     size = [(source.shape[i] - 1) * strides[i] + kernel.shape[i] - surplus[i] for i in (0, 1)]
@@ -53,7 +53,7 @@ def _check_transposed(layer: Any, source: Node) -> None:
     if layer.output_padding is not None:
         raise ValueError(
             f"`output_padding` must be None. Received: layer {layer.name!r} with output_padding="
-            f"{layer.output_padding}. Follow it with ZeroPadding2D or Cropping2D."
+            f"{layer.output_padding}. Follow it with ZeroPadding or Cropping."
         )
     if pair(layer.dilation_rate) != (1, 1):
         raise ValueError(
@@ -110,6 +110,7 @@ CONVOLUTIONS: Mapping[type, Rule] = {
 CONVOLUTIONS_OF_ROWS: Mapping[type, Rule] = {
     keras.layers.Conv1D: rule(_conv, f"filters groups {WINDOW} {LORA}"),
     keras.layers.DepthwiseConv1D: rule(_depthwise_conv, f"depth_multiplier {WINDOW}"),
+    keras.layers.Conv1DTranspose: rule(_conv_transpose, f"filters output_padding {WINDOW}"),
     keras.layers.SeparableConv1D: rule(_separable_conv, f"filters depth_multiplier {WINDOW}"),
 }
 

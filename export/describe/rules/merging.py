@@ -45,7 +45,10 @@ def _add(layer: Any, name: str, sources: Sequence[Node], time_axis: bool) -> tup
     """The sum; a value that is added several times, times its number."""
     if len({source.shape for source in sources}) > 1:
         shapes = {source.name: source.shape for source in sources}
-        raise ValueError(f"Add needs equal shapes. Received: {shapes} at layer {layer.name!r}. Broadcast before it.")
+        raise ValueError(
+            f"{type(layer).__name__} needs equal shapes. Received: {shapes} at layer {layer.name!r}. "
+            "Broadcast before it."
+        )
     counts = {source: list(sources).count(source) for source in sources}
     factors = {
         source: affine_of(f"{name}_{source.name}_times", source, count) for source, count in counts.items() if count > 1
@@ -56,6 +59,24 @@ def _add(layer: Any, name: str, sources: Sequence[Node], time_axis: bool) -> tup
     inputs = tuple(addend.name for addend in addends)
     total = nodes.Add(name=name, inputs=inputs, shape=sources[0].shape, temporal=sources[0].temporal)
     return (*factors.values(), total)
+
+
+def _average(layer: Any, name: str, sources: Sequence[Node], time_axis: bool) -> tuple[Node, ...]:
+    """The sum, divided by the number of values."""
+    total = _add(layer, f"{name}_sum", sources, time_axis)
+    return (*total, affine_of(name, total[-1], 1 / len(sources)))
+
+
+def _subtract(layer: Any, name: str, sources: Sequence[Node], time_axis: bool) -> tuple[Node, ...]:
+    """The first value plus -1 times the second."""
+    first, second = sources
+    if first == second:
+        raise ValueError(
+            f"Subtract needs two different values. Received: twice {first.name!r} at layer {layer.name!r}. It is 0 "
+            "everywhere: leave it out."
+        )
+    negative = affine_of(f"{name}_{second.name}_negative", second, -1)
+    return negative, *_add(layer, name, (first, negative), time_axis)
 
 
 def _concatenate(layer: Any, name: str, sources: Sequence[Node], time_axis: bool) -> tuple[Node, ...]:
@@ -74,6 +95,8 @@ def _concatenate(layer: Any, name: str, sources: Sequence[Node], time_axis: bool
 
 MERGES: Mapping[type, Rule] = {
     keras.layers.Add: rule(_add),
+    keras.layers.Average: rule(_average),
+    keras.layers.Subtract: rule(_subtract),
     keras.layers.Concatenate: rule(_concatenate, "axis"),
     ExactAdd: rule(_add, "", "factors"),
 }

@@ -63,15 +63,31 @@ def _softmax(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     return ()
 
 
+# Layers whose inference is the identity, whatever their options; those that this Keras has.
+UNCHANGED = {
+    getattr(keras.layers, name)
+    for name in (
+        *("Identity", "ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise"),
+        *("SpatialDropout1D", "SpatialDropout2D", "AugMix", "CutMix", "MixUp", "RandAugment"),
+        *("RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast"),
+        *("RandomElasticTransform", "RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale"),
+        *("RandomHue", "RandomInvert", "RandomPerspective", "RandomRotation", "RandomSaturation", "RandomSharpness"),
+        *("RandomShear", "RandomTranslation", "RandomZoom"),
+    )
+    if hasattr(keras.layers, name)
+}
+NOISE = "rate stddev seed noise_shape data_format l1 l2"
+AUGMENTATION = """
+    all_ops alpha bounding_box_format brightness_factor chain_depth contrast_factor factor fill_mode fill_value
+    height_factor hue_factor interpolation kernel_size mode num_chains num_ops saturation_factor scale sigma value_range
+    width_factor x_factor y_factor"""
+
+
 RESHAPING: Mapping[type, Rule] = {
     keras.layers.Flatten: rule(_flatten, "data_format"),
     keras.layers.Reshape: rule(_reshape_layer, "target_shape"),
     keras.layers.Permute: rule(_permute, "dims"),
-    keras.layers.Dropout: rule(_unchanged, "", "rate seed noise_shape"),
-    keras.layers.SpatialDropout1D: rule(_unchanged, "", "rate seed data_format"),
-    keras.layers.SpatialDropout2D: rule(_unchanged, "", "rate seed data_format"),
-    keras.layers.GaussianDropout: rule(_unchanged, "", "rate seed"),
-    keras.layers.GaussianNoise: rule(_unchanged, "", "stddev seed"),
+    **dict.fromkeys(UNCHANGED, rule(_unchanged, "", f"{NOISE} {AUGMENTATION}")),
     keras.layers.Activation: rule(_unchanged, "activation"),
     keras.layers.Softmax: rule(_softmax, "axis"),
 }

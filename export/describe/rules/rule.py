@@ -65,7 +65,7 @@ def window(
 
 
 def check_image(layer: Any, source: Node) -> None:
-    if layer.data_format != "channels_last":
+    if getattr(layer, "data_format", "channels_last") != "channels_last":
         raise ValueError(
             f'`data_format` must be "channels_last". Received: layer {layer.name!r} with "channels_first".'
         )

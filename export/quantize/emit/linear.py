@@ -68,9 +68,11 @@ def _weights(node: nodes.Linear, source: Grid, emission: Emission) -> Weights:
 def pointwise(node: nodes.Dense) -> nodes.Conv:
     """A Dense over the channels of an image is a 1 x 1 convolution."""
     if len(node.shape) != 3:
+        same = f"Conv1D({node.shape[-1]}, 1) computes the same of (steps, channels)."
+        way_out = same if len(node.shape) == 2 else "Add a Flatten before it."
         raise ValueError(
             f"Cannot export layer '{node.name}': Dense takes vectors or (height, width, channels) images. "
-            f"Received: output shape {node.shape}. Add a Flatten before it."
+            f"Received: output shape {node.shape}. {way_out}"
         )
     return nodes.Conv(
         name=node.name,

@@ -23,6 +23,7 @@ from keras_ternary_spike.export.describe.assemble import assemble
 from keras_ternary_spike.export.describe.model import describe
 from keras_ternary_spike.export.describe.rules.merging import MERGES
 from keras_ternary_spike.export.describe.rules.options import NO_PART, check_options, is_known
+from keras_ternary_spike.export.describe.rules.reshaping import UNCHANGED
 from keras_ternary_spike.export.describe.rules.rule import rule
 from keras_ternary_spike.export.describe.rules.spiking import CELL
 from keras_ternary_spike.export.describe.rules.table import RULES
@@ -80,6 +81,14 @@ CASES = {
     layers.UpSampling2D: (IMAGE, {}, {"size": 3, "data_format": "channels_first", "interpolation": "bilinear"}),
     layers.ZeroPadding2D: (IMAGE, {}, {"padding": ((1, 0), (0, 2)), "data_format": "channels_first"}),
     layers.Cropping2D: (IMAGE, {"cropping": 1}, {"cropping": ((1, 0), (0, 2)), "data_format": "channels_first"}),
+    layers.UpSampling1D: (ROW, {}, {"size": 3}),
+    layers.ZeroPadding1D: (ROW, {}, {"padding": (1, 2), "data_format": "channels_first"}),
+    layers.Cropping1D: (ROW, {"cropping": 1}, {"cropping": (1, 2)}),
+    layers.Conv1DTranspose: (
+        ROW,
+        {"filters": 4, "kernel_size": 3},
+        {**{option: CONVOLUTION[option] for option in CONVOLUTION if option != "groups"}, "output_padding": 0},
+    ),
     layers.Flatten: (IMAGE, {}, {"data_format": "channels_first"}),
     layers.Reshape: (IMAGE, {"target_shape": (30, 4)}, {"target_shape": (5, 24)}),
     layers.Permute: ((1, 4), {"dims": (1, 2)}, {"dims": (2, 1)}),
@@ -112,7 +121,7 @@ CASES = {
     MultiLevelLIF: (SEQUENCE, {"levels": 2}, {"levels": 3, "signed": False, **LAYER}),
     layers.RNN: (SEQUENCE, {"cell": TernaryLIFCell(), "return_sequences": True}, RECURRENT),
 }
-MERGED = {layers.Add: {}, layers.Concatenate: {"axis": 1}}
+MERGED = {layers.Add: {}, layers.Average: {}, layers.Subtract: {}, layers.Concatenate: {"axis": 1}}
 VARIANTS = [(kind, option) for kind, (_, _, others) in CASES.items() for option in others]
 
 
@@ -140,7 +149,7 @@ def test_every_option_of_a_layer_is_known_to_its_rule(kind):
 
 
 def test_every_layer_with_a_rule_is_walked():
-    walked = {*CASES, *MERGED, *EXACT}
+    walked = {*CASES, *MERGED, *EXACT, *UNCHANGED}
     assert set(RULES | MERGES) == walked
 
 
