@@ -1,13 +1,18 @@
-"""Instructions on microcontrollers, emulated by QEMU: TensorFlow Lite Micro with CMSIS-NN, from the user's checkouts.
+"""Instructions on microcontrollers, emulated by QEMU: the C of this package beside TensorFlow Lite Micro with CMSIS-NN.
 
-    python -m benchmarks.boards.board --tflite-micro DIR
-    python -m benchmarks.boards.board --tflite-micro DIR --networks keyword_spotter --boards m7 m55 --timesteps 1 2
+    python -m benchmarks.boards.board                                  the C alone
+    python -m benchmarks.boards.board --tflite-micro DIR               both
+    python -m benchmarks.boards.board --thresholds 0.2 0.5 1 2 4       the cost against the share that fires
+    python -m benchmarks.boards.board --boards m7 --steps              where the C spends it
     python -m benchmarks.boards.board --tflite-micro DIR --files one.tflite two.tflite --kinds
 
-DIR holds TFLM; after its own `make -f tensorflow/lite/micro/tools/make/Makefile third_party_downloads
-OPTIMIZED_KERNEL_DIR=cmsis_nn` the libraries that it needs are there, too; they may also lie beside it (flatbuffers,
-gemmlowp, ruy, and CMSIS-NN by --cmsis-nn). Nothing of their code is part of this project. Every output is compared with
-LiteRT's. QEMU executes instruction by instruction and has no pipeline, caches or wait states: counts, not times.
+DIR is the user's own checkout of TFLM; after its own `make -f tensorflow/lite/micro/tools/make/Makefile
+third_party_downloads OPTIMIZED_KERNEL_DIR=cmsis_nn` the libraries that it needs are there, too; they may also lie
+beside it (flatbuffers, gemmlowp, ruy, and CMSIS-NN by --cmsis-nn). Nothing of their code is part of this project.
+
+fired: mean share of values that fired, over all tensors of spikes. RAM: of TFLM its arena; of the C its arena, stack,
+input and output. code: without the C library. differing: values of the output that are not LiteRT's. QEMU executes
+instruction by instruction and has no pipeline, caches or wait states: these are counts, not times.
 """
 
 from __future__ import annotations
@@ -22,12 +27,13 @@ from benchmarks import setting  # first: quiet TensorFlow
 # isort: split
 import numpy as np
 
-from benchmarks.boards import emulator, interpreter
+from benchmarks.boards import emulator, engine, interpreter
 from benchmarks.files import zoo
 from keras_ternary_spike.export import export_tflite
 from keras_ternary_spike.export.costs.relu_network import relu_network
 from keras_ternary_spike.export.describe.model import describe
 from keras_ternary_spike.export.folding.passes import fold_network
+from keras_ternary_spike.export.program.names import spike_tensors
 from keras_ternary_spike.export.runtimes.implementations import litert, set_inputs
 from keras_ternary_spike.export.tflite import flatbuffer
 
@@ -36,15 +42,18 @@ TIMESTEPS = (1, 2, 4)
 BOARDS = ("m3", "m4", "m7", "m55")
 SAMPLES = 2
 BUILDS = Path(tempfile.gettempdir()) / "keras_ternary_spike_boards"
-HEADER = ("file", "core", "instructions", "arena", "differing")
+HEADER = ("file", "fired", "core", "by", "instructions", "RAM", "code", "weights", "differing")
+TFLM, ENGINE = "TFLM", "C"
 
 
-def network_files(name: str, timesteps: Sequence[int]) -> Iterator[tuple[str, bytes]]:
+def network_files(name: str, timesteps: Sequence[int], thresholds: Sequence[float]) -> Iterator[tuple[str, bytes]]:
     """The files of one network, labelled: its ReLU network first."""
-    models = {count: zoo.randomized(name, timesteps=count) for count in timesteps}
-    yield f"{name}, ReLU", flatbuffer.write(relu_network(fold_network(describe(models[timesteps[0]]))))
-    for count, model in models.items():
-        yield f"{name}, T={count}", export_tflite(model)
+    model = zoo.randomized(name, timesteps=1)
+    yield f"{name}, ReLU", flatbuffer.write(relu_network(fold_network(describe(model))))
+    for count in timesteps:
+        for threshold in thresholds:
+            at = f", threshold {threshold}" if len(thresholds) > 1 else ""
+            yield f"{name}, T={count}{at}", export_tflite(zoo.randomized(name, timesteps=count, threshold=threshold))
 
 
 def samples(tflite_bytes: bytes, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -67,16 +76,51 @@ def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def rows(label: str, tflite_bytes: bytes, arguments: argparse.Namespace) -> Iterator[tuple[str, ...]]:
-    """One row for every board; with --kinds one more for every kind of operator."""
+    """For every board one row of TFLM's, if asked for, and one of the C, if the file is one of this package."""
     inputs, outputs = samples(tflite_bytes, SAMPLES)
+    fired = fired_share(tflite_bytes, inputs)
     for name in arguments.boards:
-        run = run_file(name, tflite_bytes, inputs, arguments)
-        differing = np.count_nonzero(np.frombuffer(run.outputs, np.int8) != outputs.ravel())
-        instructions = np.mean(run.instructions)
         core = emulator.BOARDS[name].core
-        yield label, core, millions(instructions), f"{run.arena:,}", f"{differing} of {outputs.size}"
-        if arguments.kinds:
-            yield from (("", f"  {kind}", millions(count), "", "") for kind, count in run.kinds.items())
+        if arguments.tflite_micro:
+            yield from interpreter_rows((label, fired, core, TFLM), name, tflite_bytes, inputs, outputs, arguments)
+        if fired:
+            yield from engine_rows((label, fired, core, ENGINE), name, tflite_bytes, inputs, outputs, arguments)
+
+
+def interpreter_rows(start, name, tflite_bytes, inputs, outputs, arguments) -> Iterator[tuple[str, ...]]:
+    """TFLM's row, with --kinds one more for every kind of operator."""
+    run = run_file(name, tflite_bytes, inputs, arguments)
+    yield (*start, millions(np.mean(run.instructions)), f"{run.arena:,}", "", "", differing(run.outputs, outputs))
+    if arguments.kinds:
+        yield from (("", "", "", f"  {kind}", millions(count), "", "", "", "") for kind, count in run.kinds.items())
+
+
+def engine_rows(start, name, tflite_bytes, inputs, outputs, arguments) -> Iterator[tuple[str, ...]]:
+    """The row of the C, with --steps one more for every call of a kernel."""
+    run = engine.run(emulator.BOARDS[name], tflite_bytes, inputs, steps=arguments.steps)
+    ram = run.arena + run.stack + inputs.shape[1] + outputs.shape[1]
+    sizes = (f"{ram:,}", f"{run.code:,}", f"{run.weights:,}")
+    yield (*start, millions(np.mean(run.instructions)), *sizes, differing(run.outputs, outputs))
+    yield from (("", "", "", f"  {note}", millions(count), "", "", "", "") for note, count in run.steps.items())
+
+
+def differing(found: bytes, outputs: np.ndarray) -> str:
+    """How many of the outputs are not the expected ones."""
+    return f"{np.count_nonzero(np.frombuffer(found, np.int8) != outputs.ravel())} of {outputs.size}"
+
+
+def fired_share(tflite_bytes: bytes, inputs: np.ndarray) -> str:
+    """Mean share of spikes in a file's tensors of spikes, as text; empty for files without any."""
+    try:
+        program = flatbuffer.read(tflite_bytes)
+    except ValueError:
+        return ""  # of another tool
+    names = [tensor.name for _, tensor in spike_tensors(program)]
+    if not names:
+        return ""
+    (index,) = program.inputs
+    values = program.trace(inputs.reshape(-1, *program.tensors[index].shape[1:]), keep=set(names))
+    return f"{np.mean([np.count_nonzero(values[name]) / values[name].size for name in names]):.0%}"
 
 
 def run_file(name: str, tflite_bytes: bytes, inputs: np.ndarray, arguments: argparse.Namespace) -> interpreter.Run:
@@ -98,19 +142,21 @@ def chosen(arguments: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
         yield from ((path.name, path.read_bytes()) for path in arguments.files)
         return
     for name in arguments.networks:
-        yield from network_files(name, arguments.timesteps)
+        yield from network_files(name, arguments.timesteps, arguments.thresholds)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tflite-micro", type=Path, required=True, metavar="DIR", help="a checkout of TFLM")
+    parser.add_argument("--tflite-micro", type=Path, metavar="DIR", help="a checkout of TFLM")
     parser.add_argument("--cmsis-nn", type=Path, metavar="DIR", help="default: among TFLM's downloads")
     parser.add_argument("--reference", action="store_true", help="TFLM's reference kernels instead of CMSIS-NN's")
     parser.add_argument("--boards", nargs="+", choices=emulator.BOARDS, default=BOARDS, metavar="BOARD")
     parser.add_argument("--networks", nargs="+", choices=zoo.INPUTS, default=NETWORKS, metavar="NAME")
     parser.add_argument("--timesteps", nargs="+", type=int, default=TIMESTEPS, metavar="T")
+    parser.add_argument("--thresholds", nargs="+", type=float, default=(0.5,), metavar="THRESHOLD")
     parser.add_argument("--files", nargs="+", type=Path, metavar="TFLITE", help="these instead of the networks'")
     parser.add_argument("--kinds", action="store_true", help="instructions of every kind of operator, too")
+    parser.add_argument("--steps", action="store_true", help="instructions of every call of the C, too")
     parser.add_argument("--builds", type=Path, default=BUILDS, metavar="DIR", help=f"default: {BUILDS}")
     arguments = parser.parse_args()
     print(setting.describe(), *emulator.versions(), sep="\n", end="\n\n")
