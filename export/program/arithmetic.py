@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..padding import same_padding
+from .grid import INT8_MAX, INT8_MIN
 
 if TYPE_CHECKING:
     from .operators import Operator, Tensor
 
 
-INT8_MIN, INT8_MAX = -128, 127
 FLOAT32_EXACT = 2**24  # integers below this survive a float32 matrix product
 CLAMP = {"NONE": (-np.inf, np.inf), "RELU": (0.0, np.inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
 

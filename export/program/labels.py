@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from .grid import INT8_MAX, INT8_MIN
 from .operators import WEIGHTED, Operator, Tensor, source_position
 from .shapes import expect
 
-INT8_MIN, INT8_MAX = -128, 127
 PRODUCT_RATIO = 2**8  # of the scales that an operator reads, multiplied, to the one it writes: XNNPACK's limit
 SMALLEST_RATIO = 2.0**-30  # of the same: below it every product is 0
 SUM_RATIO = 2**20  # of twice the largest scale that ADD or SUB reads to the one it writes
