@@ -112,15 +112,16 @@ def read(text: str) -> Name | None:
     if "/" not in text:
         return Name(text)
     found = GRAMMAR.fullmatch(text)
-    name = found and _from(found)
-    if name and name.role in TIMED and name.timestep is not None:
+    name = None if found is None else _from(found)
+    if name is not None and name.role in TIMED and name.timestep is not None:
         return name
     if state := STATE.fullmatch(text):
         return Name(state["layer"], state["role"])
-    if name and name.role not in TIMED:
+    if name is not None and name.role not in TIMED:
         return name
-    rest = ONLY_PARTS.fullmatch(text)
-    return rest and Name(rest["layer"], parts=tuple(rest["parts"].split("/")[1:]), copy=rest["copy"] or "")
+    if rest := ONLY_PARTS.fullmatch(text):
+        return Name(rest["layer"], parts=tuple(rest["parts"].split("/")[1:]), copy=rest["copy"] or "")
+    return None
 
 
 def _from(found: re.Match) -> Name:

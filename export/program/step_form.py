@@ -63,26 +63,25 @@ def unroll(program: Program, *, sequence: bool) -> Program:
 
     sequence: whether every timestep has a frame of its own; otherwise the same image goes in at all of them.
     """
-    builder, timesteps = Builder(), program.facts.timesteps
+    builder, pairs = Builder(), states(program)
     builder.tensors = list(program.tensors)
-    before = {index: _zero(builder, program.tensors[index]) for index in states(program)}
-    images = [index for index in program.inputs if index not in before]
-    whole = {index: _sequence(builder, program, index, timesteps) for index in images} if sequence else {}
-    frames = {index: whole[index][1] if sequence else (index,) * timesteps for index in images}
+    before = {index: _zero(builder, program.tensors[index]) for index in pairs}
+    images = {
+        index: _image(builder, program, index, sequence=sequence) for index in program.inputs if index not in pairs
+    }
     mapped: dict[int, int] = {}
-    for t in range(timesteps):
-        mapped = _repeat(builder, program, {index: frames[index][t] for index in images} | before, t)
-        before = {index: mapped[after] for index, after in states(program).items()}
-    inputs = {index: whole[index][0] if sequence else index for index in images}
-    outputs = {index: mapped[index] for index in program.outputs if index not in states(program).values()}
-    called = {index: name for name, index in (program.named_inputs | program.named_outputs).items()}
+    for t in range(program.facts.timesteps):
+        mapped = _repeat(builder, program, {index: frames[t] for index, (_, frames) in images.items()} | before, t)
+        before = {index: mapped[after] for index, after in pairs.items()}
+    inputs = {index: tensor for index, (tensor, _) in images.items()}
+    outputs = {index: mapped[index] for index in program.outputs if index not in pairs.values()}
     return replace(
         program,
         tensors=tuple(builder.tensors),
         operators=tuple(builder.operators),
         inputs=tuple(inputs.values()),
         outputs=tuple(outputs.values()),
-        names={after: called[before] for before, after in (inputs | outputs).items()},
+        names=_names(program, inputs | outputs),
     )
 
 
@@ -110,9 +109,17 @@ def _zero(builder: Builder, state: Tensor) -> int:
     return builder.constant(Name(parse(state.name).layer, "zero"), zero, state.scale, zero_point=state.zero_point)
 
 
-def _sequence(builder: Builder, program: Program, index: int, timesteps: int) -> tuple[int, tuple[int, ...]]:
-    """A new input of all frames, and the frames cut out of it."""
-    frame = program.tensors[index]
+def _image(builder: Builder, program: Program, index: int, *, sequence: bool) -> tuple[int, tuple[int, ...]]:
+    """What goes in at an image input, and its part at every timestep: a frame of a sequence, or the image itself."""
+    frame, timesteps = program.tensors[index], program.facts.timesteps
+    if not sequence:
+        return index, (index,) * timesteps
     grid, shape = Grid(float(frame.scale), frame.zero_point), frame.shape[1:]
     tensor = builder.activation(frame.name, (timesteps, *shape), grid)
     return tensor, builder.frames(tensor, frame.name, shape, grid, timesteps)
+
+
+def _names(program: Program, moved: Mapping[int, int]) -> dict[int, str]:
+    """What users call inputs and outputs, at their new indices."""
+    called = {index: name for name, index in (program.named_inputs | program.named_outputs).items()}
+    return {after: called[before] for before, after in moved.items()}
