@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -21,6 +23,12 @@ WORDS = """
     typeid typename union unsigned using virtual void volatile wchar_t while xor xor_eq
 """
 KEYWORDS = frozenset(WORDS.split())
+# Of the functions around the kernels, and macros of compilers and of the standard library.
+FOREIGN = (
+    "arena input inputs output outputs frame main NULL EOF errno stdin stdout stderr assert unix linux i386 arm mips"
+)
+KERNELS = Path(__file__).with_name("kernels")
+DEFINED = re.compile(r"(?m)^#define (\w+)|^static [\w ]+?\W(\w+)\(|\b(\w+_t)\b")  # macros, functions, types
 TYPES = re.compile(r"(u?int(_least|_fast)?(8|16|32|64)|u?int(ptr|max)|s?size|ptrdiff|wchar|char(8|16|32)|max_align)")
 
 
@@ -35,9 +43,17 @@ def check_name(name: str) -> str:
 
 
 def identifier(text: str) -> str:
-    """`text` with every character that C has no use for replaced."""
+    """`text` with every character that C has no use for replaced; no word that means something in C or in a kernel."""
     made = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_")[:48] or "tensor"
-    return made if made[0].isalpha() else f"layer_{made}"
+    made = made if made[0].isalpha() else f"layer_{made}"
+    return f"{made}_" if made in reserved() else made
+
+
+@cache
+def reserved() -> frozenset[str]:
+    """Words that no constant and no member of a struct may be called."""
+    kernels = (word for path in KERNELS.glob("*/*") for found in DEFINED.findall(path.read_text()) for word in found)
+    return KEYWORDS | frozenset(kernels) | frozenset(FOREIGN.split())
 
 
 def comment(text: str) -> str:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
 from ..program.step_form import states
-from .c_text import INDENT, comment, string
+from .c_text import INDENT, KERNELS, comment, string
 from .design import Design
 from .header import banner, run_signature
 from .steps import Offsets, Step
 
-KERNELS = Path(__file__).with_name("kernels")
 INCLUDE = re.compile(r'#include (?P<file>"[^"]+"|<string\.h>)\n\n?')  # those of intrinsics stay where they are
 
 

@@ -1,0 +1,70 @@
+"""Whole networks as C against Program.run: branches of every kind, both forms, resets, several inputs and outputs."""
+
+import keras
+import numpy as np
+import pytest
+
+from branching_networks import BLOCKS, built
+from c_compilers import needs_compiler, run_checked
+from certified_models import build
+from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
+from keras_ternary_spike.export import export_tflite
+from keras_ternary_spike.export.tflite import flatbuffer
+from random_programs import random_inputs
+
+BRANCHES = (
+    "post_add_projection",
+    "membrane_shortcut",
+    "post_add_pooled_identity",
+    "concatenated",
+    "dense_block",
+)
+MOVES = ("u_net", "borders", "separable_and_grouped", "lines", "negative_amplitude_meets_max_pool", "binary_shortcut")
+SAFE = {"input_range": (0, 1), "output_range": (-8, 8), "verbose": 0}
+
+
+def program_of(model, **options):
+    return flatbuffer.read(export_tflite(model, **SAFE, **options))
+
+
+def compared(programs):
+    rng = np.random.default_rng(0)
+    cases = [(program, random_inputs(rng, program, samples=2)) for program in programs]
+    for (program, inputs), outputs in zip(cases, run_checked(cases), strict=True):
+        trace = program.trace(inputs)
+        for name, values in outputs.items():
+            np.testing.assert_array_equal(values, trace[name], err_msg=program.name)
+
+
+@needs_compiler
+def test_networks_with_branches_are_the_programs_bits():
+    rng = np.random.default_rng(1)
+    compared([program_of(built(BLOCKS[name], rng)) for name in BRANCHES + MOVES])
+
+
+@needs_compiler
+def test_every_neuron_and_both_forms_are_the_programs_bits():
+    neurons = [
+        *(lambda decay, name, reset=reset: TernaryLIF(decay=decay, reset=reset, name=name) for reset in RESETS),
+        lambda decay, name: BinaryLIF(decay=decay, name=name),
+        lambda decay, name: TernaryLIF(decay=np.linspace(0, decay, 4), threshold=np.linspace(0.2, 0.5, 4), name=name),
+    ]
+    models = [build(neuron=neuron, decays=(0.25, 0.5, 1.0)) for neuron in neurons]
+    forms = [program_of(model, form=form) for model in models for form in ("unrolled", "step")]
+    compared([*forms, *(program_of(build(timesteps=timesteps)) for timesteps in (1, 2))])
+
+
+RESETS = ("zero", "subtract", "none")
+
+
+@needs_compiler
+@pytest.mark.parametrize("form", ["unrolled", "step"])
+def test_several_inputs_and_outputs_are_the_programs_bits(form):
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    one, other = keras.Input((4, 4, 2), name="image"), keras.Input((4, 4, 1), name="int")
+    values = [PerTimestep(layers.Conv2D(3, 3, padding="same"))(DirectEncoding(2)(x)) for x in (one, other)]
+    spikes = TernaryLIF()(layers.Add()(values))
+    flat = PerTimestep(layers.Flatten())(spikes)
+    outputs = {name: TimeAverage()(PerTimestep(layers.Dense(n))(flat)) for name, n in (("class", 3), ("size", 1))}
+    compared([program_of(keras.Model([one, other], outputs), form=form)])
