@@ -46,7 +46,7 @@ def export_tflite(
         input_range: `(low, high)` of the samples in the units of the model's inputs. Values beyond saturate. For
             several inputs also a range for each, by name: `{"image": (0, 255), "motion": (-1, 1)}`. Default: None, what
             the first layers tell, `(0, 255)` of a model that starts with `Rescaling(1/255)`, else `(0, 1)`; then
-            `samples` must lie within.
+            `samples` must lie within. "int8": the file's input is the samples' own integers, scale 1, zero point 0.
         output_range: `(low, high)` of the numbers that the model gives; those beyond saturate. For several outputs
             also a range for some of them, by name. Default: None, what the float model gives on `samples`, and a
             thirty-second of that more. Without samples a single number gets a range that it cannot leave, and several,

@@ -1,4 +1,4 @@
-"""Which values are whole numbers, and how large: spikes, and sums and rearrangements of spikes."""
+"""Which values are whole numbers, and how large: spikes, and sums and rearrangements of spikes; offsets of inputs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ import numpy as np
 from . import nodes
 from .linear_algebra import factors
 from .nodes import Network, Node
+
+
+def input_shift(network: Network, node: nodes.Input) -> float:
+    """The offset that an Affine behind the input adds to all channels alike, or 0."""
+    readers = network.consumers(node.name)
+    if len(readers) == 1 and isinstance(readers[0], nodes.Affine):
+        return float(readers[0].offset.flat[0] / readers[0].scale.flat[0])
+    return 0.0
 
 
 def holds_counts(network: Network, node: Node, *, factors: bool = True) -> bool:

@@ -10,11 +10,14 @@ import numpy as np
 
 from ..network import nodes
 from ..network.nodes import Network
+from ..network.queries import input_shift
 from ..program.program import Program
 from ..program.samples import sample_tensors, saturating_shares
 
 Range = tuple[float, float]  # (low, high)
-Ranges = Range | Mapping[str, Range]  # for all inputs, or for each by name
+RAW = "int8"  # instead of a range: the samples are the file's integers themselves, as of an event camera
+RAW_RANGE: Range = (-128.0, 127.0)  # in steps of 1, with 0 at 0
+Ranges = Range | str | Mapping[str, Range | str]  # for all inputs, or for each by name
 UNIT_RANGE: Range = (0.0, 1.0)
 FEWEST_STEPS = 8  # of samples that are not all alike
 
@@ -29,6 +32,8 @@ def with_names(program: Program, network: Network) -> Program:
 def ranges_of(network: Network, input_range: Ranges) -> dict[str, Range]:
     """The range of every Input by node name; that with which a network was trained on integers, where it was.
 
+    "int8" stands for (-128, 127) in steps of 1: the samples are the file's integers.
+
     Raises: ValueError if a range is not finite and ascending, the names are not those of the inputs, or the network was
         trained with another range.
     """
@@ -39,7 +44,22 @@ def ranges_of(network: Network, input_range: Ranges) -> dict[str, Range]:
             f"`input_range` must be (low, high) for all inputs, or such a range for each of {list(named)}. Received "
             f"ranges for: {list(ranges)}"
         )
-    return {node.name: fixed_range(node, checked_range(ranges[name])) for name, node in named.items()}
+    for name, node in named.items():
+        if isinstance(ranges[name], str):
+            _check_raw(network, node, ranges[name])
+    found = {name: RAW_RANGE if isinstance(ranges[name], str) else ranges[name] for name in named}
+    return {node.name: fixed_range(node, checked_range(found[name])) for name, node in named.items()}
+
+
+def _check_raw(network: Network, node: nodes.Input, word: str) -> None:
+    """Raises ValueError if `word` is not "int8", or an offset needs another grid than that of integers."""
+    if word != RAW:
+        raise ValueError(f"`input_range` must be (low, high), or {RAW!r} for samples that are int8. Received: {word!r}")
+    if input_shift(network, node):
+        raise ValueError(
+            f"With input_range={RAW!r} no offset may stand in front of a zero-padded convolution: it needs a grid of "
+            f"its own. Received: one behind input {node.name!r}. Leave the offset out, or give the range, {RAW_RANGE}."
+        )
 
 
 def input_shapes(network: Network) -> dict[str, tuple[int, ...]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...network import nodes
-from ...network.nodes import Network, Node
+from ...network.nodes import Node
+from ...network.queries import input_shift
 from ...program.grid import input_grid, shifted_input_grid
 from ...program.names import Name
 from .context import Context, Signal
@@ -22,14 +23,6 @@ def emit_input(context: Context, node: nodes.Input) -> Signal:
     if not sequence:
         return Signal((tensor,), grid)
     return Signal(context.builder.frames(tensor, node.name, node.shape, grid, context.timesteps), grid)
-
-
-def input_shift(network: Network, node: nodes.Input) -> float:
-    """The offset that an Affine behind the input adds to all channels alike, or 0."""
-    readers = network.consumers(node.name)
-    if len(readers) == 1 and isinstance(readers[0], nodes.Affine):
-        return float(readers[0].offset.flat[0] / readers[0].scale.flat[0])
-    return 0.0
 
 
 def emit_outputs(context: Context) -> tuple[int, ...]:
