@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 
+from keras_ternary_spike import BinaryLIF, MultiLevelLIF, TernaryLIF
 from keras_ternary_spike.models import NETWORKS
 
 from ..user_files import import_module, user_code
@@ -15,6 +16,7 @@ from .data import Data
 from .points import Point
 
 KNOWN = {network.__name__: network for network in NETWORKS}
+NEURONS = {neuron.__name__: neuron for neuron in (TernaryLIF, BinaryLIF, MultiLevelLIF)}
 
 
 def check_network(config: Config, data: Data) -> None:
@@ -41,7 +43,7 @@ def build_network(point: Point, config: Config, data: Data) -> keras.Model:
     ours = (ValueError,) if settings["name"] in KNOWN else ()
     try:
         with user_code(f"The network {settings['name']!r}", passing=(TypeError, *ours)):
-            model = build(shape, data.classes, **{**settings["options"], **values})
+            model = build(shape, data.classes, **{**network_options(settings), **values})
     except TypeError as error:
         raise ValueError(
             f"The network {settings['name']!r} must take (input_shape, classes, timesteps=, decay=, width=) and "
@@ -54,6 +56,18 @@ def build_network(point: Point, config: Config, data: Data) -> keras.Model:
             f"{(None, data.classes)}. Received: {outputs if outputs else model!r}"
         )
     return model
+
+
+def network_options(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the network; of one of ours with the class of a neuron for its name."""
+    options = dict(settings["options"])
+    if settings["name"] in KNOWN and isinstance(options.get("neuron"), str):
+        if options["neuron"] not in NEURONS:
+            raise ValueError(
+                f"`network.options.neuron` must be one of {', '.join(NEURONS)}. Received: {options['neuron']!r}"
+            )
+        options["neuron"] = NEURONS[options["neuron"]]
+    return options
 
 
 def builder(name: str) -> Callable[..., Any]:
