@@ -106,3 +106,43 @@ def test_layers_are_timed_in_turns_after_a_round_that_does_not_count(monkeypatch
     assert seconds.shape == (2, 2)
     for measured in (layer_times.neurons(2, rounds=1), layer_times.normalization((2, 4, 4, 3), rounds=1)):
         assert all(len(values) == 1 and values[0] > 0 for values in measured.values())
+
+
+def test_the_front_trains_the_relu_network_first_and_goes_on_where_it_was(monkeypatch, tmp_path, rng):
+    front = benchmark("accuracy.front", monkeypatch)
+    points = list(front.points(2))
+    assert points[0] == front.Point("ReLU", None, 0) and len(points) == 2 * (2 + 5 * 4)
+    images = rng.random((24, 8, 8, 1)).astype("float32")
+    data = front.datasets.Dataset("noise", images, np.arange(24) % 3, images, np.arange(24) % 3)
+    trained = []
+
+    def train(point, build, data, epochs, teacher):
+        trained.append((point.alphabet, teacher is not None))
+        return build((8, 8, 1), 3, timesteps=1, neuron=keras.layers.ReLU)
+
+    monkeypatch.setattr(front, "train", train)
+    monkeypatch.setattr(front, "measured", lambda point, model, data: {"accuracy": 0.5, "additions": 0.1, "bytes": 0})
+    monkeypatch.setattr(front, "ALPHABETS", {"{0..4}": front.ALPHABETS["{0..4}"]})
+    monkeypatch.setattr(front, "BUDGETS", (0.5,))
+    file = tmp_path / "front.jsonl"
+    arguments = front.argparse.Namespace(seeds=1, network="tiny", epochs=1)
+    front.run(arguments, data, file)
+    assert trained == [("ReLU", False), ("ReLU, half the channels", False), ("{0..4}", True)]
+    front.run(arguments, data, file)
+    assert len(trained) == 3 == len(front.rows(file))
+
+
+def test_the_front_shows_means_and_how_far_seeds_lie_apart(monkeypatch):
+    front = benchmark("accuracy.front", monkeypatch)
+    row = {"alphabet": "{0..4}", "budget": 0.1, "bytes": 0}
+    found = [{**row, "seed": seed, "accuracy": 0.8 + 0.1 * seed, "additions": 0.1 + 0.02 * seed} for seed in range(2)]
+    assert front.table(found).splitlines()[1].split() == [
+        "{0..4}",
+        "0.1",
+        "0.110",
+        "85.00",
+        "80.00",
+        "to",
+        "90.00",
+        "2",
+    ]
