@@ -100,7 +100,7 @@ def measure(model: keras.Model, data: datasets.Dataset) -> Row:
     counts = [np.prod(kernel.variable.shape) for kernel in find_kernels(model)]
     zeros = float(np.average(list(sparsity(model).values()), weights=counts))
     report = verify(None, tflite_bytes, data.test_images[:VERIFY_SAMPLES])
-    differing = sum(one.differing + one.output_differing for one in report.runtimes.values())
+    differing = sum(comparison.differing + comparison.output_differing for comparison in report.runtimes.values())
     return Row(*accuracies, zeros, flash(tflite_bytes), differing)
 
 

@@ -113,8 +113,8 @@ def run(model: keras.Model, images: np.ndarray) -> tuple[dict[str, np.ndarray], 
 def exactness(report) -> list[tuple[str, str, str]]:
     print(report, end="\n\n")
     counts = report.runtimes.values()
-    differing = sum(one.differing + one.output_differing for one in counts)
-    compared = sum(one.values + one.output_values for one in counts)
+    differing = sum(comparison.differing + comparison.output_differing for comparison in counts)
+    compared = sum(comparison.values + comparison.output_values for comparison in counts)
     return [
         (f"int8 values that differ, {', '.join(report.runtimes)}", f"{differing:,} of {compared:,}", "0"),
         ("differing between two runtimes", f"{sum(report.pairs.values()):,}", "0"),

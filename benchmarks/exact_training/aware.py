@@ -51,14 +51,14 @@ def accuracy(model: keras.Model, data: datasets.Dataset) -> float:
 def step_ratios(model: keras.Model, other: keras.Model, data: datasets.Dataset) -> np.ndarray:
     """Seconds of a training step of `other` over those of `model`, one pair after the other."""
     images, labels = data.train_images[: example.BATCH_SIZE], data.train_labels[: example.BATCH_SIZE]
-    copies = [compiled(keras.models.clone_model(one), data) for one in (model, other)]
-    for copy, one in zip(copies, (model, other), strict=True):
-        copy.set_weights(one.get_weights())
+    copies = [compiled(keras.models.clone_model(original), data) for original in (model, other)]
+    for copy, original in zip(copies, (model, other), strict=True):
+        copy.set_weights(original.get_weights())
     seconds = np.zeros((STEP_ROUNDS, 2))
     for index in range(-3, STEP_ROUNDS):  # the first ones compile
-        for column, one in enumerate(copies):
+        for column, copy in enumerate(copies):
             start = time.perf_counter()
-            one.train_on_batch(images, labels)
+            copy.train_on_batch(images, labels)
             seconds[index, column] = time.perf_counter() - start
     return seconds[:, 1] / seconds[:, 0]
 

@@ -175,7 +175,7 @@ def measure(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, fl
         model = fine_tuned(variant, quantize_aware(network), few, seed, arguments.learning_rate)
         file = aware.compiled(write_back(model, quantize_aware(network)), data)
         accuracies[variant] = aware.accuracy(file, data)
-        outputs, expected = (one.predict(data.test_images[:COMPARED_SAMPLES], 500, 0) for one in (model, file))
+        outputs, expected = (trained.predict(data.test_images[:COMPARED_SAMPLES], 500, 0) for trained in (model, file))
         differing = f"{(outputs != expected).sum()} of {outputs.size:,} outputs differ from the file's"
         print(f"seed {seed}, {variant}: {accuracies[variant]:.2f}, {differing}", flush=True)
     return accuracies

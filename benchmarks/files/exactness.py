@@ -133,9 +133,9 @@ def totals(reports: Sequence[Report]) -> list[tuple[str, str, str]]:
     """By runtime: how many values were compared and how many differ, over all networks."""
     compared, differing = Counter(), Counter()
     for report in reports:
-        for name, one in report.runtimes.items():
-            compared[name] += one.values + one.output_values
-            differing[name] += one.differing + one.output_differing
+        for name, comparison in report.runtimes.items():
+            compared[name] += comparison.values + comparison.output_values
+            differing[name] += comparison.differing + comparison.output_differing
     return [(name, f"{compared[name]:,}", f"{differing[name]:,}") for name in compared]
 
 

@@ -64,8 +64,10 @@ def examine(name: str, options: Mapping[str, object], samples: int, targets: Seq
         **options,
         "samples": samples,
         "operators": sum(report.operators.values()),
-        "compared": {key: one.values + one.output_values for key, one in report.runtimes.items()},
-        "differing": {key: one.differing + one.output_differing for key, one in report.runtimes.items()},
+        "compared": {key: comparison.values + comparison.output_values for key, comparison in report.runtimes.items()},
+        "differing": {
+            key: comparison.differing + comparison.output_differing for key, comparison in report.runtimes.items()
+        },
         "on_cpu": {target: len(check(tflite_bytes, target=target).refused) for target in targets},
         "seconds": time.perf_counter() - start,
     }
@@ -104,10 +106,10 @@ def run_all(arguments: argparse.Namespace) -> None:
     plans = [[QUICK] if arguments.quick else list(settings(name)) for name in arguments.networks]
     runs = []
     for options in zip(*plans, strict=True):
-        for name, one in zip(arguments.networks, options, strict=True):
-            found = next((run for run in done if run | {"network": name, **one} == run), None)
+        for name, chosen in zip(arguments.networks, options, strict=True):
+            found = next((run for run in done if run | {"network": name, **chosen} == run), None)
             if found is None:
-                found = attempt(name, one, arguments)
+                found = attempt(name, chosen, arguments)
                 note(found, arguments.results)
             print(found if isinstance(found, str) else line(found), flush=True)
             runs += [] if isinstance(found, str) else [found]

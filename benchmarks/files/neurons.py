@@ -73,8 +73,8 @@ def measure(kind: type, options: dict[str, object], samples: int, seed: int) -> 
     images, tflite_bytes = rng.random((samples, *IMAGE)).astype("float32"), export_tflite(model)
     report = verify(model, tflite_bytes, images)
     runtimes = report.runtimes.values()
-    values = sum(one.values + one.output_values for one in runtimes)
-    differing = sum(one.differing + one.output_differing for one in runtimes)
+    values = sum(comparison.values + comparison.output_values for comparison in runtimes)
+    differing = sum(comparison.differing + comparison.output_differing for comparison in runtimes)
     shares = equal_spikes(model, tflite_bytes, images)
     return (
         ", ".join(f"{share:.1%}" for share in shares),
