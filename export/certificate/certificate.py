@@ -12,7 +12,7 @@ import numpy as np
 
 from ..costs.beside_relu import BesideRelu, beside_relu
 from ..costs.operation_counts import OperationCounts, count_operations
-from ..costs.sizes import Flash, Memory, flash, memory
+from ..costs.sizes import Flash, MemoryUse, flash, memory
 from ..program.facts import Facts
 from ..program.names import STATE_IN, is_state
 from ..program.program import Program
@@ -51,7 +51,7 @@ class Certificate:
     proofs: tuple[Proof, ...]
     spikes: tuple[LayerSpikes, ...]
     work: OperationCounts
-    memory: Memory
+    memory: MemoryUse
     target: TargetReport | None
     beside_relu: BesideRelu | None
     sha256: str

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..costs.beside_relu import BesideRelu
 from ..costs.operation_counts import OperationCounts
-from ..costs.sizes import Flash, Memory
+from ..costs.sizes import Flash, MemoryUse
 from ..program.facts import Facts
 from ..targets.report import VERDICTS, TargetReport
 from ..text import duration, fact_text
@@ -219,7 +219,7 @@ def flash(sizes: tuple[Flash, Flash] | None) -> str:
     return section("Flash", "Encoded: weights, biases and commands as Vela stores them.", table(heads, rows))
 
 
-def facts(report: Report, stated: Facts, memory: Memory) -> str:
+def facts(report: Report, stated: Facts, memory: MemoryUse) -> str:
     rows = [
         ("timesteps", str(stated.timesteps) + (", one a call" if stated.form == "step" else "")),
         ("input range", range_text(stated.input_range)),

@@ -15,7 +15,7 @@ from ..text import Fact
 from ..tflite import flatbuffer
 from .operation_counts import LayerCounts, count_operations
 from .relu_network import relu_network
-from .sizes import Memory, memory
+from .sizes import MemoryUse, memory
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Cost:
     """One call of one file. work: its arithmetic; target: the facts of `check`, {} without target."""
 
     work: LayerCounts
-    memory: Memory
+    memory: MemoryUse
     target: Mapping[str, Fact]
 
 

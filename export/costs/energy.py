@@ -13,7 +13,7 @@ from ..program.operators import source_position
 from ..program.program import Program
 from ..program.samples import Samples, check_samples, quantize_input
 from ..tflite import flatbuffer
-from .operation_counts import APPLICATIONS, Activity, count_operator, measure, spike_bounds
+from .operation_counts import APPLICATIONS, Nonzero, count_operator, measure, spike_bounds
 
 PICO = 1e-12
 
@@ -171,7 +171,7 @@ def _joules(table: Table, counts: Mapping[str, float]) -> float:
     return multiplied + (table.addition + table.byte) * counts["additions"]
 
 
-def _counts(program: Program, activity: Activity | None) -> dict[str, float]:
+def _counts(program: Program, activity: Nonzero | None) -> dict[str, float]:
     """Weights that meet a spike ("additions"), a level or sum ("multiplied"), a real value ("real"); "elementwise".
 
     activity: without it as if nothing were 0.

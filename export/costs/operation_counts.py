@@ -13,7 +13,7 @@ from ..program.operators import ELEMENTWISE, Operator, Tensor, highest_level, li
 from ..program.program import Program, kernel_rows
 
 INT8_BOUND = 128
-Activity = Mapping[str, np.ndarray]  # by tensor name, `shape without batch`: the share of samples that are not 0
+Nonzero = Mapping[str, np.ndarray]  # by tensor name, `shape without batch`: the share of samples that are not 0
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class OperationCounts:
     total: LayerCounts
 
 
-def count_operations(program: Program, activity: Activity | None = None) -> OperationCounts:
+def count_operations(program: Program, activity: Nonzero | None = None) -> OperationCounts:
     """Counts the arithmetic of a program.
 
     activity: what `measure` returns, to count additions without those of zeros.
@@ -81,7 +81,7 @@ def plus(one: LayerCounts, other: LayerCounts) -> LayerCounts:
 
 
 def count_operator(
-    program: Program, operator: Operator, bounds: Mapping[int, int], activity: Activity | None
+    program: Program, operator: Operator, bounds: Mapping[int, int], activity: Nonzero | None
 ) -> LayerCounts:
     output = program.tensors[operator.output]
     name, size = layer_of(program, operator), int(np.prod(output.shape))

@@ -10,7 +10,7 @@ from ..targets.vela import compile_file
 
 
 @dataclass(frozen=True)
-class Memory:
+class MemoryUse:
     """Bytes. arena: RAM of TFLite Micro (None: not installed); file, gzip, constants: flash, the last without names."""
 
     arena: int | None
@@ -19,10 +19,10 @@ class Memory:
     constants: int
 
 
-def memory(program: Program, tflite_bytes: bytes, arena: int | None) -> Memory:
+def memory(program: Program, tflite_bytes: bytes, arena: int | None) -> MemoryUse:
     """Sizes of a file; constants that share a buffer in the file are counted once."""
     constants = {tensor.data.tobytes() for tensor in program.tensors if tensor.data is not None}
-    return Memory(
+    return MemoryUse(
         arena=arena,
         file=len(tflite_bytes),
         gzip=len(gzip.compress(tflite_bytes, mtime=0)),
