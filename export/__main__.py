@@ -13,6 +13,7 @@ from .cli.export_command import export
 from .cli.file_commands import check_file, inspect_file, sweep, write_c_array
 from .cli.proof_commands import certify_file, run_file, verify_file
 from .cli.quiet import only_ours
+from .text import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, OSError, ImportError) as error:
-        print(f"error: {in_words(error)}", file=sys.stderr)
+        print(f"error: {printable(in_words(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted: every file is whole", file=sys.stderr)
@@ -66,7 +67,7 @@ def one_line(others: Callable[..., None]) -> Callable[..., None]:
     def show(message: Warning, category: type[Warning], *place: object, **options: object) -> None:
         if category is not UserWarning:
             return others(message, category, *place, **options)
-        print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+        print(f"warning: {printable(' '.join(str(message).split()))}", file=sys.stderr)
 
     return show
 

@@ -19,13 +19,26 @@ def duration(milliseconds: float) -> str:
 
 def aligned(rows: Iterable[Sequence[str]], *, left: int = 1) -> list[str]:
     """Rows as lines with columns of equal width: the first `left` flush left, the others flush right."""
-    rows = list(rows)
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
         cells = zip(row, widths, range(len(row)), strict=True)
         lines.append("  ".join(c.ljust(w) if i < left else c.rjust(w) for c, w, i in cells).rstrip())
     return lines
+
+
+def printable(text: str) -> str:
+    """Control characters and those that turn the direction of writing, as escapes: names may come from anybody's file.
+
+    A terminal would obey them.
+    """
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+def printable_lines(text: str) -> str:
+    """As `printable`, line by line."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def listed(names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import os
 import resource
 import select
@@ -180,9 +181,14 @@ def main() -> None:
 
 
 def preload(files: list[Path]) -> None:
-    """Imports here what children would import each time, by trying a whole file of each kind."""
-    for path in {path.suffix: path for path in files}.values():
-        TRIES[path.suffix](b"", b"") if path.suffix != ".tflite" else try_tflite(path.read_bytes(), b"")
+    """Imports here what children would import each time; TensorFlow computes nothing before it is forked."""
+    kinds = {path.suffix: path for path in files}
+    if ".tflite" in kinds:
+        try_tflite(kinds[".tflite"].read_bytes(), b"")
+    if ".keras" in kinds:
+        importlib.import_module("h5py")
+        importlib.import_module("tensorflow")
+        importlib.import_module("keras_ternary_spike.layers")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from keras_ternary_spike import __version__
 
 from ..user_files import check_output, import_module, write_together
 from .arguments import ANOTHER_FORMAT, check_samples_file, check_source, check_suffix, command_parser
+from .keras_file import check_keras_file
 
 if TYPE_CHECKING:
     import keras
@@ -204,16 +205,17 @@ def add_also(group: argparse._ActionsContainer) -> None:
 
 def load_model(path: Path) -> keras.Model:
     """Loads a .keras file. Raises: ValueError or OSError, naming the file and the way out."""
-    import keras
-
     with open(path, "rb"):
         pass  # the system's own words for a file that cannot be opened
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is not a whole .keras file. {ANOTHER_FORMAT['.keras']}")
+    check_keras_file(path)
+    import keras
+
     try:
         return keras.saving.load_model(path, compile=False)
-    except (TypeError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        reason = str(error).split("\n")[0]
+    except Exception as error:  # of a damaged file Keras, TensorFlow and the user's own classes raise anything
+        reason = str(error).split("\n")[0] or type(error).__name__
         raise ValueError(
             f"Cannot load {path}: {reason} If the model has classes of your own, register them with "
             "keras.saving.register_keras_serializable and name their module with --import MODULE. "

@@ -50,6 +50,11 @@ def _check_inputs(program: Program) -> None:
 
 
 def _check_names(program: Program) -> None:
+    if not program.inputs or not program.outputs:
+        raise ValueError(
+            "A program must have inputs and outputs. "
+            f"Received: {len(program.inputs)} inputs, {len(program.outputs)} outputs"
+        )
     for role, named, indices in (
         ("input", program.named_inputs, program.inputs),
         ("output", program.named_outputs, program.outputs),

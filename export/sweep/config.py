@@ -12,6 +12,9 @@ from typing import Any
 from .points import INT8, MOST_TIMESTEPS, TERNARY, Point, grid, pruning_of
 
 REQUIRED = object()
+LARGEST_FILE = 2**20  # bytes
+LARGEST_NUMBER = 2**53  # beyond it integers are no floats
+MOST_POINTS = 100_000  # of a grid: nobody trains as many
 Check = Callable[[str, Any], Any]  # (name in the file, value) -> the value, checked
 
 
@@ -34,8 +37,12 @@ def read_config(path: Path) -> Config:
     toml = load_toml()
     try:
         with open(path, "rb") as file:
-            document = toml.load(file)
-        settings = check_document(document)
+            text = file.read(LARGEST_FILE + 1)
+        if len(text) > LARGEST_FILE:
+            raise ValueError(f"A sweep must have at most {LARGEST_FILE:,} bytes.")
+        settings = check_document(toml.loads(text.decode()))
+    except RecursionError as error:
+        raise ValueError(f"{path}: the tables must not be nested that deep.") from error
     except (toml.TOMLDecodeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
     return Config(settings, grid({key: settings["grid"][key] for key in GRID}), path.resolve().parent)
@@ -64,6 +71,9 @@ def check_document(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             raise ValueError(f"`{section}` must be a table: [{section}]. Received: {table!r}")
     settings = {section: check_section(section, tables[section], keys) for section, keys in SECTIONS.items()}
     check_source(settings["data"])
+    points = math.prod(len(values) for values in settings["grid"].values())
+    if points > MOST_POINTS:
+        raise ValueError(f"[grid] must have at most {MOST_POINTS:,} points. Received: {points:,}")
     check_epochs(settings)
     return settings
 
@@ -117,9 +127,9 @@ def table(name: str, value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def count(least: int, most: float = math.inf) -> Check:
+def count(least: int, most: int = LARGEST_NUMBER) -> Check:
     """An integer from `least` to `most`."""
-    range_text = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
+    range_text = f"of at least {least}" if most == LARGEST_NUMBER else f"from {least} to {most}"
 
     def check(name: str, value: Any) -> int:
         if type(value) is not int or not least <= value <= most:
@@ -133,7 +143,7 @@ def number(rule: str, holds: Callable[[float], bool]) -> Check:
     """A finite number, as a float, for which `holds` is true."""
 
     def check(name: str, value: Any) -> float:
-        if type(value) not in (int, float) or not math.isfinite(value) or not holds(value):
+        if type(value) not in (int, float) or not abs(value) <= LARGEST_NUMBER or not holds(value):
             raise ValueError(f"`{name}` must be a number {rule}. Received: {value!r}")
         return float(value)
 
@@ -141,8 +151,9 @@ def number(rule: str, holds: Callable[[float], bool]) -> Check:
 
 
 def number_range(name: str, value: Any) -> list[float]:
-    numbers = isinstance(value, list) and all(type(bound) in (int, float) and math.isfinite(bound) for bound in value)
-    if not numbers or len(value) != 2 or not value[0] < value[1]:
+    found = value if isinstance(value, list) else []
+    numbers = all(type(bound) in (int, float) and abs(bound) <= LARGEST_NUMBER for bound in found)
+    if not numbers or len(found) != 2 or not found[0] < found[1]:
         raise ValueError(f"`{name}` must be [low, high] with low < high. Received: {value!r}")
     return [float(bound) for bound in value]
 

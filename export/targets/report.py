@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from ..text import Fact, aligned
+from ..text import Fact, aligned, printable_lines
 
 VERDICTS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
 NAMES_SHOWN = 4
@@ -66,7 +66,7 @@ class TargetReport:
         return {"accepted": self.accepted, **report, "operators": list(report["operators"]), "facts": facts}
 
     def __str__(self) -> str:
-        return "\n".join([self._verdict(), "", *self._table(), "", *self._facts()])
+        return printable_lines("\n".join([self._verdict(), "", *self._table(), "", *self._facts()]))
 
     def _verdict(self) -> str:
         verdict = {True: "ACCEPTED" if self.ran else "LISTED, NOT RUN", False: "NOT ACCEPTED", None: "NOT KNOWN"}

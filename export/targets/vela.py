@@ -101,7 +101,10 @@ def _table(folder: str, pattern: str) -> list[dict[str, str]]:
     if len(paths) != 1:
         raise ValueError(f"Vela wrote no {pattern}: this release of ethos-u-vela is not supported.")
     with open(paths[0], newline="") as file:
-        return list(csv.DictReader(file))
+        rows = list(csv.DictReader(file))
+    if any(None in row or None in row.values() for row in rows):
+        raise ValueError("Vela's table has a line for every operator: names of tensors must hold no line breaks.")
+    return rows
 
 
 def _reasons(log: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from ..text import printable
 from . import unpacking
 
 DTYPE_NAMES = {code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)}
@@ -100,7 +101,7 @@ def _contents(tflite_bytes: bytes) -> Contents:
     ]
     first, names = model.subgraphs[0], unpacking.unpack_names(model)
     return Contents(
-        name=unpacking.text(first.name),
+        name=printable(unpacking.text(first.name)),
         tensors=tuple(value for graph in values for value in graph),
         operators=tuple(operators),
         inputs=_named(first.inputs, values[0], names),
@@ -131,7 +132,7 @@ def _file_operator(
 
 
 def _file_tensor(tensor: schema.TensorT, sizes: Sequence[int]) -> FileTensor:
-    name, shape = unpacking.text(tensor.name), unpacking.integers(tensor.shape)
+    name, shape = printable(unpacking.text(tensor.name)), unpacking.integers(tensor.shape)
     dtype = DTYPE_NAMES.get(tensor.type, f"type number {tensor.type}")
     quantization = tensor.quantization or schema.QuantizationParametersT()
     value = FileTensor(

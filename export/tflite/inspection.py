@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..text import aligned
+from ..text import aligned, printable
 from .contents import Contents, FileOperator, FileTensor, contents
 
 USUAL_DTYPES = ("int8", "int32")
@@ -22,7 +22,7 @@ def inspect(tflite_bytes: bytes) -> str:
     title = f"{found.name}: {len(tflite_bytes):,} bytes, {len(found.operators)} operators"
     title += f" in {found.subgraphs} subgraphs" if found.subgraphs > 1 else ""
     lines = [title, "", *metadata_lines(found.metadata), *tensor_table(found), "", *operator_table(found)]
-    return "\n".join(_printable(line) for line in lines)
+    return "\n".join(printable(line) for line in lines)
 
 
 def metadata_lines(metadata: object) -> list[str]:
@@ -106,8 +106,3 @@ def _text(value: object) -> str:
 
 def _words(key: str) -> str:
     return key.replace("_", " ")
-
-
-def _printable(line: str) -> str:
-    """Names come from a file that may be anybody's: no control characters for the terminal."""
-    return "".join(character if character.isprintable() else "?" for character in line)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from ..runtimes.timing import Latency
-from ..text import aligned, duration, listed
+from ..text import aligned, duration, listed, printable, printable_lines
 
 LOW_AGREEMENT, LOW_CORRELATION = 0.9, 0.9  # below: the verdict says so
 
@@ -146,9 +146,8 @@ class Report:
         return {"exact": self.exact, "doubts": list(self.doubts), "agreement": agreement, **report}
 
     def __str__(self) -> str:
-        return "\n".join(
-            [f"{self.name}: {self.verdict}", "", *self._runtime_table(), "", *self._facts(), "", *self._layers()]
-        )
+        title = f"{printable(self.name)}: {self.verdict}"
+        return printable_lines("\n".join([title, "", *self._runtime_table(), "", *self._facts(), "", *self._layers()]))
 
     def _runtime_table(self) -> list[str]:
         rows = [("runtime", "all tensors", "differing", "outputs as shipped", "differing")]

@@ -103,6 +103,7 @@ def test_the_shape_that_is_inferred_is_the_one_that_is_computed(kind):
         (one("CONCATENATION", (4,), [], (4,), options={"axis": 0}), "axis from 1 to 1. Received: 0"),
         (one("CONCATENATION", (4,), [], (4,), options={"axis": -1}), "axis from 1 to 1. Received: -1"),
         (one("CONCATENATION", (2**27,), [], (2**27,), options={"axis": 1}), "67,108,864 elements.*'source'"),
+        (replace(convolution(), outputs=()), "inputs and outputs. Received: 1 inputs, 0 outputs"),
         (one("CONCATENATION", (1,) * 5, [], (1,) * 5, options={"axis": 1}), "at most 5 axes"),
     ],
 )

@@ -103,3 +103,35 @@ def test_a_network_that_cannot_be_built_is_refused_before_any_training(name, bui
     with pytest.raises(ValueError, match=message):
         sweep.run_sweep(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a = " + "[" * 10_000 + "]" * 10_000, "nested"),
+        ("[training]\nepochs = 1" + "0" * 400, "`training.epochs` must be an integer"),
+        ("[training]\nepochs = 1" + "0" * 5000, "limit|integer"),
+        ("[training]\nepochs = 1\nlearning_rate = 1" + "0" * 400, "`training.learning_rate` must be a number"),
+        ("[data]\ninput_range = [0, 1" + "0" * 400 + "]", "`data.input_range` must be"),
+        ("[training]\nepochs = 1\n[grid]\npruning = [1" + "0" * 400 + "]", "pruning"),
+        ("#" + " " * 2**20, "at most 1,048,576 bytes"),
+        (b"\xff\xfe", "utf-8"),
+    ],
+)
+def test_a_hostile_file_is_one_line(text, message, tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_bytes(text if isinstance(text, bytes) else f'[network]\nname = "a"\n{text}'.encode())
+    with pytest.raises(ValueError, match=message):
+        sweep_config.read_config(path)
+
+
+def test_the_points_of_a_grid_are_limited(tmp_path):
+    widths = ", ".join(str(width) for width in range(1, 1002))
+    decays = ", ".join(f"0.{decay:03}" for decay in range(100))
+    path = tmp_path / "sweep.toml"
+    path.write_text(
+        f'[data]\nname = "digits"\n[network]\nname = "a"\n[training]\nepochs = 1\n'
+        f"[grid]\nwidth = [{widths}]\ndecay = [{decays}]\n"
+    )
+    with pytest.raises(ValueError, match=r"at most 100,000 points. Received: 100,100"):
+        sweep_config.read_config(path)
