@@ -12,14 +12,8 @@ from keras_ternary_spike.export import export_tflite
 from keras_ternary_spike.export.tflite import flatbuffer
 from random_programs import random_inputs
 
-BRANCHES = (
-    "post_add_projection",
-    "membrane_shortcut",
-    "post_add_pooled_identity",
-    "concatenated",
-    "dense_block",
-)
-MOVES = ("u_net", "borders", "separable_and_grouped", "lines", "negative_amplitude_meets_max_pool", "binary_shortcut")
+BRANCHES = ("post_add_projection", "membrane_shortcut", "concatenated_currents", "binary_shortcut")
+MOVES = ("u_net", "borders", "separable_and_grouped", "lines")
 SAFE = {"input_range": (0, 1), "output_range": (-8, 8), "verbose": 0}
 
 
