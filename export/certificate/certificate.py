@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +46,8 @@ class Certificate:
     sha256: of the file.
     metadata: of the file.
     flash: of the file before compression and of this one; None where that before was not given.
+    file: its name, where it was given.
+    date: on which it was certified, UTC, as in 2026-11-29.
     """
 
     report: Report
@@ -57,6 +60,8 @@ class Certificate:
     sha256: str
     metadata: Mapping[str, object]
     flash: tuple[Flash, Flash] | None = None
+    file: str = ""
+    date: str = ""
 
     @property
     def facts(self) -> Facts:
@@ -72,7 +77,9 @@ class Certificate:
         """Only dicts, lists, strings, numbers, booleans and None."""
         document = {
             "exact": self.exact,
+            "file": self.file,
             "sha256": self.sha256,
+            "date": self.date,
             "report": self.report.to_dict(),
             "proofs": [{"holds": proof.holds, **asdict(proof)} for proof in self.proofs],
             "spikes": [{"share": layer.share, **asdict(layer)} for layer in self.spikes],
@@ -104,6 +111,7 @@ def certify(
     target: str | None = None,
     before: bytes | None = None,
     also: Collection[str] = (),
+    file: str = "",
 ) -> Certificate:
     """Verifies a file, proves its spiking layers on every operand, counts its work and asks the target.
 
@@ -114,6 +122,7 @@ def certify(
         target: One of those of `check`, such as `"ethos-u55-128"`. Default: None, no target.
         before: The file of the network before compression, to show both in flash. Default: None, not shown.
         also: `("c",)` to run the C code of `export_c` too, as `verify` does.
+        file: The file's name, which the page shows beside its SHA-256. Default: "", not named.
 
     Raises:
         ValueError: if the file is not one of `export_tflite`, the samples do not fit, or the target is unknown.
@@ -139,6 +148,8 @@ def certify(
         sha256=hashlib.sha256(tflite_bytes).hexdigest(),
         metadata=program.metadata,
         flash=None if before is None else (flash(before), flash(tflite_bytes)),
+        file=file,
+        date=datetime.now(timezone.utc).date().isoformat(),
     )
 
 

@@ -15,7 +15,7 @@ from ..text import duration, fact_text
 from ..verification.report import Report
 from .proof import Proof
 from .spikes import LayerSpikes
-from .text import METHOD_NOTES, bytes_text, count, operands, ratio_text, relu_rows, relu_text, share_text
+from .text import EXACT_MEANS, METHOD_NOTES, bytes_text, count, operands, ratio_text, relu_rows, relu_text, share_text
 
 if TYPE_CHECKING:
     from .certificate import Certificate
@@ -36,19 +36,30 @@ p { margin: .4rem 0; max-width: 46rem; }
 table { border-collapse: collapse; font-size: .9rem; margin: .5rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .8rem .3rem 0; text-align: right; vertical-align: top; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; vertical-align: bottom; }
-td:first-child, th:first-child, th.text, td.text, .facts td { text-align: left; }
-.wide td:first-child, .wide th:first-child { position: sticky; left: 0; background: Canvas;
-  max-width: 13rem; overflow-wrap: anywhere; }
+td:first-child, th:first-child, th.text, td.text, th.unit, td.unit, .facts td { text-align: left; }
+.wide td:first-child, .wide th:first-child { position: sticky; left: 0; background: Canvas; white-space: nowrap; }
 td.text { min-width: 11rem; }
 .facts td:first-child { white-space: nowrap; opacity: .75; padding-right: 1.5rem; }
 .facts td { overflow-wrap: anywhere; }
 td.less { font-weight: 600; }
 tr.total td { font-weight: 600; border-bottom: none; }
 code { font-size: .85em; overflow-wrap: anywhere; }
+@media screen and (prefers-color-scheme: dark) { :root { --good: #57c274; --bad: #ff8574; --doubt: #e2a33d; } }
+@media (max-width: 600px) {
+  body { padding: 1rem .75rem 2rem; }
+  table { font-size: .85rem; }
+  /* A long name would leave no room beside it. */
+  .wide td:first-child, .wide th:first-child { position: static; }
+  .facts, .facts tbody, .facts tr, .facts td { display: block; border: none; padding: 0; }
+  .facts tr { border-bottom: 1px solid var(--line); padding: .3rem 0; }
+  .facts td:first-child { white-space: normal; font-size: .8rem; }
+}
 @media print {
+  :root { color-scheme: light; }
   body { font-size: 10pt; max-width: none; padding: 0; }
   .wide { overflow: visible; }
-  table { font-size: 8.5pt; }
+  table { font-size: 8pt; }
+  th, td { padding-right: .5rem; }
   tr, .verdict { break-inside: avoid; }
   h2 { break-after: avoid; }
 }
@@ -103,9 +114,12 @@ def summary(certificate: Certificate) -> str:
         ("Flash", f"{bytes_text(certificate.memory.file)} ({bytes_text(certificate.memory.gzip)} with gzip)"),
         ("Time", f"{duration(report.latency.median_ms)} a sample (XNNPACK, one thread, where this page was written)"),
         *target_summary(certificate.target),
+        ("File", certificate.file or "not named"),
         ("SHA-256 of the file", certificate.sha256),
+        ("Date", certificate.date or "not stated"),
     ]
-    return f'<p class="verdict{style}"><b>{verdict}</b>{doubts} {sentence}</p>{pairs(rows)}'
+    means = f"<p>{escape(EXACT_MEANS)}</p>"
+    return f'<p class="verdict{style}"><b>{verdict}</b>{doubts} {sentence}</p>{means}{pairs(rows)}'
 
 
 def target_summary(found: TargetReport | None) -> list[tuple[str, str]]:
@@ -190,10 +204,16 @@ def relu_network(found: BesideRelu | None, *, step: bool) -> str:
     if found is None:
         return section(title, "Not compared: it is made of the Keras model, and there was none.", "")
     rows = [
-        (row.name, (row.ours, "less" * (row.more < 0)), (row.theirs, "less" * (row.more > 0)), ratio_text(row.times))
+        (
+            row.name,
+            (row.unit, "unit"),
+            (row.ours, "less" * (row.more < 0)),
+            (row.theirs, "less" * (row.more > 0)),
+            ratio_text(row.times),
+        )
         for row in relu_rows(found)
     ]
-    heads = ("the lesser in bold", "this file", "ReLU", "times ReLU")
+    heads = ("the lesser in bold", ("unit", "unit"), "this file", "ReLU", "times ReLU")
     return section(title, escape(relu_text(found, step=step)), table(heads, rows))
 
 

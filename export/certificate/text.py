@@ -11,9 +11,11 @@ from ..verification.report import Agreement
 from .proof import Proof
 
 PAIRS = 2**16
-METHOD_NOTES = (
+EXACT_MEANS = (
     "Exact means: the file computes the same integers on every runtime named here. It does not mean that the file "
-    "computes what the float model computes; the table of spikes says how near it comes.",
+    "computes what the float model computes; the table of spikes says how near it comes."
+)
+METHOD_NOTES = (
     "Operands are enumerated for the operators of spiking layers. Convolutions, sums and everything else are compared "
     "on the samples.",
 )
@@ -24,6 +26,7 @@ class CostRow:
     """One quantity. ours, theirs: in words; times: ours / theirs, None where theirs is 0; more: above 0 if ours is."""
 
     name: str
+    unit: str
     ours: str
     theirs: str
     times: float | None
@@ -63,10 +66,10 @@ def relu_rows(costs: BesideRelu) -> list[CostRow]:
         ours, theirs = value(costs.spiking), value(costs.relu)
         if ours is not None and theirs is not None and (ours or theirs):
             ratio = ours / theirs if theirs else None
-            rows.append(CostRow(name, _with_unit(ours, unit), _with_unit(theirs, unit), ratio, ours - theirs))
+            rows.append(CostRow(name, unit, fact_text(ours), fact_text(theirs), ratio, ours - theirs))
     time = costs.time
     spread = f"quartiles {time.low:.2f} to {time.high:.2f}, {time.rounds} turns"
-    rows.append(CostRow("time, XNNPACK, one thread", spread, "1", time.median, time.median - 1))
+    rows.append(CostRow("time, XNNPACK, one thread", "times ReLU", spread, "1", time.median, time.median - 1))
     return rows
 
 
@@ -86,10 +89,6 @@ def relu_text(costs: BesideRelu, *, step: bool = False) -> str:
         f"This file costs less in {listed(ours) if ours else 'nothing'}. "
         f"The ReLU network costs less in {listed(theirs) if theirs else 'nothing'}."
     )
-
-
-def _with_unit(value: Fact, unit: str) -> str:
-    return f"{fact_text(value)} {unit}".strip()
 
 
 def _fact(key: str) -> Callable[[Cost], Fact | None]:

@@ -262,7 +262,8 @@ def certify_or_fail(
     """Prints the report. Returns the certificate's files. Raises: ValueError unless the file is exact and proven."""
     from .. import certify
 
-    certificate = certify(model, tflite_bytes, samples, target=options.target, also=options.also)
+    asked = {"target": options.target, "also": options.also, "file": options.output.name}
+    certificate = certify(model, tflite_bytes, samples, **asked)
     print(certificate.report)
     if not certificate.report.exact:
         raise ValueError(DISAGREE)

@@ -46,7 +46,8 @@ def certify_file(arguments: Sequence[str]) -> None:
     model, tflite_bytes, samples = given(options)
     from ..certificate.certificate import certify
 
-    certificate = certify(model, tflite_bytes, samples, target=options.target, also=options.also)
+    asked = {"target": options.target, "also": options.also, "file": options.model.name}
+    certificate = certify(model, tflite_bytes, samples, **asked)
     print(certificate.report)
     files = certificate_files(certificate, options.output)
     write_together(files)

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from datetime import datetime
 from html.parser import HTMLParser
 
 import keras
@@ -237,6 +238,14 @@ def test_the_page_says_when_something_is_wrong(certificate):
     assert "NOT EXACT" in page
     assert "2 of 3 spiking layers" in page
     assert "<td class=bad>not proven</td>" in page
+
+
+def test_the_page_names_file_and_date_and_says_at_its_top_what_exact_means(certificate):
+    page = replace(certificate, file="kws<1>.tflite", date="2031-02-03").to_html()
+    for row in ("File</td><td>kws&lt;1&gt;.tflite", "Date</td><td>2031-02-03"):
+        assert row in page
+    assert page.index("Exact means:") < page.index("<h2>")
+    assert datetime.fromisoformat(certificate.date).year >= 2024
 
 
 def test_names_cannot_break_the_page(tflite_bytes, samples):
