@@ -60,7 +60,8 @@ def _emit_sum(builder: Builder, tensor: int, name: Name, size: Pair, strides: Pa
     near, left = split_strides(strides)
     *image, channels = builder.shape(tensor)
     kernel = builder.constant(ones, np.ones((1, *size, channels), np.int8), 1.0, channel_axis=3)
-    bias = builder.constant(Name("", "zeros", index=str(channels)), np.zeros(channels, np.int32), 1.0)
+    index = f"{channels}" if grid.unit == 1 else f"{channels}@{grid.unit:.9g}"
+    bias = builder.constant(Name("", "zeros", index=index), np.zeros(channels, np.int32), grid.unit)
     options = {"stride_h": near[0], "stride_w": near[1], "dilation_h_factor": 1, "dilation_w_factor": 1}
     options |= {"depth_multiplier": 1, "padding": "VALID"}
     emit = partial(builder.emit, "DEPTHWISE_CONV_2D", (tensor, kernel, bias), grid=grid, options=options)
