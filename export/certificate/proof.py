@@ -138,9 +138,9 @@ def _served(program: Program, neuron: Neuron, earlier: list[Proof]) -> tuple[str
     single = [name for name in names if name in tensors]
     found = []
     for t, name in enumerate(names):
-        twins = [names[proof.spikes.index(proof.spikes[t])] for proof in earlier if proof.spikes]
+        alike = [names[proof.spikes.index(proof.spikes[t])] for proof in earlier if proof.spikes]
         last = single if len(single) == 1 else []
-        found += [twin for twin in (name, *twins, *last) if twin in tensors][:1]
+        found += [tensor for tensor in (name, *alike, *last) if tensor in tensors][:1]
     return tuple(found) if len(found) == len(names) else ()
 
 
