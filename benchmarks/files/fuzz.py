@@ -96,7 +96,7 @@ def damaged(files: list[Path], seed: int) -> tuple[Path, bytes, bytes, str]:
     rng = np.random.default_rng(seed)
     path = files[rng.integers(len(files))]
     data = path.read_bytes()
-    hows = mutations.TFLITE if path.suffix == ".tflite" else mutations.BYTES
+    hows = {".tflite": mutations.TFLITE, ".keras": mutations.KERAS}.get(path.suffix, mutations.BYTES)
     how = hows[rng.integers(len(hows))]
     return path, data, how(rng, data), how.__name__
 

@@ -1,6 +1,9 @@
 """Damaged files: bits flipped, ends cut off, bytes moved, and any field of a .tflite file's tables changed."""
 
+import io
+import json
 import struct
+import zipfile
 
 import flatbuffers
 import numpy as np
@@ -112,5 +115,37 @@ def _other_list(rng, values):
     return values
 
 
+def rezipped(rng, data):
+    """A .keras file in which one member is damaged, with the right checksum: what its readers must notice."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(stream, "w") as new:
+        names = old.namelist()
+        chosen = names[rng.integers(len(names))]
+        for name in names:
+            content = old.read(name)
+            if name == chosen:
+                how = (_json_edited, _json_edited, flipped, moved) if name.endswith(".json") else (flipped, moved)
+                content = how[rng.integers(len(how))](rng, content)
+            new.writestr(name, content)
+    return stream.getvalue()
+
+
+def _json_edited(rng, data):
+    """One value of a JSON text is another."""
+    whole = json.loads(data)
+    places = _json_places(whole)
+    holder, key = places[rng.integers(len(places))]
+    values = (None, True, 0, -1, 1.5, 10**9, 2**40, 1e300, "", "\x1b[31m", [], {}, [[[1]]], "float16", "complex64")
+    holder[key] = values[rng.integers(len(values))]
+    return json.dumps(whole).encode()
+
+
+def _json_places(value):
+    """Every (list or dict, key) inside."""
+    keys = value.keys() if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    return [place for key in keys for place in [(value, key), *_json_places(value[key])]]
+
+
 TFLITE = (flipped, truncated, moved, edited, edited, edited, edited, edited)
+KERAS = (flipped, truncated, moved, *[rezipped] * 7)
 BYTES = (flipped, truncated, moved)
