@@ -63,7 +63,7 @@ def test_additions_and_spikes_are_counted_as_they_happen(tmp_path):
     for path, data in c_files(program, name="net").items():
         (tmp_path / path).write_bytes(data)
     selftest = (tmp_path / "net_selftest.c").read_text()
-    show = 'for (call = 0; call < NET_STEPS; call++) printf("%u %u\\n", (unsigned)context.counts.additions[call], '
+    show = 'for (int call = 0; call < NET_STEPS; call++) printf("%u %u\\n", (unsigned)context.counts.additions[call], '
     show += "(unsigned)context.counts.spikes[call]);"
     (tmp_path / "net_selftest.c").write_text(selftest.replace("    return failed != 0;", show))
     flags = ["-DNET_COUNT", *WARNINGS, "-Wno-return-type", "-o", "selftest"]
