@@ -103,7 +103,7 @@ def test_initial_state_of_an_unbuilt_cell_is_refused():
     "options, message",
     [
         ({"decay": 1.5}, r"`decay` must lie in \[0, 1\]. Received: decay=1.5"),
-        ({"threshold": -1}, r"`threshold` must be positive and finite. Received: threshold=-1.0"),
+        ({"threshold": -1}, r"`threshold` must be positive and finite in float32. Received: threshold=-1.0"),
         ({"reset": "hard"}, r"`reset` must be 'zero', 'subtract' or 'none'. Received: reset='hard'"),
         ({"surrogate": "box"}, r"`surrogate` must be one of 'rectangular'.*Received: surrogate='box'"),
     ],

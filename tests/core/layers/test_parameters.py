@@ -167,8 +167,8 @@ def test_a_masked_sequence_takes_the_same_numbers(rng):
     [
         ({"threshold_per": "pixel"}, "`threshold_per` must be 'layer' or 'channel'. Received: threshold_per='pixel'"),
         ({"decay_per": "element"}, "`decay_per` must be 'layer' or 'channel'. Received: decay_per='element'"),
-        ({"threshold": [0.5, -1.0]}, r"`threshold` must be positive and finite. Received: threshold=-1.0"),
-        ({"threshold": float("nan")}, "`threshold` must be positive and finite. Received: threshold=nan"),
+        ({"threshold": [0.5, -1.0]}, r"`threshold` must be positive and finite in float32. Received: threshold=-1.0"),
+        ({"threshold": float("nan")}, "`threshold` must be positive and finite in float32. Received: threshold=nan"),
         ({"threshold": []}, r"`threshold` must be a number, or a sequence of one for each channel.*shape \(0,\)"),
         ({"decay": [[0.5]]}, r"`decay` must be a number, or a sequence of one for each channel.*shape \(1, 1\)"),
         ({"decay": [0.5, 1.5]}, r"`decay` must lie in \[0, 1\]. Received: decay=1.5"),
