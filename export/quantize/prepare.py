@@ -11,6 +11,7 @@ from ..network.linear_algebra import affine_of
 from ..network.nodes import Network
 from ..network.queries import count_bound, only_reader
 from ..program.grid import INT8_MAX
+from .emit.strides import ONE_PASS
 
 
 def name_shortcuts(network: Network) -> Network:
@@ -43,9 +44,14 @@ def split_sums(network: Network) -> Network:
 
 
 def longest_run(pixels: int, bound: int) -> int:
-    """The largest divisor of `pixels` for which a sum of so many values up to `bound` fits into int8."""
+    """The largest divisor of `pixels` for which a sum of so many values up to `bound` fits into int8.
+
+    One of at most ONE_PASS where it needs no more than twice as many runs.
+    """
     limit = min(INT8_MAX // bound, LARGEST_WINDOW)
-    return max(run for run in range(1, limit + 1) if pixels % run == 0)
+    runs = [run for run in range(1, limit + 1) if pixels % run == 0]
+    short = max(run for run in runs if run <= ONE_PASS)
+    return short if 2 * short >= runs[-1] else runs[-1]
 
 
 def _split(network: Network, node: nodes.SumPool, bound: int) -> Network:

@@ -21,6 +21,9 @@ from ..program.grid import INT8_MAX, Grid
 
 LARGEST, SMALLEST = 16, 4  # of k, where all channels share it; at 16 the rounding of n leaves k what it is
 RELATIVE = 1e-6  # float32 kernels
+# Largest kernel over the smallest that one scale for all channels still serves, 3 of its bits lost: a scale for each
+# channel costs 20 bytes of file and 8 of RAM a channel.
+SPREAD = 8
 
 
 def is_ternary(kernel: np.ndarray) -> bool:
@@ -118,7 +121,8 @@ def quantize_weights(
         kernel: Float, `(..., channels)`, real output per real input.
         bias: Float `(channels,)`, in real units of the output.
         source, target: Grids of the operator's input and output.
-        per_channel: Whether every output channel may have a shift of its own.
+        per_channel: Whether every output channel has a multiplier of its own; if not, it has one only where the
+            channels' largest weights lie further apart than SPREAD.
         multipliers: Of every channel, where they are fixed already; None to choose the finest.
 
     Raises:
@@ -141,12 +145,18 @@ def _scales(multiplier: np.ndarray, source: Grid, target: Grid) -> np.ndarray:
 def choose_multipliers(layer: str, ratio: np.ndarray, *, per_channel: bool) -> list[Fraction]:
     """One multiplier per output channel. ratio: the kernel in output steps per input step, `(..., channels)`."""
     magnitudes = np.abs(ratio).reshape(-1, ratio.shape[-1]).max(axis=0)
-    if not per_channel:
+    if not per_channel and not lie_apart(magnitudes):
         magnitudes = np.full_like(magnitudes, magnitudes.max())
     shared = [None] * len(magnitudes)
     if per_channel and is_ternary(ratio):
         shared = shared_multipliers(magnitudes, DENOMINATOR, LARGEST_MULTIPLIER)
     return [known or checked_multiplier(layer, magnitude) for known, magnitude in zip(shared, magnitudes, strict=True)]
+
+
+def lie_apart(magnitudes: np.ndarray) -> bool:
+    """Whether one scale for all channels would leave one that is not 0 less than 1 / SPREAD of its integers."""
+    used = magnitudes[magnitudes > 0]
+    return used.size > 0 and used.max() > SPREAD * used.min()
 
 
 def checked_multiplier(layer: str, magnitude: float) -> Fraction:

@@ -11,7 +11,7 @@ from ...program.grid import Grid
 from ...program.names import Name
 
 LARGEST_STRIDE = 3
-LARGEST_WINDOW = 25  # taps that XNNPACK's depthwise convolution sums in one pass; in several it is ten times as slow
+ONE_PASS = 25  # taps that XNNPACK's depthwise convolution sums in one pass; in several it is ten times as slow
 Pair = tuple[int, int]  # (height, width)
 
 
@@ -34,7 +34,7 @@ def sum_stages(size: Pair, strides: Pair) -> list[tuple[Pair, Pair]]:
     Otherwise the windows themselves.
     """
     if not is_far(strides):
-        large = size[0] * size[1] > LARGEST_WINDOW and min(size) > 1
+        large = size[0] * size[1] > ONE_PASS and min(size) > 1
         return [((size[0], 1), (strides[0], 1)), ((1, size[1]), (1, strides[1]))] if large else [(size, strides)]
     factors = [_near_factors(stride) for stride in strides]
     if tuple(size) != tuple(strides) or None in factors:
