@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -68,12 +69,37 @@ INPUTS = {
     "ms_resnet": CIFAR,
     "vgg": CIFAR,
     "resnet8": CIFAR,
+    "resnet8_wide": CIFAR,
     "keyword_spotter": (49, 10, 1),
     "visual_wake_words": (96, 96, 3),
     "wake_word": (30, 1, 40),
+    "anomaly_detector": (640,),
     "unet": CIFAR,
     "tiny": (28, 28, 1),
 }
+
+
+def anomaly_detector(features: Sequence[int], classes: int, **options: Any) -> keras.Model:
+    """An autoencoder has no classes."""
+    return models.anomaly_detector(*features, **options)
+
+
+OWN = {
+    "unet": unet,
+    "resnet8_wide": functools.partial(models.resnet8, width=2.5),
+    "anomaly_detector": anomaly_detector,
+}
+
+
+def built(name: str, **options: Any) -> keras.Model:
+    """A network at full size. options: timesteps, neuron, ..."""
+    return (OWN.get(name) or getattr(models, name))(INPUTS[name], CLASSES, **options)
+
+
+def with_relu(name: str) -> keras.Model:
+    """The same layers as an ordinary network, for the converter of others."""
+    keras.utils.set_random_seed(0)
+    return built(name, timesteps=1, neuron=keras.layers.ReLU)
 
 
 def randomized(name: str, *, threshold: float | str = 0.5, **options: Any) -> keras.Model:
@@ -85,8 +111,7 @@ def randomized(name: str, *, threshold: float | str = 0.5, **options: Any) -> ke
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
     neuron = {"neuron": channelwise} if threshold == PER_CHANNEL else {"threshold": threshold}
-    build = unet if name == "unet" else getattr(models, name)
-    model = build(INPUTS[name], CLASSES, **neuron, **options)
+    model = built(name, **neuron, **options)
     for weight in model.weights:
         if weight.name in DRAWS:
             weight.assign(DRAWS[weight.name](rng, tuple(weight.shape)))
