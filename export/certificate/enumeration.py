@@ -41,7 +41,7 @@ class Enumeration:
 def recurrence(currents: np.ndarray, neuron: Neuron) -> np.ndarray:
     """The neuron's equation in integers: spikes of currents `(samples, timesteps, cases)`.
 
-    membrane[t] = round(decay * state[t-1]) + current[t] in whole steps, saturated like int8; fires beyond `half`
+    membrane[t] = round(decay * state[t-1]) + current[t] in whole steps, saturated like int8; fires beyond `quiet_steps`
     (`_level`).
     state[t] = 0 after a spike, membrane[t] - drop * spike[t], or membrane[t]     (reset "zero", "subtract", "none")
 
@@ -59,9 +59,9 @@ def recurrence(currents: np.ndarray, neuron: Neuron) -> np.ndarray:
 
 
 def _level(membrane: np.ndarray, neuron: Neuron) -> np.ndarray:
-    """int8 spikes: level l fires beyond half + (l - 1) * (2 * half + 1) steps."""
+    """int8 spikes: level l fires beyond quiet_steps + (l - 1) * (2 * quiet_steps + 1) steps."""
     heights = np.abs(membrane) if neuron.signed else np.maximum(membrane, 0)
-    levels = np.minimum((heights + neuron.half) // (2 * neuron.half + 1), neuron.levels)
+    levels = np.minimum((heights + neuron.quiet_steps) // (2 * neuron.quiet_steps + 1), neuron.levels)
     return (np.sign(membrane) * levels).astype(np.int8)
 
 

@@ -78,8 +78,8 @@ def neurons(program: Program) -> tuple[Neuron, ...]:
 
 
 def _stated(facts: NeuronFacts) -> Neuron:
-    half, highest = facts.steps_per_unit // 2, max(facts.levels)
-    return Neuron(facts.name, facts.decay, half, facts.signed, facts.reset, facts.reset_steps, levels=highest)
+    quiet_steps, highest = facts.steps_per_unit // 2, max(facts.levels)
+    return Neuron(facts.name, facts.decay, quiet_steps, facts.signed, facts.reset, facts.reset_steps, levels=highest)
 
 
 def _prove_operators(program: Program, neuron: Neuron, known: dict, earlier: list[Proof]) -> Proof:
@@ -117,7 +117,7 @@ def _proof(neuron: Neuron, method: str, tried: int, wrong: int, spikes, compared
         layer=neuron.name,
         decay=described(neuron.decay),
         reset=neuron.reset,
-        steps_per_unit=2 * neuron.half + 1,
+        steps_per_unit=2 * neuron.quiet_steps + 1,
         method=method,
         cases=tried,
         compared=compared or {},

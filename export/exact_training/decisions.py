@@ -37,11 +37,11 @@ class Decisions:
     def grid(self, name: str) -> Grid:
         """Of the value of node `name`, in the real numbers of the folded network."""
         grid = self.context.signals[name].grid
-        return grid if self.context.unit(name) == 1 else replace(grid, scale=step(self.half(name)))
+        return grid if self.context.unit(name) == 1 else replace(grid, scale=step(self.quiet_steps(name)))
 
-    def half(self, name: str) -> int | None:
-        """The threshold of the neurons that node `name` is a current of lies at half + 1/2 steps."""
-        return self.context.currents[name].half if name in self.context.currents else None
+    def quiet_steps(self, name: str) -> int | None:
+        """The threshold of the neurons that node `name` is a current of lies at quiet_steps + 1/2 steps."""
+        return self.context.currents[name].quiet_steps if name in self.context.currents else None
 
 
 def decide(folded: Network, input_range: Ranges, output_ranges: Mapping[str, Range]) -> Decisions:

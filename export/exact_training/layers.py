@@ -39,8 +39,8 @@ def exact_layers(decisions: Decisions, node: Node) -> Layers:
 
 def exact_add(decisions: Decisions, node: nodes.Add) -> exact.ExactAdd:
     """A spike beside a current is worth a unit of 2 * threshold."""
-    half = decisions.half(node.name)
-    unit = 1 if half is None else round(1 / step(half))
+    quiet_steps = decisions.quiet_steps(node.name)
+    unit = 1 if quiet_steps is None else round(1 / step(quiet_steps))
     spikes = (count_bound(decisions.folded, decisions.folded[name]) is not None for name in node.inputs)
     return exact.ExactAdd([unit if bare else 1 for bare in spikes], name=node.name, dtype=DTYPE)
 
@@ -52,11 +52,11 @@ def exact_input(decisions: Decisions, node: nodes.Input) -> exact.ExactInput:
 
 
 def _lif(decisions: Decisions, node: nodes.LIF) -> Layers:
-    half = decisions.half(node.inputs[0])
+    quiet_steps = decisions.quiet_steps(node.inputs[0])
     source = repeated(decisions.folded, node.inputs[0])
     fires_only = decisions.grid(node.inputs[0]) == SPIKE and not isinstance(source, nodes.Add)
     options = {"signed": node.signed, "fires_only": fires_only, "name": node.name, "dtype": DTYPE}
-    return [(exact.ExactLIF(str(effective_decay(decisions.folded, node)), half, **options), [])]
+    return [(exact.ExactLIF(str(effective_decay(decisions.folded, node)), quiet_steps, **options), [])]
 
 
 def _sum_pool(decisions: Decisions, node: nodes.SumPool) -> Layers:
@@ -69,10 +69,10 @@ def _time_sum(decisions: Decisions, node: nodes.TimeSum) -> Layers:
 
 def _affine(decisions: Decisions, node: nodes.Affine) -> Layers:
     """A shortcut's factor, an offset behind the input, or the output's scale."""
-    half = decisions.half(node.name)
-    if half is not None:
-        steps = np.floor(np.atleast_1d(node.scale) / step(half) + 0.5).astype(int).tolist()
-        return [(exact.ExactShortcut(steps, step(half), name=node.name, dtype=DTYPE), [])]
+    quiet_steps = decisions.quiet_steps(node.name)
+    if quiet_steps is not None:
+        steps = np.floor(np.atleast_1d(node.scale) / step(quiet_steps) + 0.5).astype(int).tolist()
+        return [(exact.ExactShortcut(steps, step(quiet_steps), name=node.name, dtype=DTYPE), [])]
     source = decisions.folded[node.inputs[0]]
     if isinstance(source, nodes.Input) and np.all(node.scale == 1):
         return [(_shift(decisions, node, float(node.offset.flat[0])), [])]
@@ -98,7 +98,7 @@ def linear(kind: type[exact.ExactLinear], **options: Any) -> Callable[[Decisions
         source, target = decisions.grid(emitted.inputs[0]), decisions.grid(node.name)
         weights = integer_weights(emitted, source, target)
         runs = emitted.kernel.size // node.kernel.size  # a Dense behind a sum that was cut repeats its kernel
-        half, fires = decisions.half(node.name), fused_neuron(decisions.context, emitted) is not None
+        quiet_steps, fires = decisions.quiet_steps(node.name), fused_neuron(decisions.context, emitted) is not None
         check_exact(node.name, weights.kernel.astype(np.float64), weights.bias, source.bound)
         layer = kind(
             multipliers=[str(multiplier) for multiplier in weights.multipliers],
@@ -107,7 +107,7 @@ def linear(kind: type[exact.ExactLinear], **options: Any) -> Callable[[Decisions
             output_zero_point=target.zero_point,
             input_bound=source.bound * runs,
             rounded=not fires,
-            reach=None if fires or half is None else max(2 * half + 1, INT8_MAX),
+            reach=None if fires or quiet_steps is None else max(2 * quiet_steps + 1, INT8_MAX),
             masked=bool(np.any(node.kernel == 0)),
             name=node.name,
             dtype=DTYPE,

@@ -178,9 +178,9 @@ class LIF(Node):
 
     decay in [0, 1]; threshold > 0, same units as its input; amplitude: each one number, or an array (channels,), last
     axis. signed: whether there are spikes below 0. reset: a spike clears the membrane ("zero"), takes the
-    threshold off ("subtract", `reset_amount` times) or leaves it ("none"). half: of a model trained on integers, the
-    threshold lies at half + 1/2 steps; else None. flipped: whether its spikes have the opposite sign of the Keras
-    layer's; one boolean, or an array (channels,).
+    threshold off ("subtract", `reset_amount` times) or leaves it ("none"). quiet_steps: of a model trained on integers,
+    the threshold lies at quiet_steps + 1/2 steps; else None. flipped: whether its spikes have the opposite sign of the
+    Keras layer's; one boolean, or an array (channels,).
     """
 
     keeps_channels = keeps_zeros = pointwise = True
@@ -192,7 +192,7 @@ class LIF(Node):
     signed: bool = True
     reset: str = "zero"
     reset_amount: float = 1.0
-    half: int | None = None
+    quiet_steps: int | None = None
     flipped: bool | np.ndarray = False
     levels: int = 1
 

@@ -12,35 +12,35 @@ from ..network import nodes
 from ..network.nodes import Network, Node
 from ..network.queries import count_bound, fires
 from ..program.grid import INT8_MAX, LARGEST_ADD_RATIO, SMALLEST_ADD_RATIO, Grid, spike_grid
-from .integer_neuron import Decay, distinct, drop_steps, largest_half, snap, spike_unit, step
-from .membrane_bounds import bounded_half
+from .integer_neuron import Decay, distinct, drop_steps, most_quiet_steps, snap, spike_unit, step
+from .membrane_bounds import bounded_quiet_steps
 
 HEADROOM = 3.0  # units of 2 * threshold that a sum of several unbounded currents may reach before it saturates
 LEVEL_HEADROOM = 1.0  # units beyond the highest level, of graded neurons
 
 
-def headroom_half(levels: int = 1) -> int:
+def headroom_quiet_steps(levels: int = 1) -> int:
     """The finest grid on which a sum of currents stays within its headroom; 0 if there is none."""
     return int((INT8_MAX / max(HEADROOM, levels + LEVEL_HEADROOM) - 1) / 2)
 
 
-HEADROOM_HALF = headroom_half()
+HEADROOM_QUIET_STEPS = headroom_quiet_steps()
 
 
 @dataclass(frozen=True)
 class CurrentGrid:
-    """half: the threshold lies at half + 1/2 steps. proven: whether saturation is known to change no spike.
+    """quiet_steps: the threshold lies at quiet_steps + 1/2 steps. proven: whether saturation changes no spike.
 
     unit: what 2 * threshold is worth in the file's real numbers.
     """
 
-    half: int
+    quiet_steps: int
     proven: bool
     unit: float = 1.0
 
     @property
     def grid(self) -> Grid:
-        return Grid(step(self.half, self.unit))
+        return Grid(step(self.quiet_steps, self.unit))
 
 
 def plan_currents(network: Network) -> dict[str, CurrentGrid]:
@@ -50,16 +50,17 @@ def plan_currents(network: Network) -> dict[str, CurrentGrid]:
         readers = [node for node in network.nodes if isinstance(node, nodes.LIF) and node.inputs[0] in group]
         if readers:
             grid = _fixed(group_grid(network, [network[name] for name in group], readers), readers[0])
-            grid = replace(grid, unit=_graded_unit(network, group, readers) or _unit(network, group, grid.half))
+            grid = replace(grid, unit=_graded_unit(network, group, readers) or _unit(network, group, grid.quiet_steps))
             plan.update(dict.fromkeys(group, grid))
         elif any(fires(network, node) for name in group for node in network.consumers(name)):
-            plan.update(dict.fromkeys(group, CurrentGrid(HEADROOM_HALF, proven=False)))
+            plan.update(dict.fromkeys(group, CurrentGrid(HEADROOM_QUIET_STEPS, proven=False)))
     return plan
 
 
 def _fixed(grid: CurrentGrid, reader: nodes.LIF) -> CurrentGrid:
     """`grid`, or that on which the reader was trained."""
-    return grid if reader.half is None else CurrentGrid(reader.half, grid.proven and reader.half <= grid.half)
+    trained = reader.quiet_steps
+    return grid if trained is None else CurrentGrid(trained, grid.proven and trained <= grid.quiet_steps)
 
 
 def _graded_unit(network: Network, group: tuple[str, ...], readers: list[nodes.LIF]) -> float | None:
@@ -88,17 +89,17 @@ def _graded_unit(network: Network, group: tuple[str, ...], readers: list[nodes.L
     return spike_grid(highest, signed=signed).unit
 
 
-def _unit(network: Network, group: tuple[str, ...], half: int) -> float:
+def _unit(network: Network, group: tuple[str, ...], quiet_steps: int) -> float:
     """`spike_unit` where a spike of all neurons that read the group is to be worth as many steps; else 1."""
     outside = [node for name in group for node in network.consumers(name) if node.name not in group]
     neurons = [node for node in outside if not isinstance(node, nodes.Linear)]
-    wanted = {_spike_steps(network, node, half) for node in neurons}
+    wanted = {_spike_steps(network, node, quiet_steps) for node in neurons}
     if len(wanted) != 1 or None in wanted or any(name in network.outputs for name in group):
         return 1.0
-    return spike_unit(half, wanted.pop())
+    return spike_unit(quiet_steps, wanted.pop())
 
 
-def _spike_steps(network: Network, node: Node, half: int) -> Fraction | None:
+def _spike_steps(network: Network, node: Node, quiet_steps: int) -> Fraction | None:
     """How many steps of the membrane have to be worth a spike so that its reset is SUB of the spike; None: none are.
 
     Never 1: a grid whose steps are worth a spike is one of spikes.
@@ -108,7 +109,7 @@ def _spike_steps(network: Network, node: Node, half: int) -> Fraction | None:
     decay = effective_decay(network, node)
     if node.reset == "zero" and not isinstance(decay, Fraction):
         return None
-    taken = Fraction(half + 1) if node.reset == "zero" else drop_steps(decay, half, node.reset_amount)
+    taken = Fraction(quiet_steps + 1) if node.reset == "zero" else drop_steps(decay, quiet_steps, node.reset_amount)
     steps = taken * decay if isinstance(decay, Fraction) else taken
     return steps if SMALLEST_ADD_RATIO <= steps <= LARGEST_ADD_RATIO and steps != 1 else None
 
@@ -127,14 +128,14 @@ def group_grid(network: Network, members: list[Node], readers: list[nodes.LIF]) 
     """The finest grid on which saturation changes no spike of the readers; a stated range where none is proven.
 
     Proven: one unbounded current, with or without shortcuts of spikes beside it, read by neurons that a spike clears;
-    and whatever intervals bound (`bounded_half`). Not proven: sums of several, and what a spike does not clear.
+    and whatever intervals bound (`bounded_quiet_steps`). Not proven: sums of several, and what a spike does not clear.
     """
     soft = [reader for reader in readers if keeps_rest(network, reader)]
     hard = [reader for reader in readers if reader not in soft]
     grids = [_soft_grid(network, members, reader) for reader in soft]
     if hard:
         grids.append(_hard_grid(network, members, hard))
-    return CurrentGrid(min(grid.half for grid in grids), proven=all(grid.proven for grid in grids))
+    return CurrentGrid(min(grid.quiet_steps for grid in grids), proven=all(grid.proven for grid in grids))
 
 
 def _hard_grid(network: Network, members: list[Node], readers: list[nodes.LIF]) -> CurrentGrid:
@@ -143,36 +144,38 @@ def _hard_grid(network: Network, members: list[Node], readers: list[nodes.LIF]) 
     unbounded = [node for node in members if isinstance(node, nodes.Linear | nodes.TimestepAffine)]
     signed, levels = all(reader.signed for reader in readers), max(reader.levels for reader in readers)
     if len(adds) > 1 or (adds and len(unbounded) > 1):
-        return CurrentGrid(_bounded(headroom_half(levels), readers, decay), proven=False)
+        return CurrentGrid(_bounded(headroom_quiet_steps(levels), readers, decay), proven=False)
     shortcuts = [shortcut_bounds(network, node) for node in members if isinstance(node, nodes.Affine)]
-    half = largest_half(decay, lambda half: reserve(half, shortcuts), levels)
-    if half is None and not adds:
-        half = _bounded(0, readers, decay)
-    if half is None:
+    quiet_steps = most_quiet_steps(decay, lambda quiet_steps: reserve(quiet_steps, shortcuts), levels)
+    if quiet_steps is None and not adds:
+        quiet_steps = _bounded(0, readers, decay)
+    if quiet_steps is None:
         raise ValueError(
             f"Cannot export layer '{adds[0].name}': its shortcuts bring {sum(a * n for a, n in shortcuts):.3g} times "
             "twice the threshold, too much for int8. Use smaller amplitudes or a larger threshold."
         )
-    return CurrentGrid(half, proven=signed or (levels > 1 and decay == 0))
+    return CurrentGrid(quiet_steps, proven=signed or (levels > 1 and decay == 0))
 
 
 def _soft_grid(network: Network, members: list[Node], reader: nodes.LIF) -> CurrentGrid:
-    """Of a neuron whose membrane a spike does not clear: that of `bounded_half`, unless the stated range is finer."""
+    """Where a spike does not clear the membrane: the grid of `bounded_quiet_steps`, or the stated one if finer."""
     shortcuts = [shortcut_bounds(network, node) for node in members if isinstance(node, nodes.Affine)]
     decay = effective_decay(network, reader)
-    least = _bounded(headroom_half(reader.levels), [reader], Fraction(1))
-    half = bounded_half(network, members, reader, decay, lambda half: reserve(half, shortcuts), least=least)
-    return CurrentGrid(half or least, proven=half is not None)
+    least = _bounded(headroom_quiet_steps(reader.levels), [reader], Fraction(1))
+    quiet_steps = bounded_quiet_steps(
+        network, members, reader, decay, lambda quiet_steps: reserve(quiet_steps, shortcuts), least=least
+    )
+    return CurrentGrid(quiet_steps or least, proven=quiet_steps is not None)
 
 
-def _bounded(half: int, readers: list[nodes.LIF], decay: Fraction) -> int:
-    """`half`, if int8 holds the highest level on that grid. Without a state a step may be a whole level: 0.
+def _bounded(quiet_steps: int, readers: list[nodes.LIF], decay: Fraction) -> int:
+    """`quiet_steps`, if int8 holds the highest level on that grid. Without a state a step may be a whole level: 0.
 
     Raises:
         ValueError: naming the layer and the most levels that fit.
     """
-    if half or decay == 0:
-        return half
+    if quiet_steps or decay == 0:
+        return quiet_steps
     name, levels = max((reader.levels, reader.name) for reader in readers)[::-1]
     raise ValueError(
         f"Cannot export layer {name!r}: beside a state int8 must hold the highest level in steps of a third of a "
@@ -201,9 +204,9 @@ def shortcut_bounds(network: Network, node: nodes.Affine) -> tuple[float, int]:
     return float(np.abs(node.scale).max()), bound
 
 
-def reserve(half: int, shortcuts: list[tuple[float, int]]) -> int:
+def reserve(quiet_steps: int, shortcuts: list[tuple[float, int]]) -> int:
     """Steps that the shortcuts may bring, each rounded to a whole number of steps a spike."""
-    return sum(round_half_up(scale * (2 * half + 1)) * bound for scale, bound in shortcuts)
+    return sum(round_half_up(scale * (2 * quiet_steps + 1)) * bound for scale, bound in shortcuts)
 
 
 def round_half_up(value: float) -> int:

@@ -25,18 +25,18 @@ class Neuron:
     """A spiking layer in integers; its currents and membranes lie on one grid.
 
     decay: n/d with d odd, so that decay * state + current is a multiple of 1/d and never a tie; or one per channel.
-    half: the threshold lies at half + 1/2 steps, midway between two integers.
+    quiet_steps: the threshold lies at quiet_steps + 1/2 steps, midway between two integers.
     signed: spikes in {-1, 0, 1}, otherwise {0, 1}.
     reset: "zero", "subtract" or "none", as of the Keras layer.
     drop: steps that reset="subtract" takes off after a spike (see `drop_steps`).
     unit: what 2 * threshold is worth in the file's real numbers: 1, or such that the reset is SUB of the spike; of
         graded spikes what a level is worth.
-    levels: the largest spike; level l fires at (2 * l - 1) * (half + 1/2) steps.
+    levels: the largest spike; level l fires at (2 * l - 1) * (quiet_steps + 1/2) steps.
     """
 
     name: str
     decay: Fraction | tuple[Fraction, ...]
-    half: int
+    quiet_steps: int
     signed: bool = True
     reset: str = "zero"
     drop: Fraction = Fraction(0)
@@ -50,7 +50,7 @@ class Neuron:
 
     @property
     def step(self) -> float:
-        return step(self.half, self.unit)
+        return step(self.quiet_steps, self.unit)
 
     @property
     def subtracts_spikes(self) -> bool:
@@ -58,47 +58,49 @@ class Neuron:
         return self.levels == 1 and self.unit != 1
 
 
-def drop_steps(decay: Fraction | tuple[Fraction, ...], half: int, amount: float = 1.0) -> Fraction:
-    """What a spike takes off, near `amount` thresholds of half + 1/2 steps, such that the decayed rest is never a tie.
+def drop_steps(decay: Fraction | tuple[Fraction, ...], quiet_steps: int, amount: float = 1.0) -> Fraction:
+    """What a spike takes off, near `amount` thresholds of quiet_steps + 1/2 steps: the decayed rest is never a tie.
 
     For drop = k / 2 the rest is n * (2 * membrane - k) / (2 * d), no tie for even n and odd d. For odd n, and for one
     decay per channel, drop is a whole number: half for amount 1.
     """
     halves = isinstance(decay, Fraction) and decay.numerator % 2 == 0
     unit = Fraction(1, 2) if halves else Fraction(1)
-    steps = math.ceil(Fraction(amount) * (2 * half + 1) / (2 * unit) - Fraction(1, 2))
+    steps = math.ceil(Fraction(amount) * (2 * quiet_steps + 1) / (2 * unit) - Fraction(1, 2))
     return max(steps, 1) * unit
 
 
-def step(half: int, unit: float = 1.0) -> float:
-    """One step of the grid whose threshold lies at half + 1/2 steps. unit: what 2 * threshold is worth."""
-    return float32(unit / (2 * half + 1))
+def step(quiet_steps: int, unit: float = 1.0) -> float:
+    """One step of the grid whose threshold lies at quiet_steps + 1/2 steps. unit: what 2 * threshold is worth."""
+    return float32(unit / (2 * quiet_steps + 1))
 
 
-def spike_unit(half: int, steps: Fraction) -> float:
+def spike_unit(quiet_steps: int, steps: Fraction) -> float:
     """What 2 * threshold is worth where `steps` steps of the membrane are to be worth a spike, which is 1.
 
     It is the quotient of two scales, so that integers are rounded as for a worth of 1.
     """
-    return float32(1 / steps) * (2 * half + 1)
+    return float32(1 / steps) * (2 * quiet_steps + 1)
 
 
-def largest_half(decay: Fraction, reserve: Callable[[int], int] = lambda half: 0, levels: int = 1) -> int | None:
+def most_quiet_steps(
+    decay: Fraction, reserve: Callable[[int], int] = lambda quiet_steps: 0, levels: int = 1
+) -> int | None:
     """The finest grid on which saturation changes no spike of a signed neuron; None if there is none.
 
     The strongest current, 127 steps, reaches the highest level against the most contrary state and shortcuts:
-    127 - reserve - decay * half >= (2 * levels - 1) * (half + 1/2).
+    127 - reserve - decay * quiet_steps >= (2 * levels - 1) * (quiet_steps + 1/2).
 
     Args:
         decay: 0 where a single timestep carries no state.
-        reserve: half -> steps that shortcuts beside the current may bring.
+        reserve: quiet_steps -> steps that shortcuts beside the current may bring.
         levels: the largest spike.
     """
     highest = 2 * levels - 1
     fitting = (
-        half
-        for half in range(INT8_MAX - 1, 0, -1)
-        if half * (highest + decay) + reserve(half) <= INT8_MAX - Fraction(highest, 2)
+        quiet_steps
+        for quiet_steps in range(INT8_MAX - 1, 0, -1)
+        if quiet_steps * (highest + decay) + reserve(quiet_steps) <= INT8_MAX - Fraction(highest, 2)
     )
     return next(fitting, None)
 

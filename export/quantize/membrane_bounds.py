@@ -23,7 +23,7 @@ from .integer_neuron import Decay, distinct, drop_steps, step
 from .weights import quantize_weights
 
 
-def bounded_half(
+def bounded_quiet_steps(
     network: Network, members: list[Node], reader: nodes.LIF, decay: Decay, reserve: Callable[[int], int], *, least: int
 ) -> int | None:
     """The finest grid, of `least` or more, on which the membrane of `reader` never saturates; None if there is none.
@@ -31,7 +31,7 @@ def bounded_half(
     Args:
         members: all whose values are on the grid of the current; they are added at most once.
         decay: of `reader`, in integers.
-        reserve: half -> steps that shortcuts may bring.
+        reserve: quiet_steps -> steps that shortcuts may bring.
     """
     linears = [node for node in members if isinstance(node, nodes.Linear)]
     if any(isinstance(node, nodes.TimestepAffine) for node in members):
@@ -43,26 +43,28 @@ def bounded_half(
     current = sum(_real_reach(network, node) for node in linears) * (2 * least + 1) + reserve(least)
     if current > INT8_MAX:  # the cheap test: kernels need not be rounded
         return None
-    for half in range(math.floor((INT8_MAX / max(current, 1) * (2 * least + 1) - 1) / 2) + 1, least - 1, -1):
-        steps = sum(_integer_reach(network, node, half) for node in linears) + reserve(half)
-        if largest_membrane(reader, decay, half, steps, network.timesteps) <= INT8_MAX:
-            return half
+    for quiet_steps in range(math.floor((INT8_MAX / max(current, 1) * (2 * least + 1) - 1) / 2) + 1, least - 1, -1):
+        steps = sum(_integer_reach(network, node, quiet_steps) for node in linears) + reserve(quiet_steps)
+        if largest_membrane(reader, decay, quiet_steps, steps, network.timesteps) <= INT8_MAX:
+            return quiet_steps
     return None
 
 
-def largest_membrane(reader: nodes.LIF, decay: Decay, half: int, current: int, timesteps: int) -> int:
+def largest_membrane(reader: nodes.LIF, decay: Decay, quiet_steps: int, current: int, timesteps: int) -> int:
     """Steps that no |membrane| exceeds, if no |current| exceeds `current`."""
     clears = reader.reset == "subtract" and reader.signed
-    strongest, drop, membrane = max(distinct(decay)), drop_steps(decay, half, reader.reset_amount), current
+    strongest, drop, membrane = max(distinct(decay)), drop_steps(decay, quiet_steps, reader.reset_amount), current
     for _ in range(timesteps - 1):
-        left = _largest_left(membrane, half, drop, reader.levels) if clears else membrane
+        left = _largest_left(membrane, quiet_steps, drop, reader.levels) if clears else membrane
         membrane = min(math.floor(strongest * left + Fraction(1, 2)) + current, 2 * INT8_MAX)
     return membrane
 
 
-def _largest_left(membrane: int, half: int, drop: Fraction, levels: int) -> Fraction:
+def _largest_left(membrane: int, quiet_steps: int, drop: Fraction, levels: int) -> Fraction:
     """The largest |rest| of any membrane up to `membrane` steps."""
-    rests = (steps - drop * min((steps + half) // (2 * half + 1), levels) for steps in range(membrane + 1))
+    rests = (
+        steps - drop * min((steps + quiet_steps) // (2 * quiet_steps + 1), levels) for steps in range(membrane + 1)
+    )
     return max(abs(rest) for rest in rests)
 
 
@@ -77,10 +79,10 @@ def _real_reach(network: Network, node: nodes.Linear) -> float:
     return float((np.abs(kernel).sum(axis=0) * bound + np.abs(node.bias)).max())
 
 
-def _integer_reach(network: Network, node: nodes.Linear, half: int) -> int:
+def _integer_reach(network: Network, node: nodes.Linear, quiet_steps: int) -> int:
     """Largest |value| in steps, from the kernel as it is rounded."""
     bound = count_bound(network, network[node.inputs[0]])
-    target, per_channel = Grid(step(half)), not (isinstance(node, nodes.Dense) and len(node.shape) == 1)
+    target, per_channel = Grid(step(quiet_steps)), not (isinstance(node, nodes.Dense) and len(node.shape) == 1)
     source = Grid(1.0, low=-bound, high=bound)
     kernel = _by_channel(node)
     rounded = quantize_weights(node.name, kernel, node.bias, source=source, target=target, per_channel=per_channel)

@@ -77,7 +77,7 @@ def neuron_facts(context: Context, node: nodes.LIF) -> NeuronFacts:
     return NeuronFacts(
         name=node.name,
         decay=neuron.decay,
-        steps_per_unit=2 * neuron.half + 1,
+        steps_per_unit=2 * neuron.quiet_steps + 1,
         levels=tuple(range(-node.levels if node.signed else 0, node.levels + 1)),
         reset=neuron.reset,
         reset_steps=neuron.drop,
@@ -119,6 +119,6 @@ def _notes(context: Context, node: nodes.LIF) -> Iterator[str]:
 
 def _limit(context: Context, name: str, scale: np.ndarray) -> str:
     """The largest value of node `name`, times the factors of the channels."""
-    values = INT8_MAX * step(context.currents[name].half) * np.abs(scale)
+    values = INT8_MAX * step(context.currents[name].quiet_steps) * np.abs(scale)
     low, high = f"{values.min():.2f}", f"{values.max():.2f}"
     return low if low == high else f"{low} to {high}"

@@ -18,9 +18,9 @@ KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
 
 def neuron(rng):
     decay, reset = DECAYS[rng.integers(len(DECAYS))], str(rng.choice(RESETS))
-    half = int(rng.choice([1, 20, 60 if decay == 1 else 84 if decay > Fraction(1, 2) else 100]))
-    drop = drop_steps(decay, half) if reset == "subtract" else Fraction(0)
-    return Neuron("layer_neuron", decay, half, bool(rng.random() < 0.7), reset, drop)
+    quiet_steps = int(rng.choice([1, 20, 60 if decay == 1 else 84 if decay > Fraction(1, 2) else 100]))
+    drop = drop_steps(decay, quiet_steps) if reset == "subtract" else Fraction(0)
+    return Neuron("layer_neuron", decay, quiet_steps, bool(rng.random() < 0.7), reset, drop)
 
 
 def spiking(rng, kind, *, timesteps=None, shape=None, largest=None):
@@ -41,7 +41,7 @@ def spiking(rng, kind, *, timesteps=None, shape=None, largest=None):
     currents = weights(rng, builder, kind, spikes, Grid(one.step), largest)
     outputs = emit_neuron(builder, one, currents)
     levels = (-1, 0, 1) if one.signed else (0, 1)
-    stated = NeuronFacts(one.name, one.decay, 2 * one.half + 1, levels, one.reset, one.drop)
+    stated = NeuronFacts(one.name, one.decay, 2 * one.quiet_steps + 1, levels, one.reset, one.drop)
     facts = Facts(timesteps=timesteps, neurons=(stated,))
     return builder.program("spiking", inputs, tuple(dict.fromkeys(outputs)), facts.to_json())
 

@@ -150,7 +150,7 @@ def neuron_layer(plan: Plan, spiking: SpikingLayer, gather: Gather) -> Layer | N
     neuron, name = spiking.neuron, spiking.neuron.name
     members, finish = None, "fire"
     if neuron.decay == 0:
-        members = _threshold_members(plan, name, gather.sums, highest=neuron.half, binary=not neuron.signed)
+        members = _threshold_members(plan, name, gather.sums, highest=neuron.quiet_steps, binary=not neuron.signed)
     if members is None:
         found = _exact(gather)
         if found is None:

@@ -126,7 +126,7 @@ def cases(frames: int, neuron: Neuron) -> np.ndarray:
         apart[t, t : t + 2] = pairs
     blocks = [*apart]
     if frames > 2:
-        rng, spread = np.random.default_rng(0), max(2 * neuron.half, 4)
+        rng, spread = np.random.default_rng(0), max(2 * neuron.quiet_steps, 4)
         noise = np.rint(rng.normal(0, spread / 2, (frames, RANDOM_SEQUENCES)))
         blocks.append(np.clip(noise, INT8_MIN, INT8_MAX).astype(np.int8))
     return np.concatenate(blocks, axis=1)
@@ -158,9 +158,9 @@ def spikes_of(currents: np.ndarray, neuron: Neuron) -> np.ndarray:
 
 
 def fired(membrane: np.ndarray, neuron: Neuron) -> np.ndarray:
-    """+1 beyond `half`, -1 below -`half` where the neuron is signed."""
-    spike = (membrane > neuron.half).astype(np.int64)
-    return spike - (membrane < -neuron.half) if neuron.signed else spike
+    """+1 beyond `quiet_steps`, -1 below -`quiet_steps` where the neuron is signed."""
+    spike = (membrane > neuron.quiet_steps).astype(np.int64)
+    return spike - (membrane < -neuron.quiet_steps) if neuron.signed else spike
 
 
 def carried(neuron: Neuron) -> np.ndarray:
@@ -180,7 +180,7 @@ def carried(neuron: Neuron) -> np.ndarray:
 
 def quiet(neuron: Neuron) -> tuple[int, int]:
     """The lowest and the highest membrane that does not fire."""
-    return (-neuron.half if neuron.signed else INT8_MIN), neuron.half
+    return (-neuron.quiet_steps if neuron.signed else INT8_MIN), neuron.quiet_steps
 
 
 def needs_no_clipping(neuron: Neuron) -> bool:
@@ -188,7 +188,7 @@ def needs_no_clipping(neuron: Neuron) -> bool:
     if not neuron.signed or neuron.reset != "zero":
         return False
     table = carried(neuron)
-    return INT8_MAX + table.min() > neuron.half and INT8_MIN + table.max() < -neuron.half
+    return INT8_MAX + table.min() > neuron.quiet_steps and INT8_MIN + table.max() < -neuron.quiet_steps
 
 
 def states_mapping(layers: Sequence[SpikingLayer]) -> Mapping[int, SpikingLayer]:

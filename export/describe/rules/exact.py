@@ -83,7 +83,7 @@ def _transposed(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
 
 def _lif(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     numbers = {"decay": float(layer.decay), "threshold": 0.5, "amplitude": 1.0}
-    return (nodes.LIF(**numbers, signed=layer.signed, half=layer.half, **like(name, source)),)
+    return (nodes.LIF(**numbers, signed=layer.signed, quiet_steps=layer.half, **like(name, source)),)
 
 
 def _shortcut(layer: Any, name: str, source: Node) -> tuple[Node, ...]:

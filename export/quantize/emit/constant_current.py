@@ -68,7 +68,7 @@ def quiet_currents(neuron: Neuron, timesteps: int) -> list[int]:
     for _ in range(timesteps):
         membrane = (2 * n * membrane + d) // (2 * d) + currents
         largest = np.maximum(largest, membrane)
-        quiet.append(int(currents[largest <= neuron.half].max()))
+        quiet.append(int(currents[largest <= neuron.quiet_steps].max()))
     return quiet
 
 

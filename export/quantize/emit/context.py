@@ -89,8 +89,8 @@ def _stateless_reader(context: Context, node: Node) -> nodes.LIF | None:
 
 def integer_neuron(context: Context, node: nodes.LIF) -> Neuron:
     decay, current = effective_decay(context.network, node), context.currents[node.inputs[0]]
-    drop = drop_steps(decay, current.half, node.reset_amount) if node.reset == "subtract" else Fraction(0)
-    return Neuron(node.name, decay, current.half, node.signed, node.reset, drop, current.unit, node.levels)
+    drop = drop_steps(decay, current.quiet_steps, node.reset_amount) if node.reset == "subtract" else Fraction(0)
+    return Neuron(node.name, decay, current.quiet_steps, node.signed, node.reset, drop, current.unit, node.levels)
 
 
 def per_timestep(signal: Signal, name: Name, emit: Callable[[int, Name], int]) -> tuple[int, ...]:

@@ -61,7 +61,7 @@ def emit_shortcut(context: Context, node: nodes.Affine, source: Signal) -> Signa
             "Put the offset into the layer beside it."
         )
     current = context.currents[node.name]
-    grid, steps = current.grid, np.floor(np.atleast_1d(node.scale) / step(current.half) + 0.5)
+    grid, steps = current.grid, np.floor(np.atleast_1d(node.scale) / step(current.quiet_steps) + 0.5)
     shape = [1] * len(node.shape) + [len(steps)]
     label = float32(grid.scale / source.grid.unit)  # of levels, what one step of the current is for one level
     constant = context.builder.constant(Name(node.name, "steps"), steps.astype(np.int8).reshape(shape), label)

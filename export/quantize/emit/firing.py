@@ -27,7 +27,7 @@ def emit_beyond(builder: Builder, name: Name, value: int, quiet: int, neuron: Ne
 def _fire(builder: Builder, neuron: Neuron, membrane: int, t: int, current: int | None = None) -> int:
     """Rounds membrane (+ current) to a spike."""
     if neuron.subtracts_spikes:
-        return emit_beyond(builder, Name(neuron.name, "spike", t), membrane, neuron.half, neuron)
+        return emit_beyond(builder, Name(neuron.name, "spike", t), membrane, neuron.quiet_steps, neuron)
     shape, zero = builder.shape(membrane), builder.scalar(ZERO, 0, 1.0, len(builder.shape(membrane)))
     clipped, spike, operands = (
         Name(neuron.name, "clipped", t),
@@ -46,4 +46,4 @@ def rounds_beyond_one(neuron: Neuron, *, summed: bool) -> bool:
     """Whether RELU alone would leave a 2: a membrane, or state and current, of more than 3/2 units."""
     state = state_grid(neuron)
     strongest = INT8_MAX + (state.high * state.scale / neuron.step if summed else 0)
-    return strongest * 2 >= 3 * (2 * neuron.half + 1)
+    return strongest * 2 >= 3 * (2 * neuron.quiet_steps + 1)

@@ -1,6 +1,6 @@
 """What a neuron carries on from one timestep to the next, in builtin int8 operators.
 
-reset="zero", where `half` + 1 steps of decay * membrane are worth a spike (`spike_unit`)
+reset="zero", where `quiet_steps` + 1 steps of decay * membrane are worth a spike (`spike_unit`)
     leaked = MUL(membrane, decay) + RELU_N1_TO_1   @ decay * step  integers unchanged, clipped at a spike's worth
     state  = SUB(leaked, spike)                    @ decay * step  integers unchanged, 0 after a spike
     no MUL where the membrane is clipped and on that grid already (`leaked_grid`): for decay 1 it is, and the first
@@ -16,7 +16,7 @@ reset="subtract"
     leaked = MUL(membrane, 1)                  @ decay * step  for decay 1 the membrane itself, as may be the first
     state  = SUB(leaked, spike)                @ step          decay * (membrane - drop), rounded once
     where decay * drop steps are not worth a spike, in the place of the spike
-    drop   = MUL(spike, half)                  @ decay * step * drop / half
+    drop   = MUL(spike, quiet_steps)                  @ decay * step * drop / quiet_steps
 
 With one decay per channel, a constant of even integers of scale 1 / (2 q), the leak is a product, rounded to a step:
 
@@ -39,12 +39,12 @@ from ..integer_neuron import Neuron, channel_constant
 def state_grid(neuron: Neuron) -> Grid:
     """The grid of a state: the membrane's own, or its integers, each worth decay times as much."""
     if neuron.subtracts_spikes and neuron.reset == "zero":
-        return Grid(float32(1 / (neuron.half + 1)), low=-neuron.half, high=neuron.half)
+        return Grid(float32(1 / (neuron.quiet_steps + 1)), low=-neuron.quiet_steps, high=neuron.quiet_steps)
     label = Fraction(1) if rounds_leak(neuron) else neuron.decay
     scale = float32(float32(float(label)) * neuron.step)
     if neuron.reset != "zero":
         return Grid(scale)
-    return Grid(scale, low=-neuron.half if neuron.signed else INT8_MIN, high=min(neuron.half, INT8_MAX))
+    return Grid(scale, low=-neuron.quiet_steps if neuron.signed else INT8_MIN, high=min(neuron.quiet_steps, INT8_MAX))
 
 
 def leaked_grid(neuron: Neuron) -> Grid | None:
@@ -52,7 +52,7 @@ def leaked_grid(neuron: Neuron) -> Grid | None:
     if not neuron.subtracts_spikes or isinstance(neuron.decay, tuple):
         return None
     if neuron.reset == "zero":
-        return replace(state_grid(neuron), low=-neuron.half - 1, high=neuron.half + 1)
+        return replace(state_grid(neuron), low=-neuron.quiet_steps - 1, high=neuron.quiet_steps + 1)
     return Grid(float32(float32(float(neuron.decay)) * neuron.step))
 
 
@@ -115,11 +115,11 @@ def _less_threshold(builder: Builder, neuron: Neuron, membrane: int, spike: int,
 
 
 def _drop(builder: Builder, neuron: Neuron, spike: int, t: int, decay: Fraction) -> int:
-    """`half` for every spike, on a grid that makes it decay * drop steps of the membrane's."""
-    shape, high = builder.shape(spike), neuron.half * neuron.levels
-    scale = float32(float(decay * neuron.drop / neuron.half) * neuron.step)
+    """`quiet_steps` for every spike, on a grid that makes it decay * drop steps of the membrane's."""
+    shape, high = builder.shape(spike), neuron.quiet_steps * neuron.levels
+    scale = float32(float(decay * neuron.drop / neuron.quiet_steps) * neuron.step)
     label = float32(scale / neuron.spike.scale)
-    constant = builder.scalar(Name(neuron.name, "threshold"), neuron.half, label, len(shape))
+    constant = builder.scalar(Name(neuron.name, "threshold"), neuron.quiet_steps, label, len(shape))
     grid = Grid(scale, low=-high if neuron.signed else 0, high=high)
     return builder.emit("MUL", (spike, constant), Name(neuron.name, "drop", t), shape, grid)
 

@@ -115,7 +115,7 @@ def test_a_neuron_whose_operators_do_something_else_is_left_to_them():
     rng = np.random.default_rng(2)
     program = next(p for p in (spiking(rng, "CONV_2D", timesteps=2) for _ in range(50)) if spiking_layers(p))
     layer = spiking_layers(program)[0]
-    assert not agrees(program, replace(layer, neuron=replace(layer.neuron, half=layer.neuron.half + 1)))
+    assert not agrees(program, replace(layer, neuron=replace(layer.neuron, quiet_steps=layer.neuron.quiet_steps + 1)))
 
 
 @needs_compiler

@@ -32,7 +32,7 @@ REFUSED = {
 def test_no_integer_depends_on_the_unit(block, rng, monkeypatch):
     network = fold_network(describe(built(BLOCKS[block], rng)))
     program = quantize(network)
-    monkeypatch.setattr(currents, "_unit", lambda network, group, half: 1.0)
+    monkeypatch.setattr(currents, "_unit", lambda network, group, quiet_steps: 1.0)
     plain = quantize(network)
     data, expected = ({t.name: t.data for t in one.tensors if t.data is not None} for one in (program, plain))
     weights = [name for name in expected if name.endswith(("/kernel", "/bias", "/steps"))]
@@ -47,12 +47,12 @@ def test_no_integer_depends_on_the_unit(block, rng, monkeypatch):
 
 
 @pytest.mark.parametrize("decay", [0.02, 0.1, 0.25, 0.5, 0.9, 1.0])
-@pytest.mark.parametrize("half", [1, 20, 63, 100])
-def test_the_weakest_leaked_membrane_that_fires_is_worth_a_spike(half, decay):
+@pytest.mark.parametrize("quiet_steps", [1, 20, 63, 100])
+def test_the_weakest_leaked_membrane_that_fires_is_worth_a_spike(quiet_steps, decay):
     fraction = snap_decay(decay)
-    label = step(half, spike_unit(half, (half + 1) * fraction))
-    assert label == float32(1 / ((half + 1) * fraction))
-    np.testing.assert_allclose((half + 1) * float(fraction) * label, 1.0, rtol=1e-6)
+    label = step(quiet_steps, spike_unit(quiet_steps, (quiet_steps + 1) * fraction))
+    assert label == float32(1 / ((quiet_steps + 1) * fraction))
+    np.testing.assert_allclose((quiet_steps + 1) * float(fraction) * label, 1.0, rtol=1e-6)
 
 
 def two_neurons(rng, **changes):
@@ -66,8 +66,8 @@ def two_neurons(rng, **changes):
 
 def test_neurons_of_one_decay_share_a_unit(rng):
     network = two_neurons(rng)
-    half = plan_currents(network)["conv"].half
-    assert current_units(network)["conv"] == spike_unit(half, (half + 1) * Fraction(16, 63))
+    quiet_steps = plan_currents(network)["conv"].quiet_steps
+    assert current_units(network)["conv"] == spike_unit(quiet_steps, (quiet_steps + 1) * Fraction(16, 63))
     _, trace = assert_exact(network, rng)
     assert {"first/leaked/0", "second/leaked/0"} <= set(trace)
 
@@ -104,10 +104,10 @@ def test_neurons_that_a_threshold_is_taken_off_share_a_unit(rng, decay, amount, 
 def test_no_current_lies_on_the_grid_of_spikes(rng):
     """21 steps of 1/21 of the membrane are worth a spike: so would a step be."""
     network = two_neurons(rng)
-    fields = {"decay": 1 / 21, "half": 20}
+    fields = {"decay": 1 / 21, "quiet_steps": 20}
     nodes = (replace(node, **fields) if node.name in ("first", "second") else node for node in network.nodes)
     network = network.with_nodes(tuple(nodes))
-    assert plan_currents(network)["conv"].half == 20
+    assert plan_currents(network)["conv"].quiet_steps == 20
     assert "conv" not in current_units(network)
     assert_exact(network, rng)
 

@@ -16,7 +16,7 @@ from keras_ternary_spike.export.quantize.integer_neuron import (
     Neuron,
     distinct,
     drop_steps,
-    largest_half,
+    most_quiet_steps,
     snap,
     spike_unit,
 )
@@ -27,20 +27,22 @@ DECAYS = [0.02, 0.05, 0.1, 0.25, 1 / 3, 0.5, 0.6, 0.75, 0.9, 0.97, 1.0]
 ALL_CURRENTS = np.arange(INT8_MIN, INT8_MAX + 1)
 
 
-def neuron(decay, timesteps, signed=True, reset="zero", half=None, *, plain=False):
+def neuron(decay, timesteps, signed=True, reset="zero", quiet_steps=None, *, plain=False):
     """decay: a number, or a tuple of one Fraction per channel. plain: 2 * threshold is worth 1, whatever the neuron."""
     if isinstance(decay, tuple):
         fraction = decay
     else:
         fraction = snap_decay(decay, even=reset == "subtract") if timesteps > 1 else Fraction(0)
-    half = half or largest_half(max(distinct(fraction)))
-    drop = drop_steps(fraction, half)
+    quiet_steps = quiet_steps or most_quiet_steps(max(distinct(fraction)))
+    drop = drop_steps(fraction, quiet_steps)
     common = isinstance(fraction, Fraction)
-    steps = {"zero": common and (half + 1) * fraction, "subtract": drop * fraction if common else drop, "none": None}[
-        reset
-    ]
-    unit = spike_unit(half, steps) if steps and signed and not plain else 1.0
-    return Neuron("lif", fraction, half, signed, reset, drop, unit)
+    steps = {
+        "zero": common and (quiet_steps + 1) * fraction,
+        "subtract": drop * fraction if common else drop,
+        "none": None,
+    }[reset]
+    unit = spike_unit(quiet_steps, steps) if steps and signed and not plain else 1.0
+    return Neuron("lif", fraction, quiet_steps, signed, reset, drop, unit)
 
 
 def neuron_program(one, timesteps, shape):
@@ -74,9 +76,9 @@ def rational_neuron(currents, one):
         membrane = -((-2 * n * doubled - 2 * d) // (4 * d)) - 1  # the nearest whole number; there are no ties
         assert np.all((2 * n * doubled) % (4 * d) != 2 * d)
         membrane = np.clip(membrane + current, INT8_MIN, INT8_MAX)
-        spike = (2 * membrane >= 2 * one.half + 1).astype(int)
+        spike = (2 * membrane >= 2 * one.quiet_steps + 1).astype(int)
         if one.signed:
-            spike = spike - (2 * membrane <= -(2 * one.half + 1))
+            spike = spike - (2 * membrane <= -(2 * one.quiet_steps + 1))
         spikes.append(spike)
         left = {"zero": 2 * membrane * (spike == 0), "none": 2 * membrane}
         left["subtract"] = 2 * membrane - int(2 * one.drop) * spike
@@ -106,25 +108,25 @@ def test_every_pair_of_currents_gives_the_same_spike_on_every_runtime(decay, sig
 def test_every_grid_is_exact_on_every_pair(decay):
     """Shortcuts beside a current leave coarser grids."""
     pairs = all_pairs()
-    for half in range(1, neuron(decay, 2).half + 1):
-        one = neuron(decay, 2, half=half)
+    for quiet_steps in range(1, neuron(decay, 2).quiet_steps + 1):
+        one = neuron(decay, 2, quiet_steps=quiet_steps)
         expected = rational_neuron(pairs[0], one)
         check_everywhere(neuron_program(one, 2, (65536,)), pairs, {f"lif/spike/{t}": expected[t] for t in range(2)})
 
 
 @pytest.mark.parametrize(
-    "decay, reset, signed, half",
+    "decay, reset, signed, quiet_steps",
     [
         *((decay, "subtract", True, 20) for decay in (0.02, 0.1, 0.25, 0.5, 0.9, 1.0)),
         *((decay, "none", True, 20) for decay in (0.1, 0.5, 1.0)),
-        *((0.25, "subtract", signed, half) for signed in (True, False) for half in (1, 126)),
+        *((0.25, "subtract", signed, quiet_steps) for signed in (True, False) for quiet_steps in (1, 126)),
         (1.0, "subtract", False, 20),
         (0.9, "none", False, 126),
     ],
 )
 @pytest.mark.parametrize("plain", [False, True])
-def test_every_pair_is_exact_where_spikes_leave_something(decay, reset, signed, half, plain):
-    one = neuron(decay, 3, signed, reset, half, plain=plain)
+def test_every_pair_is_exact_where_spikes_leave_something(decay, reset, signed, quiet_steps, plain):
+    one = neuron(decay, 3, signed, reset, quiet_steps, plain=plain)
     currents = np.concatenate([all_pairs(), np.zeros((1, 1, 65536), np.int8)], axis=1)
     expected = rational_neuron(currents[0], one)
     check_everywhere(neuron_program(one, 3, (65536,)), currents, {f"lif/spike/{t}": expected[t] for t in range(3)})
@@ -136,7 +138,7 @@ def test_every_pair_is_exact_where_spikes_leave_something(decay, reset, signed, 
 def test_every_pair_is_exact_with_a_decay_for_every_channel(reset, signed, plain):
     decays = snap(np.array([0.0, 0.1, 0.25, 0.5, 0.9, 1.0, 0.97]))
     assert decays == tuple(Fraction(k, 63) for k in (0, 6, 16, 32, 57, 63, 61))
-    one = neuron(decays, 3, signed, reset, half=None if reset == "zero" else 20, plain=plain)
+    one = neuron(decays, 3, signed, reset, quiet_steps=None if reset == "zero" else 20, plain=plain)
     currents = np.concatenate([all_pairs(), np.zeros((1, 1, 65536), np.int8)], axis=1)
     program = neuron_program(one, 3, (65536, len(decays)))
     channels = [rational_neuron(currents[0], replace(one, decay=decay)) for decay in decays]
@@ -198,7 +200,7 @@ def test_every_decay_that_can_be_exported_is_exact_on_every_pair(reset, plain):
 def test_long_sequences_follow_the_rational_recurrence(rng, decay, timesteps, reset, plain):
     one = neuron(decay, timesteps, True, reset, plain=plain)
     program = neuron_program(one, timesteps, (500,))
-    currents = rng.normal(0, 0.8 * one.half, (1, timesteps, 500))
+    currents = rng.normal(0, 0.8 * one.quiet_steps, (1, timesteps, 500))
     currents = np.clip(np.rint(currents), INT8_MIN, INT8_MAX).astype(np.int8)
     trace = program.trace(currents)
     spikes = np.stack([trace[f"lif/spike/{t}"][0] for t in range(timesteps)])
@@ -225,7 +227,7 @@ def test_long_sequences_follow_the_rational_recurrence(rng, decay, timesteps, re
 )
 def test_operators_per_layer(decay, reset, plain, counts):
     for timesteps, operators in zip((1, 2, 4), counts, strict=True):
-        one = neuron(decay, timesteps, True, reset, half=60, plain=plain)
+        one = neuron(decay, timesteps, True, reset, quiet_steps=60, plain=plain)
         inputs = 1 + (timesteps > 1) * timesteps  # the reshape and the slices of the test's own input
         assert len(neuron_program(one, timesteps, (8,)).operators) - inputs == operators
 
@@ -256,10 +258,10 @@ def test_saturated_currents_change_no_spike():
     """Whatever current lies beyond int8 fires whatever the state, exactly as its saturated value does."""
     for decay in DECAYS:
         one = neuron(decay, 2)
-        states = np.arange(-one.half, one.half + 1)
+        states = np.arange(-one.quiet_steps, one.quiet_steps + 1)
         for current in (128, 200, 10**6, -129, -200, -(10**6)):
             exact = np.sign(current)
             saturated = np.clip(current, INT8_MIN, INT8_MAX)
             membrane = one.decay.numerator * states + one.decay.denominator * saturated
-            fired = 2 * np.abs(membrane) > one.decay.denominator * (2 * one.half + 1)
+            fired = 2 * np.abs(membrane) > one.decay.denominator * (2 * one.quiet_steps + 1)
             assert np.all(fired) and np.all(np.sign(membrane) == exact)

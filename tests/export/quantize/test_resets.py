@@ -14,7 +14,7 @@ from keras_ternary_spike.export.certificate.proof import prove
 from keras_ternary_spike.export.describe.assemble import assemble
 from keras_ternary_spike.export.describe.model import describe
 from keras_ternary_spike.export.folding.passes import fold_network
-from keras_ternary_spike.export.quantize.current_grids import HEADROOM_HALF, plan_currents
+from keras_ternary_spike.export.quantize.current_grids import HEADROOM_QUIET_STEPS, plan_currents
 from keras_ternary_spike.export.quantize.integer_neuron import channel_constant, snap
 from keras_ternary_spike.export.tflite.flatbuffer import read
 
@@ -139,13 +139,13 @@ def test_small_kernels_bound_the_membrane(reset, decay, weight):
     """The strongest current at every timestep reaches the bound and stays within int8; one finer grid would not."""
     folded = fold_network(describe(small(reset, weight, decay=decay)))
     grid = plan_currents(folded)[folded["second"].inputs[0]]
-    assert grid.proven and grid.half > HEADROOM_HALF
+    assert grid.proven and grid.quiet_steps > HEADROOM_QUIET_STEPS
     membrane, largest = 0.0, 0.0
     for _ in range(3):
         membrane = decay * membrane + weight
         largest = max(largest, membrane)
         membrane -= 0.5 * (membrane >= 0.5) * (reset == "subtract")
-    assert largest * (2 * grid.half + 1) <= 127
+    assert largest * (2 * grid.quiet_steps + 1) <= 127
     program = read(export_tflite(small(reset, weight, decay=decay)))
     assert not [note for note in program.metadata["notes"] if "second" in note]
 
@@ -153,7 +153,7 @@ def test_small_kernels_bound_the_membrane(reset, decay, weight):
 def test_large_kernels_leave_a_stated_saturation():
     folded = fold_network(describe(small("none", 9.0)))
     plan = plan_currents(folded)[folded["second"].inputs[0]]
-    assert (plan.half, plan.proven) == (HEADROOM_HALF, False)
+    assert (plan.quiet_steps, plan.proven) == (HEADROOM_QUIET_STEPS, False)
 
 
 def test_decays_of_channels_are_whole_numbers_over_a_safe_denominator():

@@ -31,14 +31,16 @@ def test_identity_shortcut_is_exact_and_brings_whole_steps(rng, amplitude, times
     _, trace = assert_exact(network, rng)
     grid = plan_currents(network)["add"]
     assert grid.proven
-    steps = np.floor(amplitude * (2 * grid.half + 1) + 0.5)
+    steps = np.floor(amplitude * (2 * grid.quiet_steps + 1) + 0.5)
     for t in range(timesteps):
         total = at(trace, "conv1/current", t) + steps * at(trace, "lif0/spike", t)
         if timesteps > 1 and decay:
             np.testing.assert_array_equal(at(trace, "add/sum", t), np.clip(total, -128, 127))
         else:  # without a state the sum itself fires
             assert "add/sum/0" not in trace and "add/sum" not in trace
-            np.testing.assert_array_equal(at(trace, "lif1/spike", t), np.sign(total) * (np.abs(total) > grid.half))
+            np.testing.assert_array_equal(
+                at(trace, "lif1/spike", t), np.sign(total) * (np.abs(total) > grid.quiet_steps)
+            )
 
 
 def test_sums_that_fire_are_proven_on_every_pair_of_summands(rng):
@@ -60,7 +62,7 @@ def test_the_last_of_several_sums_fires(rng):
     _, trace = assert_exact(network, rng)
     first, second, third = (at(trace, f"{name}/current", 0) for name in summands)
     total = np.clip(first + second, -128, 127) + third
-    expected = np.sign(total) * (np.abs(total) > plan_currents(network)["add"].half)
+    expected = np.sign(total) * (np.abs(total) > plan_currents(network)["add"].quiet_steps)
     np.testing.assert_array_equal(at(trace, "lif1/spike", 0), expected)
 
 
@@ -82,9 +84,9 @@ def at(trace, name, timestep):
 def test_saturating_current_beats_the_most_contrary_shortcut_and_state(rng):
     for amplitude in (0.1, 0.5, 1.0, 2.0):
         network = identity_block(rng, 2, amplitude)
-        half, decay = plan_currents(network)["add"].half, 16 / 63
-        worst = 127 - np.floor(amplitude * (2 * half + 1) + 0.5) - decay * half
-        assert worst >= half + 0.5
+        quiet_steps, decay = plan_currents(network)["add"].quiet_steps, 16 / 63
+        worst = 127 - np.floor(amplitude * (2 * quiet_steps + 1) + 0.5) - decay * quiet_steps
+        assert worst >= quiet_steps + 0.5
 
 
 def test_shortcut_per_channel_is_exact(rng):
