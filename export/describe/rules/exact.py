@@ -1,7 +1,7 @@
 """Rules for the layers of a model trained on integers: the layer and the Node that it reads, to Nodes.
 
-The nodes hold the layer's own integers, as real numbers, and its multipliers and grids: `quantize` finds the same
-integers again and decides nothing.
+The nodes hold the layer's own integers, as real numbers, and its multipliers and grids, so that `quantize` arrives at
+the integers that were trained.
 """
 
 from __future__ import annotations

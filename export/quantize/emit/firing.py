@@ -12,7 +12,7 @@ FACTOR = 4  # of the integers, so that their products lie far enough apart
 
 
 def emit_beyond(builder: Builder, name: Name, value: int, quiet: int, neuron: Neuron) -> int:
-    """The sign of values beyond `quiet` steps of their grid, else 0. A binary neuron's are not negative.
+    """The sign of values beyond `quiet` steps of their grid, else 0. `value` of a binary neuron is never negative.
 
     MUL by a constant whose scale puts the threshold midway between `quiet` and `quiet` + 1. The products nearest to the
     threshold lie FACTOR / 2 from it; the first of two roundings moves them by less than 1.
@@ -24,7 +24,7 @@ def emit_beyond(builder: Builder, name: Name, value: int, quiet: int, neuron: Ne
     return builder.emit("MUL", (value, constant), name, shape, spike, activation="RELU_N1_TO_1")
 
 
-def _fire(builder: Builder, neuron: Neuron, membrane: int, t: int, current: int | None = None) -> int:
+def emit_spike(builder: Builder, neuron: Neuron, membrane: int, t: int, current: int | None = None) -> int:
     """Rounds membrane (+ current) to a spike."""
     if neuron.subtracts_spikes:
         return emit_beyond(builder, Name(neuron.name, "spike", t), membrane, neuron.quiet_steps, neuron)

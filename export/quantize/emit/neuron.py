@@ -19,14 +19,14 @@ from ...program.names import Name
 from ..integer_neuron import Neuron
 from .constant_current import emit_constant_neuron
 from .context import Context, Signal, integer_neuron
-from .firing import _fire
+from .firing import emit_spike
 from .resets import emit_state, leaked_grid, state_grid
 
 
 def emit_neuron(builder: Builder, neuron: Neuron, currents: tuple[int, ...]) -> tuple[int, ...]:
     """Emits the layer; currents: one int8 tensor on its grid per timestep. Returns one spike tensor per timestep."""
     if neuron.decay == 0:
-        return tuple(_fire(builder, neuron, current, t) for t, current in enumerate(currents))
+        return tuple(emit_spike(builder, neuron, current, t) for t, current in enumerate(currents))
     still = len(set(currents)) == 1 and neuron.levels == 1
     if still and isinstance(neuron.decay, Fraction) and neuron.reset != "subtract":
         return emit_constant_neuron(builder, neuron, currents[0], len(currents))
@@ -34,10 +34,10 @@ def emit_neuron(builder: Builder, neuron: Neuron, currents: tuple[int, ...]) -> 
     fused = not neuron.subtracts_spikes and state_grid(neuron).scale >= SMALLEST_ADD_RATIO * neuron.spike.scale
     for t, current in enumerate(currents):
         if t == last and state is not None and fused:
-            spikes.append(_fire(builder, neuron, state, t, current))
+            spikes.append(emit_spike(builder, neuron, state, t, current))
             break
         membrane = current if state is None else _integrate(builder, neuron, state, current, t)
-        spikes.append(_fire(builder, neuron, membrane, t))
+        spikes.append(emit_spike(builder, neuron, membrane, t))
         if t != last:
             state = emit_state(builder, neuron, membrane, spikes[-1], t)
     return tuple(spikes)
@@ -46,7 +46,7 @@ def emit_neuron(builder: Builder, neuron: Neuron, currents: tuple[int, ...]) -> 
 def emit_step(builder: Builder, neuron: Neuron, current: int, state: int) -> tuple[int, int]:
     """Emits one timestep, from the state before it. Returns the spikes and the state after it."""
     membrane = _integrate(builder, neuron, state, current, 0)
-    spike = _fire(builder, neuron, membrane, 0)
+    spike = emit_spike(builder, neuron, membrane, 0)
     return spike, emit_state(builder, neuron, membrane, spike, 0)
 
 
