@@ -12,6 +12,7 @@ import numpy as np
 
 LINE = 112
 INDENT = "    "
+OWN = "@"  # stands for the name in the text of a constant
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 WORDS = """
@@ -96,18 +97,23 @@ class Constants:
 
     texts: list[str] = field(default_factory=list)
     flash: dict[str, int] = field(default_factory=dict)
-    _known: dict[tuple[str, str], str] = field(default_factory=dict)
+    _known: dict[str, str] = field(default_factory=dict)
 
     def array(self, name: str, values: np.ndarray) -> str:
         """An array of integers, of the type that `values` has. Returns its name in C."""
-        kind = f"{values.dtype.name}_t"
-        body = "{\n" + filled([number(value) for value in values.reshape(-1).tolist()]) + "\n}"
-        return self._define(kind, name, f"[{values.size}]", body, values.nbytes)
+        return self._define(name, _array(values), values.nbytes)
+
+    def either(self, condition: str, name: str, values: np.ndarray, others: np.ndarray) -> str:
+        """As `array`, of `values` where a condition of the preprocessor holds and `others` elsewhere."""
+        if values.dtype == others.dtype and np.array_equal(values, others):
+            return self.array(name, others)
+        text = f"#if {condition}\n{_array(values)}\n#else\n{_array(others)}\n#endif"
+        return self._define(name, text, others.nbytes)
 
     def struct(self, kind: str, name: str, values: Sequence[int | str | Sequence[int]], size: int) -> str:
         """A struct of `size` bytes, its members in order."""
         items = [str(one) if isinstance(one, int | str) else "{" + ", ".join(map(str, one)) + "}" for one in values]
-        return self._define(kind, name, "", "{\n" + filled(items) + "\n}", size)
+        return self._define(name, f"static const {kind} {OWN} = {{\n{filled(items)}\n}};", size)
 
     def names(self, code: str) -> set[str]:
         """The constants that some code needs, with those that they need."""
@@ -123,12 +129,16 @@ class Constants:
         names = self.names(code)
         return [text for name, text in zip(self.flash, self.texts, strict=True) if name in names]
 
-    def _define(self, kind: str, name: str, suffix: str, body: str, size: int) -> str:
-        key = (kind + suffix, body)
-        if key not in self._known:
+    def _define(self, name: str, text: str, size: int) -> str:
+        if text not in self._known:
             base = identifier(name)
             free = (base, *(f"{base}_{n}" for n in range(2, len(self.flash) + 3)))
-            self._known[key] = own = next(one for one in free if one not in self.flash and one not in KEYWORDS)
+            self._known[text] = own = next(one for one in free if one not in self.flash and one not in KEYWORDS)
             self.flash[own] = size
-            self.texts.append(f"static const {kind} {own}{suffix} = {body};")
-        return self._known[key]
+            self.texts.append(text.replace(OWN, own))
+        return self._known[text]
+
+
+def _array(values: np.ndarray) -> str:
+    items = filled([number(value) for value in values.reshape(-1).tolist()])
+    return f"static const {values.dtype.name}_t {OWN}[{values.size}] = {{\n{items}\n}};"

@@ -1,5 +1,7 @@
 """Programs of one operator, drawn at random: shapes, strides, paddings, dilations, zero points, scales, densities."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from keras_ternary_spike.export.program.builder import Builder
@@ -164,3 +166,10 @@ def random_inputs(rng, program, samples=3):
         values[0] = rng.choice([-128, 127, tensor.zero_point], values[0].shape)
         found[name] = values
     return found
+
+
+def with_no_zero_point(program):
+    """The program as one of a network with a timestep, its output a current."""
+    output = program.outputs[0]
+    tensors = tuple(replace(t, zero_point=0) if index == output else t for index, t in enumerate(program.tensors))
+    return replace(program, tensors=tensors, metadata={"timesteps": 1, "neurons": []})

@@ -24,7 +24,9 @@ from .packing import (
     blocks,
     filled_up,
     lanes,
+    padded_weights,
     pair_weights,
+    scattered_weights,
     spike_weights,
     value_scaling,
 )
@@ -33,6 +35,8 @@ LONGEST_LIST, LARGEST_SCRATCH, LARGEST_ROW = 512, 2**13, 2**16 - 1
 SHORT_LIST = 255  # as in gather_wide.c
 MOST_TAPS = 8  # as in scatter_layer.c
 CURRENT = (-128, 127)
+ZERO_POINT = 14  # of window_t's members
+HELIUM = "defined(__ARM_FEATURE_MVE)"
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def spike_gather(source: Source, operators: Sequence[Operator], spikes: Sequence
         rows = kernel.T
         if (ring := _ring(window, len({*map(tuple, spikes)}))) is not None:
             made, size = "scatter_layer", ring
-            rows = kernel.reshape(-1, *window[6:8])[:, :, ::-1]
+            rows = scattered_weights(kernel.reshape(-1, *window[6:8]))
         weights = source.constants.array(f"{name}_kernel", rows.astype(np.int8))
     else:
         weights = source.constants.array(f"{name}_kernel", spike_weights(kernel))
@@ -173,16 +177,23 @@ def _as_currents(sums: Accumulators) -> tuple[Accumulators, tuple[np.ndarray, ..
     return Accumulators(low, high, one, one.astype(np.float64)), (one.astype(np.float64),)
 
 
-def _value_members(source: Source, operators: Sequence[Operator], sums: Accumulators, bias: np.ndarray):
-    """value_scale and value_shift of layer_t; None where they would not round for every timestep as the file does."""
+def _value_members(
+    source: Source, operators: Sequence[Operator], sums: Accumulators, bias: np.ndarray, moved: np.ndarray | int = 0
+) -> dict[str, str] | None:
+    """value_scale and value_shift of layer_t; None where they would not round for every timestep as the file does.
+
+    moved: what the sums of values have more where zero_point is not taken from them, as with Helium.
+    """
     found, name = value_scaling(sums), _layer(source, operators[-1])
     values = stepping_values(sums.scale, sums.low, sums.high, sums.unit)
     expected = reference(values, sums.scale)
     if found is None or any(np.any(reference(values, _scale(source, one)) != expected) for one in operators):
         return None
-    pairs = np.stack([filled_up(found[0]), filled_up(bias)], axis=1).astype(np.int32)
+    pairs, moved_pairs = (
+        np.stack([filled_up(found[0]), filled_up(one)], axis=1).astype(np.int32) for one in (bias, bias - moved)
+    )
     return {
-        "value_scale": source.constants.array(f"{name}_scale", pairs),
+        "value_scale": source.constants.either(HELIUM, f"{name}_scale", moved_pairs, pairs),
         "value_shift": source.constants.array(f"{name}_shift", filled_up(found[1], 1).astype(np.uint8)),
     }
 
@@ -200,18 +211,21 @@ def value_gather(source: Source, operators: Sequence[Operator], images: Sequence
     several = len(set(images)) > 1 and any(image in source.program.inputs for image in images)
     if operator.kind == "DEPTHWISE_CONV_2D" or not fits or several:
         return None
-    found = _value_members(source, operators, sums, bias)
+    window = window_of(source, operator, operator.inputs[source_position(operator)])
+    found = _value_members(source, operators, sums, bias, window[ZERO_POINT] * kernel.sum(axis=1))
     if found is None:
         return None
+    helium = padded_weights(kernel)
+    weights = source.constants.either(HELIUM, f"{_layer(source, operator)}_pairs", helium, pair_weights(kernel))
     return Gather(
         "gather_values",
         tuple((image,) for image in images) if len(set(images)) > 1 else ((images[0],),),
         False,
-        window_of(source, operator, operator.inputs[source_position(operator)]),
-        2 * rows,
+        window,
+        max(2 * rows, helium.shape[1] // 2),
         *_as_currents(sums),
         operator.kind == "TRANSPOSE_CONV",
-        found | {"weights": source.constants.array(f"{_layer(source, operator)}_pairs", pair_weights(kernel))},
+        found | {"weights": weights},
     )
 
 

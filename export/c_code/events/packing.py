@@ -65,11 +65,22 @@ def spike_weights(kernel: np.ndarray) -> np.ndarray:
     return words.astype(np.uint32)
 
 
+def scattered_weights(kernel: np.ndarray) -> np.ndarray:
+    """A depthwise kernel `(channels, taps_y, taps_x)` as `(blocks, taps_y, taps_x, 16)`, rows in reverse, see
+    scatter_layer.c."""
+    return np.moveaxis(filled_up(kernel)[:, :, ::-1].reshape(-1, BLOCK, *kernel.shape[1:]), 1, -1)
+
+
 def pair_weights(kernel: np.ndarray) -> np.ndarray:
     """A kernel `(channels, rows)` as int32 `(eights, rows, 4)`: even + odd * 2^23, see gather_values.c."""
     pairs = filled_up(kernel.astype(np.int64)).reshape(-1, 4, 2, kernel.shape[1])
     words = pairs[:, :, 0] + 2**PAIR_BITS * pairs[:, :, 1]
     return np.moveaxis(words, 1, 2).astype(np.int32)
+
+
+def padded_weights(kernel: np.ndarray) -> np.ndarray:
+    """A kernel `(channels, rows)` as int8 `(channels of whole blocks, rows of whole vectors)`."""
+    return filled_up(filled_up(kernel).T).T.astype(np.int8)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from keras_ternary_spike.export.c_code.events.neurons import agrees, carried, ne
 from keras_ternary_spike.export.c_code.export_c import c_files
 from keras_ternary_spike.export.c_code.vectors import noise
 from keras_ternary_spike.export.quantize.integer_neuron import Neuron
-from random_programs import random_inputs, weighted
+from random_programs import random_inputs, weighted, with_no_zero_point
 from random_spiking import KINDS, spike_inputs, spiking
 
 EACH = 8
@@ -129,9 +129,3 @@ def test_sources_of_real_values_are_multiplied_and_zeros_left_out():
     cases = [(program, random_inputs(rng, program)) for program in programs]
     for (program, inputs), outputs in zip(cases, run_checked(cases), strict=True):
         np.testing.assert_array_equal(outputs["out"], program.trace(inputs)["out"])
-
-
-def with_no_zero_point(program):
-    output = program.outputs[0]
-    tensors = tuple(replace(t, zero_point=0) if index == output else t for index, t in enumerate(program.tensors))
-    return replace(program, tensors=tensors, metadata={"timesteps": 1, "neurons": []})

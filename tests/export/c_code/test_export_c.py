@@ -50,8 +50,8 @@ def test_both_compilers_take_the_folder_without_a_warning(tmp_path, compiler, la
 def test_the_self_test_fails_where_a_weight_differs(tmp_path):
     folder = written(tmp_path / "net", name="net")
     source = folder / "net.c"
-    kernel = re.compile(r"(layer_scale\[\d+\] = \{\n    -?\d+, )(-?\d+)")  # of the first channel: multiplier, bias
-    source.write_text(kernel.sub(lambda found: found[1] + str(int(found[2]) + 10_000), source.read_text(), count=1))
+    kernel = re.compile(r"(layer_scale\[\d+\] = \{\n    -?\d+, )(-?\d+)")  # of first channels: multiplier, bias
+    source.write_text(kernel.sub(lambda found: found[1] + str(int(found[2]) + 10_000), source.read_text()))
     run = compile_and_run(folder, "cc")
     assert run.returncode == 1
     assert run.stdout.startswith("FAIL")

@@ -2,6 +2,85 @@
 #include "looked_at.h"
 #include "layer.h"
 
+#if defined(__ARM_FEATURE_MVE)
+#include <arm_mve.h>
+
+static void copy_values(int8_t *target, const int8_t *source, int32_t count)
+{
+    for (; count > 0; count -= 16, target += 16, source += 16) {
+        mve_pred16_t some = vctp8q((uint32_t)count);
+        vstrbq_p_s8(target, vldrbq_z_s8(source, some), some);
+    }
+}
+
+/* What lies under the window of an output pixel, zero_point outside the image. */
+static void copy_patch(const layer_t *layer, const int8_t *values, int32_t y, int32_t x, int8_t *patch)
+{
+    const window_t *window = &layer->window;
+    int32_t channels = window->channels, kx, ky;
+    int32_t at_once = !layer->transposed && window->dilation_x == 1; /* the taps of a row lie side by side */
+    int32_t first = x * window->stride_x - window->left, from = first < 0 ? -first : 0;
+    int32_t to = first + window->taps_x > window->width ? window->width - first : window->taps_x;
+    for (ky = 0; ky < window->taps_y; ky++, patch += window->taps_x * channels) {
+        int32_t in_y = looked_at(layer->transposed, window->height, y, ky, window->stride_y, window->dilation_y,
+                                 window->top);
+        const int8_t *row = values;
+        if (in_y < 0)
+            continue;
+        row += in_y * window->width * channels;
+        if (at_once) {
+            copy_values(patch + from * channels, row + (first + from) * channels, (to - from) * channels);
+            continue;
+        }
+        for (kx = 0; kx < window->taps_x; kx++) {
+            int32_t in_x = looked_at(layer->transposed, window->width, x, kx, window->stride_x, window->dilation_x,
+                                     window->left);
+            if (in_x >= 0)
+                copy_values(patch + kx * channels, row + in_x * channels, channels);
+        }
+    }
+}
+
+/* `current_of` for four channels */
+static void four_currents(uint16_t *currents, const int32_t *sums, const int32_t *scale, const uint8_t *shift)
+{
+    static const uint32_t of_channels[4] = {0, 2, 4, 6};
+    uint32x4_t channel = vldrwq_u32(of_channels);
+    int32x4_t sum = vaddq_s32(vldrwq_s32(sums), vldrwq_gather_shifted_offset_s32(scale + 1, channel));
+    int32x4_t shifts = vnegq_s32(vreinterpretq_s32_u32(vldrbq_u32(shift)));
+    sum = vmulhq_s32(vshlq_n_s32(sum, 8), vldrwq_gather_shifted_offset_s32(scale, channel));
+    int16x8_t clipped = vqmovnbq_s32(vdupq_n_s16(0), vrshlq_s32(sum, shifts));
+    vstrhq_u32(currents, veorq_u32(vreinterpretq_u32_s16(clipped), vdupq_n_u32(32768)));
+}
+
+/* As below, of all values: int8 weights lie channel by channel, filled up to vectors, and the bias of every channel is
+ * less the sum of its weights times zero_point. */
+static uint32_t gather_values(const layer_t *layer, const int8_t *base, const int32_t *in, int32_t y, int32_t x,
+                              word_t *sums, half_t *list)
+{
+    const window_t *window = &layer->window;
+    int32_t rows = window->taps_y * window->taps_x * window->channels, length = (rows + 15) / 16 * 16, four, k;
+    int8_t *patch = (int8_t *)list;
+    const int8_t *weights = (const int8_t *)layer->weights;
+    for (k = 0; k < length; k += 16)
+        vstrbq_s8(patch + k, vdupq_n_s8((int8_t)window->zero_point));
+    copy_patch(layer, base + in[0], y, x, patch);
+    for (four = 0; four < 4 * layer->blocks; four++) {
+        const int8_t *a = weights + 4 * length * four, *b = a + length, *c = b + length, *d = c + length;
+        int32_t products[4] = {0, 0, 0, 0};
+        for (k = 0; k < length; k += 16) {
+            int8x16_t values = vldrbq_s8(patch + k);
+            products[0] = vmladavaq_s8(products[0], values, vldrbq_s8(a + k));
+            products[1] = vmladavaq_s8(products[1], values, vldrbq_s8(b + k));
+            products[2] = vmladavaq_s8(products[2], values, vldrbq_s8(c + k));
+            products[3] = vmladavaq_s8(products[3], values, vldrbq_s8(d + k));
+        }
+        four_currents((uint16_t *)sums + 4 * four, products, layer->value_scale + 8 * four,
+                      layer->value_shift + 4 * four);
+    }
+    return (uint32_t)rows;
+}
+#else
 /* Two channels are one weight: w[even] + w[odd] * 2^23. A product with a value and a sum of such products are
  * low + high * 2^23, and the generator has proven that |low| < 2^22. */
 #define LOW_BITS 23
@@ -62,3 +141,4 @@ static uint32_t gather_values(const layer_t *layer, const int8_t *base, const in
     }
     return (uint32_t)count / 2;
 }
+#endif

@@ -4,7 +4,31 @@
 #include "layer.h"
 #include "lowest_bit.h"
 
-#define TAP(SIGN, AT) sum[AT] = (half_t)(sum[AT] SIGN *weight++);
+#if defined(__ARM_FEATURE_MVE)
+#include <arm_mve.h>
+
+/* Adds the weights of 16 channels, each times its spike, to the sums around a pixel; rows: where its window begins in
+ * each row of sums. Returns the number of spikes. */
+static uint32_t scatter(uint32_t up, uint32_t down, const int8_t *weight, half_t *const *rows, const window_t *window,
+                        int32_t lanes, int32_t first)
+{
+    int8x16_t spike = vdupq_m_n_s8(vdupq_m_n_s8(vdupq_n_s8(0), 1, (mve_pred16_t)up), -1, (mve_pred16_t)down);
+    int8_t spikes[16];
+    int16x8_t low, high;
+    int32_t ky, kx;
+    vstrbq_s8(spikes, spike);
+    low = vldrbq_s16(spikes), high = vldrbq_s16(spikes + 8);
+    for (ky = 0; ky < window->taps_y; ky++) {
+        int16_t *sum = (int16_t *)rows[ky] + first;
+        for (kx = 0; kx < window->taps_x; kx++, sum += lanes, weight += 16) {
+            vstrhq_s16(sum, vaddq_s16(vldrhq_s16(sum), vmulq_s16(low, vldrbq_s16(weight))));
+            vstrhq_s16(sum + 8, vaddq_s16(vldrhq_s16(sum + 8), vmulq_s16(high, vldrbq_s16(weight + 8))));
+        }
+    }
+    return vaddvq_u8(vreinterpretq_u8_s8(vabsq_s8(spike)));
+}
+#else
+#define TAP(SIGN, AT) sum[AT] = (half_t)(sum[AT] SIGN *weight); weight += 16;
 #define THREE(SIGN, ROW) sum = (ROW) + LANE(channel); TAP(SIGN, 0) TAP(SIGN, lanes) TAP(SIGN, 2 * lanes)
 
 /* Adds (or subtracts) the weights of some of 16 channels to the sums around a pixel; rows: where its window begins in
@@ -20,18 +44,19 @@
             half_t *above = rows[0] + first, *level = rows[1] + first, *below = rows[2] + first;                       \
             for (; bits != 0; bits &= bits - 1, events++) {                                                            \
                 int32_t channel = lowest_bit(bits);                                                                    \
-                const int8_t *weight = weights + 9 * channel;                                                          \
+                const int8_t *weight = weights + channel;                                                              \
                 THREE(SIGN, above) THREE(SIGN, level) THREE(SIGN, below)                                               \
             }                                                                                                          \
             return events;                                                                                             \
         }                                                                                                              \
         for (; bits != 0; bits &= bits - 1, events++) {                                                                \
             int32_t channel = lowest_bit(bits);                                                                        \
-            const int8_t *weight = weights + taps_y * taps_x * channel;                                                \
+            const int8_t *weight = weights + channel;                                                                  \
             for (ky = 0; ky < taps_y; ky++) {                                                                          \
                 sum = rows[ky] + first + LANE(channel);                                                                \
-                for (kx = 0; kx < taps_x; kx++, sum += lanes)                                                          \
+                for (kx = 0; kx < taps_x; kx++, sum += lanes) {                                                        \
                     TAP(SIGN, 0)                                                                                       \
+                }                                                                                                      \
             }                                                                                                          \
         }                                                                                                              \
         return events;                                                                                                 \
@@ -40,12 +65,25 @@
 SCATTER(scatter_plus, +)
 SCATTER(scatter_minus, -)
 
+static uint32_t scatter(uint32_t up, uint32_t down, const int8_t *weights, half_t *const *rows, const window_t *window,
+                        int32_t lanes, int32_t first)
+{
+    uint32_t events = 0;
+    if (up != 0)
+        events += scatter_plus(up, weights, rows, window, lanes, first);
+    if (down != 0)
+        events += scatter_minus(down, weights, rows, window, lanes, first);
+    return events;
+}
+#endif
+
 #define MOST_TAPS 8
 
 /* A depthwise layer of stride 1, from where a spike is to the sums around it: every spike is looked at once.
- * sums[c] of (y + top - ky, x + left - kx) += weights[c][ky][kx] * spike[y][x][c]
+ * sums[c] of (y + top - ky, x + left - kx) += weights[ky][kx][c] * spike[y][x][c]
  * As many rows of sums are alive as the window has, each with taps_x - 1 columns more than come out; rows and columns
- * beyond the image are written and never read. The weights of a row stand in reverse. */
+ * beyond the image are written and never read. The weights of 16 channels stand together, tap by tap, those of a
+ * row in reverse. */
 static uint32_t scatter_layer(const layer_t *layer, finish_t *finish, const int8_t *base, const int32_t *in,
                               int8_t *target, const int32_t *out, int8_t *scratch)
 {
@@ -72,12 +110,9 @@ static uint32_t scatter_layer(const layer_t *layer, finish_t *finish, const int8
                     for (word = 0; word < words; word++) {
                         uint32_t up = *spikes & 0xFFFFu, down = *spikes >> 16;
                         spikes++;
-                        if (up != 0)
-                            events += scatter_plus(up, weights + 16 * word * taps, rows, window, lanes,
-                                                   x * lanes + 16 * word);
-                        if (down != 0)
-                            events += scatter_minus(down, weights + 16 * word * taps, rows, window, lanes,
-                                                    x * lanes + 16 * word);
+                        if ((up | down) != 0)
+                            events += scatter(up, down, weights + 16 * word * taps, rows, window, lanes,
+                                              x * lanes + 16 * word);
                     }
                 }
             }

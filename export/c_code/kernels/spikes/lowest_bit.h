@@ -1,5 +1,5 @@
 /* the number of the lowest bit that is set */
-static int32_t lowest_bit(uint32_t bits)
+static inline int32_t lowest_bit(uint32_t bits)
 {
 #if defined(__ARM_FEATURE_CLZ) || defined(__x86_64__) || defined(__aarch64__) || defined(__riscv_zbb)
     return __builtin_ctz(bits);

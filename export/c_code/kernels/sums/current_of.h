@@ -1,5 +1,5 @@
 /* the current of one channel, clipped to 16 bits, + 32768: round(256 * sum * multiplier / 2^(32 + shift)); shift >= 1 */
-static uint32_t current_of(int32_t sum, int32_t multiplier, uint8_t shift)
+static inline uint32_t current_of(int32_t sum, int32_t multiplier, uint8_t shift)
 {
     int32_t product = (int32_t)((int64_t)(sum * 256) * multiplier >> 32);
     int32_t rounded = ((product >> (shift - 1)) + 1) >> 1;
