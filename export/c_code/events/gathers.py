@@ -24,11 +24,11 @@ from .packing import (
     blocks,
     filled_up,
     lanes,
-    padded_weights,
     pair_weights,
     scattered_weights,
     spike_weights,
     value_scaling,
+    vector_weights,
 )
 
 LONGEST_LIST, LARGEST_SCRATCH, LARGEST_ROW = 512, 2**13, 2**16 - 1
@@ -215,14 +215,14 @@ def value_gather(source: Source, operators: Sequence[Operator], images: Sequence
     found = _value_members(source, operators, sums, bias, window[ZERO_POINT] * kernel.sum(axis=1))
     if found is None:
         return None
-    helium = padded_weights(kernel)
+    helium = vector_weights(kernel)
     weights = source.constants.either(HELIUM, f"{_layer(source, operator)}_pairs", helium, pair_weights(kernel))
     return Gather(
         "gather_values",
         tuple((image,) for image in images) if len(set(images)) > 1 else ((images[0],),),
         False,
         window,
-        max(2 * rows, helium.shape[1] // 2),
+        max(2 * rows, helium.shape[1] * BLOCK // 2),
         *_as_currents(sums),
         operator.kind == "TRANSPOSE_CONV",
         found | {"weights": weights},

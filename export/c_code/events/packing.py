@@ -78,9 +78,10 @@ def pair_weights(kernel: np.ndarray) -> np.ndarray:
     return np.moveaxis(words, 1, 2).astype(np.int32)
 
 
-def padded_weights(kernel: np.ndarray) -> np.ndarray:
-    """A kernel `(channels, rows)` as int8 `(channels of whole blocks, rows of whole vectors)`."""
-    return filled_up(filled_up(kernel).T).T.astype(np.int8)
+def vector_weights(kernel: np.ndarray) -> np.ndarray:
+    """A kernel `(channels, rows)` as int8 `(fours of channels, sixteens of rows, 4, 16)`, both filled up with zeros."""
+    rows = filled_up(filled_up(kernel).T).T.astype(np.int8)
+    return np.moveaxis(rows.reshape(-1, 4, rows.shape[1] // BLOCK, BLOCK), 1, 2)
 
 
 @dataclass(frozen=True)

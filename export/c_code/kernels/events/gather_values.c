@@ -53,8 +53,8 @@ static void four_currents(uint16_t *currents, const int32_t *sums, const int32_t
     vstrhq_u32(currents, veorq_u32(vreinterpretq_u32_s16(clipped), vdupq_n_u32(32768)));
 }
 
-/* As below, of all values: int8 weights lie channel by channel, filled up to vectors, and the bias of every channel is
- * less the sum of its weights times zero_point. */
+/* As below, of all values: sixteen int8 weights of each of four channels lie together, rows filled up to sixteens, and
+ * the bias of every channel is less the sum of its weights times zero_point. */
 static uint32_t gather_values(const layer_t *layer, const int8_t *base, const int32_t *in, int32_t y, int32_t x,
                               word_t *sums, half_t *list)
 {
@@ -66,16 +66,15 @@ static uint32_t gather_values(const layer_t *layer, const int8_t *base, const in
         vstrbq_s8(patch + k, vdupq_n_s8((int8_t)window->zero_point));
     copy_patch(layer, base + in[0], y, x, patch);
     for (four = 0; four < 4 * layer->blocks; four++) {
-        const int8_t *a = weights + 4 * length * four, *b = a + length, *c = b + length, *d = c + length;
-        int32_t products[4] = {0, 0, 0, 0};
-        for (k = 0; k < length; k += 16) {
+        int32_t a = 0, b = 0, c = 0, d = 0;
+        for (k = 0; k < length; k += 16, weights += 64) {
             int8x16_t values = vldrbq_s8(patch + k);
-            products[0] = vmladavaq_s8(products[0], values, vldrbq_s8(a + k));
-            products[1] = vmladavaq_s8(products[1], values, vldrbq_s8(b + k));
-            products[2] = vmladavaq_s8(products[2], values, vldrbq_s8(c + k));
-            products[3] = vmladavaq_s8(products[3], values, vldrbq_s8(d + k));
+            a = vmladavaq_s8(a, values, vldrbq_s8(weights));
+            b = vmladavaq_s8(b, values, vldrbq_s8(weights + 16));
+            c = vmladavaq_s8(c, values, vldrbq_s8(weights + 32));
+            d = vmladavaq_s8(d, values, vldrbq_s8(weights + 48));
         }
-        four_currents((uint16_t *)sums + 4 * four, products, layer->value_scale + 8 * four,
+        four_currents((uint16_t *)sums + 4 * four, (const int32_t[4]){a, b, c, d}, layer->value_scale + 8 * four,
                       layer->value_shift + 4 * four);
     }
     return (uint32_t)rows;
