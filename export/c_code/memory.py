@@ -1,7 +1,7 @@
 """Where every tensor of a program lies while its C code runs: in the caller's arrays, or in one arena.
 
-Tensors that are not needed at the same time share bytes. States stay where they are from call to call. RESHAPE moves
-nothing: its output lies where its input does.
+Tensors that are not needed at the same time share bytes; spikes may be written over those that they come from. States
+stay where they are from call to call. RESHAPE moves nothing: its output lies where its input does.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def plan_memory(program: Program, steps: Sequence[Step], sizes: dict[int, int]) 
     for root, state in together.items():
         del lives[root]
         roots = {index: state if one == root else one for index, one in roots.items()}
+    roots, lives = _in_place(steps, sizes, roots, lives)
     in_arena = {root: life for root, life in lives.items() if root not in inputs and root not in outputs}
     bytes_of = {
         root: _aligned(sizes[root] if root in sizes else math.prod(program.tensors[root].shape)) for root in in_arena
@@ -97,6 +98,20 @@ def _can_stay(roots, steps: Sequence[Step], state: int, after: int, outputs: Map
         return False
     writer, last = writers[0], max(readers, default=-1)
     return last < writer or (last == writer and steps[writer].kernel in IN_PLACE)
+
+
+def _in_place(steps: Sequence[Step], sizes: dict[int, int], roots: dict[int, int], lives: dict[int, tuple[int, int]]):
+    """Roots and lives with what steps may write in place where the tensor lies that they are the last to read."""
+    for number, step in enumerate(steps):
+        for read, written in step.in_place:
+            old, new = roots[read], roots[written]
+            ends, begins = lives[old][1] == number, lives[new][0] == number
+            if ends and begins and old in sizes and sizes[old] == sizes.get(new):
+                lives = {root: life for root, life in lives.items() if root != new} | {
+                    old: (lives[old][0], lives[new][1])
+                }
+                roots = {index: old if root == new else root for index, root in roots.items()}
+    return roots, lives
 
 
 def _first_fit(lives: Mapping[int, tuple[int, int]], sizes: dict[int, int]) -> dict[int, int]:

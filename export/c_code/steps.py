@@ -42,6 +42,7 @@ class Step:
     counted: what the call returns a number of, "additions" or "products", and how many one of them is; None: nothing.
     spikes: tensors of words that it writes spikes into, with their sizes.
     facts: for the report.
+    in_place: pairs of a tensor that it reads and one that may be written over it, where nobody reads the first later.
     """
 
     note: str
@@ -54,6 +55,7 @@ class Step:
     counted: tuple[str, int] | None = None
     spikes: tuple[tuple[int, int], ...] = ()
     facts: Facts = Facts()
+    in_place: tuple[tuple[int, int], ...] = ()
 
     @property
     def kernels(self) -> tuple[str, ...]:

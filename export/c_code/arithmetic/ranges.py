@@ -17,14 +17,15 @@ from ...program.program import Program, kernel_rows
 Interval = tuple[int, int]
 
 
-def intervals(program: Program) -> dict[int, Interval]:
-    """(low, high) of every int8 tensor, by index."""
+def intervals(program: Program, known: Mapping[int, Interval] | None = None) -> dict[int, Interval]:
+    """(low, high) of every int8 tensor, by index. known: those of tensors that other reasoning bounds more narrowly."""
+    known = known or {}
     found = {index: _int8(program.tensors[index]) for index in program.inputs}
     for index, tensor in enumerate(program.tensors):
         if tensor.data is not None and tensor.dtype == "int8":
             found[index] = _of_data(tensor)
     for operator in program.operators:
-        found[operator.output] = _written(program, operator, found)
+        found[operator.output] = known.get(operator.output) or _written(program, operator, found)
     return found
 
 

@@ -32,6 +32,7 @@ from .packing import (
 )
 
 LONGEST_LIST, LARGEST_SCRATCH, LARGEST_ROW = 512, 2**13, 2**16 - 1
+HALF_BYTES = 2
 SHORT_LIST = 255  # as in gather_wide.c
 MOST_TAPS = 8  # as in scatter_layer.c
 CURRENT = (-128, 127)
@@ -47,7 +48,8 @@ class Gather:
     sources: for every sum of a pixel the tensors that go into it.
     as_words: whether it reads spikes as words.
     window: members of window_t. transposed: as in layer_t.
-    list_size: 16-bit entries of scratch. list_limit: those that a list may fill, if not all.
+    list_size: 16-bit entries of scratch. list_limit: those that a list may fill, if not all; of scatter_layer, blocks
+        of channels at a time.
     sums: what is known of them.
     scales: of every timestep, output steps for one of a sum, `(channels,)`.
     members: names of constants, by member of layer_t.
@@ -100,23 +102,23 @@ def spike_gather(source: Source, operators: Sequence[Operator], spikes: Sequence
     if dense:
         window = _dense_window(source, operator, shape)
     scales = tuple(_scale(source, one) * half for one in operators)
+    limit, sources = None, _without_copies(spikes)
     starts = source.constants.array(f"{name}_bias", lanes(filled_up(bias - sums.centre) + ZERO))
     if operator.kind == "DEPTHWISE_CONV_2D":
         if operator.options["depth_multiplier"] != 1:
             return None
         made, size = "gather_depthwise", 0
         rows = kernel.T
-        if (ring := _ring(window, len({*map(tuple, spikes)}))) is not None:
-            made, size = "scatter_layer", ring
+        if (ring := _ring(window, len(sources))) is not None:
+            made, (size, limit) = "scatter_layer", ring
             rows = scattered_weights(kernel.reshape(-1, *window[6:8]))
         weights = source.constants.array(f"{name}_kernel", rows.astype(np.int8))
     else:
         weights = source.constants.array(f"{name}_kernel", spike_weights(kernel))
         made, size = "gather_spikes", max(BLOCK, min(kernel.shape[1], LONGEST_LIST))
-    sources = tuple(map(tuple, spikes))
     return Gather(
         made,
-        sources if len(set(sources)) > 1 else sources[:1],
+        sources,
         True,
         window,
         size,
@@ -124,15 +126,27 @@ def spike_gather(source: Source, operators: Sequence[Operator], spikes: Sequence
         scales,
         operator.kind == "TRANSPOSE_CONV",
         {"weights": weights, "bias": starts},
+        limit,
     )
 
 
-def _ring(window: tuple[int, ...], sums: int) -> int | None:
-    """16-bit numbers of scratch that scatter_layer needs; None where it does not suit the window."""
+def _without_copies(spikes: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+    """Sources of every timestep; of one where all have the same."""
+    sources = tuple(map(tuple, spikes))
+    return sources if len(set(sources)) > 1 else sources[:1]
+
+
+def _ring(window: tuple[int, ...], sums: int) -> tuple[int, int] | None:
+    """(16-bit numbers of scratch, blocks of channels at a time) of scatter_layer; None where the window does not suit.
+
+    Blocks are cut into equal parts, as few as the scratch holds; those of layers with an incomplete block not at all.
+    """
     _, width, _, _, _, channels, taps_y, taps_x, *strides_and_dilation = window[:12]
-    size = taps_y * sums * (width + taps_x - 1) * blocks(channels) * BLOCK
-    fits = max(taps_y, taps_x) <= MOST_TAPS and 2 * size <= LARGEST_SCRATCH and window[3] + taps_y > window[12] + 1
-    return size if fits and set(strides_and_dilation) == {1} else None
+    size, count = taps_y * sums * (width + taps_x - 1) * BLOCK, blocks(channels)
+    parts = [n for n in range(count, 0, -1) if n == count or (count % n == 0 and channels % BLOCK == 0)]
+    found = next((n for n in parts if HALF_BYTES * size * n <= LARGEST_SCRATCH), None)
+    suits = max(taps_y, taps_x) <= MOST_TAPS and window[3] + taps_y > window[12] + 1
+    return (size * found, found) if found and suits and set(strides_and_dilation) == {1} else None
 
 
 def wide_gather(source: Source, operators: Sequence[Operator], spikes: Sequence[Sequence[int]]) -> Gather | None:
@@ -147,10 +161,9 @@ def wide_gather(source: Source, operators: Sequence[Operator], spikes: Sequence[
     if found is None or kernel.shape[1] > LARGEST_ROW:
         return None
     weights = source.constants.array(f"{_layer(source, operator)}_kernel", spike_weights(kernel))
-    sources = tuple(map(tuple, spikes))
     return Gather(
         "gather_wide",
-        sources if len(set(sources)) > 1 else sources[:1],
+        _without_copies(spikes),
         True,
         _dense_window(source, operator, shape) if dense else window_of(source, operator, image),
         2 * BLOCK * blocks(len(bias)) + SHORT_LIST,

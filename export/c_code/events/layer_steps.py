@@ -12,7 +12,7 @@ from ...program.arithmetic import limits
 from ...program.operators import Operator
 from ..plain import WINDOW_BYTES, window_of
 from ..steps import Facts, Offsets, Step
-from .gathers import Gather
+from .gathers import HALF_BYTES, Gather
 from .neurons import SpikingLayer, carried, needs_no_clipping, quiet
 from .packing import ZERO, Accumulators, Scaling, blocks, scaling, threshold_words, thresholds
 
@@ -23,7 +23,7 @@ LAYER_BYTES = WINDOW_BYTES + 14 * 4
 # Instructions on a Cortex-M7: of CMSIS-NN's int8 kernels for a multiply-accumulate, of the kernels here for an event.
 DENSE, DENSE_DEPTHWISE = 2.25, 7.0
 EVENT, EVENT_BLOCK, EVENT_TAP = 9, 25, 6
-WORDS_OF_BLOCK, HALF_BYTES, WORD_BYTES = 8, 2, 4
+WORDS_OF_BLOCK, WORD_BYTES = 8, 4
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,17 @@ class Layer:
             counted=_counted(gather),
             spikes=() if stored else tuple((index, plan.sizes[index] // WORD_BYTES) for index in self.outputs),
             facts=_facts(gather),
+            in_place=() if stored else _in_place(gather, sources, self.outputs),
         )
+
+
+def _in_place(gather: Gather, sources: Sequence[int], outputs: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Sources with outputs that may lie there: no pixel's words are read once those of the same pixel are written."""
+    height, width, channels, *out = gather.window[:6]
+    alike = gather.as_words and [height, width, blocks(channels)] == [*out[:2], blocks(out[2])]
+    alone = gather.window[6:12] == (1,) * 6 and not gather.transposed
+    ahead = alike and (alone or gather.kernel == "scatter_layer")
+    return tuple(zip(dict.fromkeys(sources), dict.fromkeys(outputs), strict=False)) if ahead else ()
 
 
 POINTERS = ("weights", "bias", "value_scale", "value_shift", "scale", "above", "below", "carried")

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ...program.operators import WEIGHTED, Operator, literal, source_position
 from ...program.program import Program
 from ...program.step_form import states
-from ..arithmetic.ranges import Interval
+from ..arithmetic.ranges import Interval, intervals
 from ..plain import Source, plain_steps
 from ..steps import Step
 from .gathers import Gather, current_gather, same_weights, spike_gather, value_gather, wide_gather
 from .layer_steps import Layer, firing_layer, neuron_layer, pool_step, repacking_step, storing_layer
-from .neurons import SpikingLayer, spiking_layers
+from .neurons import SpikingLayer, spiking_layers, states_mapping
 from .packing import blocks
 
 SPIKE: Interval = (-1, 1)
@@ -84,7 +84,8 @@ def planned(source: Source) -> Plan:
         for index in operator.inputs:
             readers.setdefault(index, []).append(operator)
     found = [] if states(program) or "neurons" not in program.metadata else spiking_layers(program)
-    layers = {index: layer for layer in found for index in layer.spikes if index is not None}
+    layers = states_mapping(found)
+    source = replace(source, intervals=intervals(program, {index: _spikes(layer) for index, layer in layers.items()}))
     plan = Plan(source, {operator.output: operator for operator in program.operators}, readers, layers)
     for layer in found:  # in order, so that nothing has to look far back, whatever the depth of the network
         need_words(plan, next(index for index in layer.spikes if index is not None))
@@ -92,6 +93,11 @@ def planned(source: Source) -> Plan:
         if operator.output in program.outputs:
             need_values(plan, operator.output)
     return plan
+
+
+def _spikes(layer: SpikingLayer) -> Interval:
+    """The equation's, whatever sums of numbers the operators make of a current that stays."""
+    return (-1 if layer.neuron.signed else 0), 1
 
 
 def need_values(plan: Plan, index: int) -> None:

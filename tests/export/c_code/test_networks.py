@@ -9,6 +9,7 @@ from c_compilers import needs_compiler, run_checked
 from certified_models import build
 from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import export_tflite
+from keras_ternary_spike.export.c_code.design import design
 from keras_ternary_spike.export.tflite import flatbuffer
 from random_programs import random_inputs
 
@@ -46,6 +47,37 @@ def test_every_neuron_and_both_forms_are_the_programs_bits():
     models = [build(neuron=neuron, decays=(0.25, 0.5, 1.0)) for neuron in neurons]
     forms = [program_of(model, form=form) for model in models for form in ("unrolled", "step")]
     compared([*forms, *(program_of(build(timesteps=timesteps)) for timesteps in (1, 2))])
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("timesteps", "channels", "padding"), [(3, 32, "same"), (4, 96, "same"), (5, 48, "same"), (5, 48, "valid")]
+)
+def test_neurons_of_any_number_of_timesteps_follow_events(timesteps, channels, padding):
+    """The sums of 96 channels are computed part by part; spikes lie where those that they come from did, if as many."""
+    program = program_of(separable(timesteps, channels, padding))
+    found = design(program, "net")
+    assert {step.facts.how for step in found.steps} == {"values", "event-driven"}
+    assert len(found.steps) == 4
+    assert ["scatter_layer" in step.kernels for step in found.steps] == [False, True, False, False]
+    roots, pairs = found.memory.roots, [pair for step in found.steps for pair in step.in_place]
+    assert [roots[read] == roots[written] for read, written in pairs] == [True] * len(pairs)
+    assert len(pairs) >= (1 + (padding == "same")) * timesteps - 1
+    compared([program])
+
+
+def separable(timesteps, channels, padding):
+    """A constant current, a depthwise and a pointwise layer."""
+    keras.utils.set_random_seed(timesteps)
+    layers = keras.layers
+    convolutions = (
+        layers.Conv2D(channels, 3, padding="same"),
+        layers.DepthwiseConv2D(3, padding=padding, depthwise_initializer="he_normal"),
+        layers.Conv2D(channels, 1, kernel_initializer="he_normal"),
+    )
+    parts = [part for one in convolutions for part in (PerTimestep(one), TernaryLIF(threshold=0.3))]
+    ends = (PerTimestep(layers.Flatten()), PerTimestep(layers.Dense(3)), TimeAverage())
+    return keras.Sequential([keras.Input((5, 7, 1)), DirectEncoding(timesteps), *parts, *ends])
 
 
 RESETS = ("zero", "subtract", "none")
