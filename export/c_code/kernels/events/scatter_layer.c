@@ -7,6 +7,12 @@
 #if defined(__ARM_FEATURE_MVE)
 #include <arm_mve.h>
 
+static void add_tap(int16_t *sum, int16x8_t low, int16x8_t high, const int8_t *weight)
+{
+    vstrhq_s16(sum, vaddq_s16(vldrhq_s16(sum), vmulq_s16(low, vldrbq_s16(weight))));
+    vstrhq_s16(sum + 8, vaddq_s16(vldrhq_s16(sum + 8), vmulq_s16(high, vldrbq_s16(weight + 8))));
+}
+
 /* Adds the weights of 16 channels, each times its spike, to the sums around a pixel; rows: where its window begins in
  * each row of sums. Returns the number of spikes. */
 static uint32_t scatter(uint32_t up, uint32_t down, const int8_t *weight, half_t *const *rows, const window_t *window,
@@ -15,15 +21,19 @@ static uint32_t scatter(uint32_t up, uint32_t down, const int8_t *weight, half_t
     int8x16_t spike = vdupq_m_n_s8(vdupq_m_n_s8(vdupq_n_s8(0), 1, (mve_pred16_t)up), -1, (mve_pred16_t)down);
     int8_t spikes[16];
     int16x8_t low, high;
-    int32_t ky, kx;
+    int32_t taps_y = window->taps_y, taps_x = window->taps_x, ky, kx;
     vstrbq_s8(spikes, spike);
     low = vldrbq_s16(spikes), high = vldrbq_s16(spikes + 8);
-    for (ky = 0; ky < window->taps_y; ky++) {
+    for (ky = 0; ky < taps_y; ky++, weight += 16 * taps_x) {
         int16_t *sum = (int16_t *)rows[ky] + first;
-        for (kx = 0; kx < window->taps_x; kx++, sum += lanes, weight += 16) {
-            vstrhq_s16(sum, vaddq_s16(vldrhq_s16(sum), vmulq_s16(low, vldrbq_s16(weight))));
-            vstrhq_s16(sum + 8, vaddq_s16(vldrhq_s16(sum + 8), vmulq_s16(high, vldrbq_s16(weight + 8))));
+        if (taps_x == 3) {
+            add_tap(sum, low, high, weight);
+            add_tap(sum + lanes, low, high, weight + 16);
+            add_tap(sum + 2 * lanes, low, high, weight + 32);
+            continue;
         }
+        for (kx = 0; kx < taps_x; kx++)
+            add_tap(sum + kx * lanes, low, high, weight + 16 * kx);
     }
     return vaddvq_u8(vreinterpretq_u8_s8(vabsq_s8(spike)));
 }
