@@ -61,6 +61,8 @@ class ForkedPython:
     def start(self, *arguments, folder=".", environment=()):
         """folder: where it runs. environment: variables that it has besides those of the tests."""
         printed = Path(tempfile.mkdtemp(dir=self._folder.name))
+        for name in ("stdout.txt", "stderr.txt"):  # before anybody reads them
+            (printed / name).touch()
         fork = {"arguments": [*map(str, arguments)], "folder": str(folder), "environment": dict(environment)}
         return Forked(self, self.ask({"fork": fork | {"printed": str(printed)}}), printed)
 

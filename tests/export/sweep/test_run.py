@@ -146,8 +146,7 @@ def test_a_full_disk_leaves_every_file_as_it_was(finished, monkeypatch, capsys):
 
     monkeypatch.setattr(files.os, "fsync", full_disk)
     assert main(command) == 1
-    error = capsys.readouterr().err
-    assert error.startswith("error: [Errno 28] No space left on device: '") and error.endswith("/sweep.csv'\n")
+    assert capsys.readouterr().err == f"error: {folder / 'out' / 'sweep.csv'}: No space left on device\n"
     point, opened = Point(1, 0.25, 0.5, 0.0, 8), sweep_folder.Folder(folder / "out")
     with pytest.raises(OSError, match="No space left"):
         opened.write(point, {"accuracy": 1.0})
