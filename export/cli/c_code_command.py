@@ -31,7 +31,7 @@ def write_c_code(arguments: Sequence[str]) -> None:
         model = load_model(options.model)
         several = len(model.inputs) > 1
         chosen = {
-            "input_range": given_range(options.input_range, options.ranges),
+            "input_range": given_range(options.input_range, options.input_ranges),
             "output_range": given_range(options.output_range, options.output_ranges),
             "form": options.form,
         }

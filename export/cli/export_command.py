@@ -43,7 +43,7 @@ def export(arguments: Sequence[str]) -> None:
     chosen_for = None if options.nearest else samples
     tflite_bytes = export_tflite(
         model,
-        input_range=given_range(options.input_range, options.ranges),
+        input_range=given_range(options.input_range, options.input_ranges),
         output_range=given_range(options.output_range, options.output_ranges),
         form=options.form,
         target=options.target,
@@ -129,43 +129,37 @@ def add_file_options(group: argparse._ArgumentGroup) -> None:
 
 def add_network_options(group: argparse._ArgumentGroup) -> None:
     """What `export_tflite` has to know of a Keras model."""
-    group.add_argument(
-        "--input-range",
-        type=float,
-        nargs=2,
-        metavar=("LOW", "HIGH"),
-        help="range of the samples in the units of the model's inputs (default: what its first layers tell, else 0 1)",
+    add_ranges(
+        group,
+        "input",
+        "range of the samples in the units of the model's inputs (default: what its first layers tell, else 0 1)",
+        "the same for one of several inputs, by name; then give it for each of them",
     )
-    group.add_argument(
-        "--input-range-of",
-        dest="ranges",
-        nargs=3,
-        action="append",
-        default=[],
-        metavar=("NAME", "LOW", "HIGH"),
-        help="the same for one of several inputs, by name; then give it for each of them",
-    )
-    group.add_argument(
-        "--output-range",
-        type=float,
-        nargs=2,
-        metavar=("LOW", "HIGH"),
-        help="range of the numbers that the model gives (default: from the samples, else see docs/exact-integers.md)",
-    )
-    group.add_argument(
-        "--output-range-of",
-        dest="output_ranges",
-        nargs=3,
-        action="append",
-        default=[],
-        metavar=("NAME", "LOW", "HIGH"),
-        help="the same for one of several outputs, by name",
+    add_ranges(
+        group,
+        "output",
+        "range of the numbers that the model gives (default: from the samples, else see docs/exact-integers.md)",
+        "the same for one of several outputs, by name",
     )
     group.add_argument(
         "--form",
         choices=("unrolled", "step"),
         default="unrolled",
         help="all timesteps in one call, or one a call with the states as inputs and outputs (default: unrolled)",
+    )
+
+
+def add_ranges(group: argparse._ArgumentGroup, which: str, help_all: str, help_one: str) -> None:
+    """--input-range and --input-range-of, or those of the outputs: `input_range` and a list `input_ranges`."""
+    group.add_argument(f"--{which}-range", type=float, nargs=2, metavar=("LOW", "HIGH"), help=help_all)
+    group.add_argument(
+        f"--{which}-range-of",
+        dest=f"{which}_ranges",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("NAME", "LOW", "HIGH"),
+        help=help_one,
     )
 
 

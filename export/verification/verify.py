@@ -28,7 +28,8 @@ from ..program.step_form import without_states
 from ..runtimes import implementations as runtimes
 from ..runtimes import timing
 from ..tflite import flatbuffer
-from .report import Agreement, Comparison, Distance, Report, Saturation
+from .moments import Moments
+from .report import Agreement, Comparison, Report, Saturation
 
 if TYPE_CHECKING:
     import keras
@@ -218,31 +219,6 @@ class Tally:
             highest = self.levels[tensor.name] or 0
             if spikes.min() < -highest or spikes.max() > highest:
                 self.improper.add(tensor.name)
-
-
-class Moments:
-    """Sums over pairs of numbers, of which the error and the correlation follow."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.square = 0.0  # of the difference
-        self.shift: tuple[float, float] | None = None  # taken off first: far from 0, squares cancel
-        self.sums, self.products = np.zeros(2), np.zeros((2, 2))
-
-    def add(self, values: np.ndarray, expected: np.ndarray) -> None:
-        pair = np.stack([values.ravel(), expected.ravel()]).astype(np.float64)
-        self.square += float(((pair[0] - pair[1]) ** 2).sum())
-        self.shift = tuple(pair.mean(axis=1)) if self.shift is None else self.shift
-        pair -= np.array(self.shift)[:, None]
-        self.count += pair.shape[1]
-        self.sums += pair.sum(axis=1)
-        self.products += pair @ pair.T
-
-    def distance(self) -> Distance:
-        covariance = self.products / self.count - np.outer(self.sums, self.sums) / self.count**2
-        spread = math.sqrt(max(covariance[0, 0], 0) * max(covariance[1, 1], 0))
-        correlation = float(covariance[0, 1] / spread) if spread > 0 else None
-        return Distance(math.sqrt(self.square / self.count), correlation)
 
 
 def left_out_of(model: keras.Model | None, program: Program) -> dict[str, str]:

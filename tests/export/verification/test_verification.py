@@ -14,7 +14,7 @@ from keras_ternary_spike.export.runtimes import implementations as runtimes
 from keras_ternary_spike.export.runtimes.implementations import Runtime
 from keras_ternary_spike.export.tflite.flatbuffer import read, write
 from keras_ternary_spike.export.verification import verify as verification
-from keras_ternary_spike.export.verification.verify import Moments
+from keras_ternary_spike.export.verification.moments import Moments
 
 
 @pytest.fixture(scope="module")
