@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_ternary_spike import DirectEncoding, TernaryLIF, TimeAverage
+from keras_ternary_spike import BinaryLIF, DirectEncoding, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import export_tflite, load, quantize_aware, verify
 
 INPUTS, HIDDEN = 5, 60
 
 
-def network(units, *, bias=0.0, weight=1.0, threshold=0.2, activation=None):
+def network(units, *, bias=0.0, weight=1.0, threshold=0.2, activation=None, neuron=TernaryLIF):
     """Dense, neuron, Dense with one bias and weights up to `weight`."""
     keras.utils.set_random_seed(0)
     x = keras.Input((INPUTS,), name="x")
-    spikes = TernaryLIF(threshold=threshold)(layers.Dense(HIDDEN)(DirectEncoding(2)(x)))
+    spikes = neuron(threshold=threshold)(layers.Dense(HIDDEN)(DirectEncoding(2)(x)))
     kernel = keras.initializers.RandomUniform(-weight, weight)
     numbers = layers.Dense(units, kernel_initializer=kernel, bias_initializer=keras.initializers.Constant(bias))(spikes)
     return keras.Model(x, layers.Activation(activation, name="y")(TimeAverage()(numbers)))
@@ -45,6 +45,14 @@ def test_a_single_number_has_a_range_that_no_input_leaves(recwarn):
     assert low <= bias[0] - np.abs(kernel).sum() + step / 2 and high >= bias[0] + np.abs(kernel).sum() - step / 2
     assert step <= 1.05 * 2 * np.abs(kernel).sum() / 255 + 3.0 / 127
     assert not [warning for warning in recwarn if "guess" in str(warning.message)]
+
+
+def test_spikes_of_one_sign_reach_only_one_end_of_each_weight():
+    model = network(1, weight=2.0, neuron=BinaryLIF)
+    kernel = np.asarray(model.get_layer(index=-3).get_weights()[0], np.float64)
+    low, high, step = reached(export_tflite(model))
+    assert low == pytest.approx(np.minimum(kernel, 0).sum(), abs=4 * step)  # rounded kernels reach a few steps further
+    assert high == pytest.approx(np.maximum(kernel, 0).sum(), abs=4 * step)
 
 
 def test_no_input_at_all_saturates_a_single_number():
