@@ -7,34 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ternary_spike import (
-    BinaryLIF,
-    DirectEncoding,
-    TemporalEffectiveBatchNormalization,
-    TernaryLIF,
-    ThresholdDependentBatchNormalization,
-    TimeAverage,
-    TimestepAffine,
-)
-from keras_ternary_spike.exact import ExactInput, ExactLIF, ExactOutput, ExactShift, ExactShortcut
 from keras_ternary_spike.layers.trace import Call, Trace
 
 from ..network.nodes import Node
-from .rules.reshaping import UNCHANGED
-
-NEURONS = (TernaryLIF, BinaryLIF, keras.layers.RNN, ExactLIF)
-# These read whole sequences.
-SEQUENTIAL = (
-    *(*NEURONS, TimeAverage, TimestepAffine),
-    *(ThresholdDependentBatchNormalization, TemporalEffectiveBatchNormalization),
-)
-# These treat the time axis as one more batch axis, so they need no PerTimestep.
-POINTWISE = (
-    *(keras.layers.Rescaling, keras.layers.Normalization, keras.layers.BatchNormalization, keras.layers.Dense),
-    *UNCHANGED,
-    *(keras.layers.Activation, keras.layers.Softmax),
-    *(ExactInput, ExactShift, ExactShortcut, ExactOutput),
-)
+from .rules.rule import BEGINNING, ENDING, POINTWISE, SEQUENTIAL
+from .rules.table import time_of
 
 
 def temporal_inputs(calls: Trace) -> set[int]:
@@ -52,15 +29,14 @@ def _lacking_time(calls: Trace, found: set[int]) -> set[int]:
     lacking: set[int] = set()
     for index, call in enumerate(calls.calls):
         has_time = index in found or any(temporal[source] for source in call.sources)
-        needs_time = isinstance(call.layer, SEQUENTIAL) or call.per_timestep
+        time = time_of(call.layer)
+        needs_time = time in (SEQUENTIAL, ENDING) or call.per_timestep
         for source in call.widest:
             if not temporal[source] and (needs_time or has_time):
                 lacking |= origins[source]
-        ends_time = isinstance(call.layer, DirectEncoding | TimeAverage)
         above = {index} if not call.sources else set().union(*(origins[source] for source in call.widest))
-        origins.append(set() if ends_time else above)
-        made = isinstance(call.layer, DirectEncoding) or needs_time or has_time
-        temporal.append(made and not isinstance(call.layer, TimeAverage))
+        origins.append(set() if time in (BEGINNING, ENDING) else above)
+        temporal.append(time != ENDING and (time == BEGINNING or needs_time or has_time))
     return lacking - found
 
 
@@ -71,7 +47,7 @@ def count_timesteps(calls: Trace, temporal: set[int], unknown: int | None) -> in
     """
     found: dict[str, Any] = {}
     for index, call in enumerate(calls.calls):
-        if isinstance(call.layer, DirectEncoding):
+        if time_of(call.layer) == BEGINNING:
             found[call.layer.name] = call.layer.timesteps
         elif index in temporal:
             found[call.layer.name] = call.layer.batch_shape[1]
@@ -90,7 +66,7 @@ def count_timesteps(calls: Trace, temporal: set[int], unknown: int | None) -> in
 
 
 def _check_unknown(calls: Trace, name: str, unknown: int | None) -> None:
-    averages = [call.layer.name for call in calls.calls if isinstance(call.layer, TimeAverage)]
+    averages = [call.layer.name for call in calls.calls if time_of(call.layer) == ENDING]
     if unknown is None or averages:
         why = f", over which {averages[0]!r} averages" if averages else ""
         way_out = "" if averages else ', or export with form="step"'
@@ -102,18 +78,18 @@ def _check_unknown(calls: Trace, name: str, unknown: int | None) -> None:
 
 def check_time(call: Call, source: Node) -> None:
     """A layer sees one timestep at a time, or it is one that makes, uses or removes the time axis."""
-    layer = call.layer
+    layer, time = call.layer, time_of(call.layer)
     if call.per_timestep and not source.temporal:
         raise ValueError(f"PerTimestep needs a time axis. Received: layer {layer.name!r} on {source.name!r}, without.")
-    if isinstance(layer, SEQUENTIAL):
+    if time in (SEQUENTIAL, ENDING):
         if not source.temporal or call.per_timestep:
             raise ValueError(
                 f"{type(layer).__name__} needs a sequence (batch, timesteps, *features). Received: layer "
                 f"{layer.name!r} on {source.name!r}, without time axis. Put DirectEncoding in front."
             )
-    elif isinstance(layer, DirectEncoding) and source.temporal:
+    elif time == BEGINNING and source.temporal:
         raise ValueError(f"DirectEncoding needs a value without time axis. Received: layer {layer.name!r}.")
-    elif source.temporal and not call.per_timestep and not isinstance(layer, POINTWISE):
+    elif source.temporal and not call.per_timestep and time != POINTWISE:
         raise ValueError(
             f"{type(layer).__name__} would mix timesteps. Received: layer {layer.name!r} on a sequence. "
             f"{_out_of_mixing(layer, source)}"

@@ -17,7 +17,7 @@ from keras_ternary_spike import exact
 from ...network import nodes
 from ...network.node import like
 from ...network.nodes import Node
-from .rule import Build, Rule, array, pair, rule, window
+from .rule import ENDING, POINTWISE, SEQUENTIAL, Build, Rule, array, pair, rule, window
 
 FLOAT32_EXACT = 2**24
 
@@ -114,15 +114,15 @@ WINDOW = "kernel_size strides dilation_rate padding"
 CLIPPING = "rounded reach masked"  # follows from what reads the value
 
 EXACT: Mapping[type, Rule] = {
-    exact.ExactInput: rule(_unchanged, "input_range", "scale zero_point"),
-    exact.ExactShift: rule(_shift, "offset", "steps"),
+    exact.ExactInput: rule(_unchanged, "input_range", "scale zero_point", POINTWISE),
+    exact.ExactShift: rule(_shift, "offset", "steps", POINTWISE),
     exact.ExactDense: rule(_dense, WEIGHTS, CLIPPING),
     exact.ExactConv2D: rule(_windowed(nodes.Conv), f"{WEIGHTS} {WINDOW}", CLIPPING),
     exact.ExactDepthwiseConv2D: rule(_windowed(nodes.DepthwiseConv), f"{WEIGHTS} {WINDOW}", CLIPPING),
     exact.ExactConv2DTranspose: rule(_transposed, f"{WEIGHTS} kernel_size strides cropping", CLIPPING),
-    exact.ExactLIF: rule(_lif, "decay half signed", "fires_only"),
-    exact.ExactShortcut: rule(_shortcut, "steps scale"),
+    exact.ExactLIF: rule(_lif, "decay half signed", "fires_only", SEQUENTIAL),
+    exact.ExactShortcut: rule(_shortcut, "steps scale", time=POINTWISE),
     exact.ExactSumPooling2D: rule(_sum_pool, "pool_size strides"),
-    exact.ExactTimeSum: rule(_time_sum),
-    exact.ExactOutput: rule(_unchanged, "", "scale"),
+    exact.ExactTimeSum: rule(_time_sum, time=ENDING),
+    exact.ExactOutput: rule(_unchanged, "", "scale", POINTWISE),
 }

@@ -11,7 +11,7 @@ import numpy as np
 from ...network import nodes
 from ...network.node import like
 from ...network.nodes import Node
-from .rule import Rule, array, check_image, pair, rule, window
+from .rule import POINTWISE, Rule, array, check_image, pair, rule, window
 
 
 def _conv(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -122,5 +122,5 @@ def _dense(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
 
 
 LINEAR: Mapping[type, Rule] = {
-    keras.layers.Dense: rule(_dense, f"units activation use_bias {LORA}"),
+    keras.layers.Dense: rule(_dense, f"units activation use_bias {LORA}", time=POINTWISE),
 }

@@ -18,7 +18,7 @@ from keras_ternary_spike import (
 from ...network import nodes
 from ...network.node import like
 from ...network.nodes import Node
-from .rule import Rule, array, rule
+from .rule import POINTWISE, SEQUENTIAL, Rule, array, rule
 
 
 def _rescaling(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -85,14 +85,17 @@ def _affine(layer: Any, name: str, source: Node, scale: np.ndarray, offset: np.n
 
 
 BATCH_NORMALIZATION = rule(
-    _batch_normalization, "axis epsilon center scale", "momentum synchronized renorm renorm_clipping renorm_momentum"
+    _batch_normalization,
+    "axis epsilon center scale",
+    "momentum synchronized renorm renorm_clipping renorm_momentum",
+    POINTWISE,
 )
 NORMALIZATION: Mapping[type, Rule] = {
-    keras.layers.Rescaling: rule(_rescaling, "scale offset"),
-    keras.layers.Normalization: rule(_normalization, "axis invert mean variance"),
+    keras.layers.Rescaling: rule(_rescaling, "scale offset", time=POINTWISE),
+    keras.layers.Normalization: rule(_normalization, "axis invert mean variance", time=POINTWISE),
     keras.layers.BatchNormalization: BATCH_NORMALIZATION,
     BatchNormalization: BATCH_NORMALIZATION,
-    ThresholdDependentBatchNormalization: rule(_threshold_dependent, "epsilon threshold alpha", "momentum"),
-    TemporalEffectiveBatchNormalization: rule(_temporal_effective, "epsilon", "momentum"),
-    TimestepAffine: rule(_timestep_affine),
+    ThresholdDependentBatchNormalization: rule(_threshold_dependent, "epsilon threshold alpha", "momentum", SEQUENTIAL),
+    TemporalEffectiveBatchNormalization: rule(_temporal_effective, "epsilon", "momentum", SEQUENTIAL),
+    TimestepAffine: rule(_timestep_affine, time=SEQUENTIAL),
 }

@@ -11,7 +11,7 @@ import numpy as np
 from ...network import nodes
 from ...network.node import like
 from ...network.nodes import Node
-from .rule import Rule, rule
+from .rule import POINTWISE, Rule, rule
 
 
 def _unchanged(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -87,7 +87,7 @@ RESHAPING: Mapping[type, Rule] = {
     keras.layers.Flatten: rule(_flatten, "data_format"),
     keras.layers.Reshape: rule(_reshape_layer, "target_shape"),
     keras.layers.Permute: rule(_permute, "dims"),
-    **dict.fromkeys(UNCHANGED, rule(_unchanged, "", f"{NOISE} {AUGMENTATION}")),
-    keras.layers.Activation: rule(_unchanged, "activation"),
-    keras.layers.Softmax: rule(_softmax, "axis"),
+    **dict.fromkeys(UNCHANGED, rule(_unchanged, "", f"{NOISE} {AUGMENTATION}", POINTWISE)),
+    keras.layers.Activation: rule(_unchanged, "activation", time=POINTWISE),
+    keras.layers.Softmax: rule(_softmax, "axis", time=POINTWISE),
 }

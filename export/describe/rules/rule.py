@@ -14,6 +14,13 @@ from ...padding import same_padding
 
 Build = Callable[[Any, str, Node], tuple[Node, ...]]
 
+# What a layer makes of a time axis in front of it, if nothing wraps it.
+MIXING = "mixing"  # the default: takes the timesteps for pixels or channels, which is refused
+POINTWISE = "pointwise"  # one more batch axis: needs no PerTimestep
+SEQUENTIAL = "sequential"  # reads whole sequences: must have one
+BEGINNING = "beginning"  # makes it: must not have one
+ENDING = "ending"  # reads whole sequences and gives one value of each
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -23,16 +30,18 @@ class Rule:
         inference. Of layers that read several values: `merging.MergeRule`.
     honours: options, keys of the layer's config, that `build` reads or refuses, or that its weights are made of.
     ignores: options that play no part in inference.
+    time: one of MIXING, POINTWISE, SEQUENTIAL, BEGINNING and ENDING.
     """
 
     build: Callable[..., tuple[Node, ...]]
     honours: frozenset[str] = frozenset()
     ignores: frozenset[str] = frozenset()
+    time: str = MIXING
 
 
-def rule(build: Callable[..., tuple[Node, ...]], honours: str = "", ignores: str = "") -> Rule:
+def rule(build: Callable[..., tuple[Node, ...]], honours: str = "", ignores: str = "", time: str = MIXING) -> Rule:
     """A Rule; options separated by blanks."""
-    return Rule(build, frozenset(honours.split()), frozenset(ignores.split()))
+    return Rule(build, frozenset(honours.split()), frozenset(ignores.split()), time)
 
 
 def array(layer: Any, weight: str) -> np.ndarray:

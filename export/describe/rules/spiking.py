@@ -24,7 +24,7 @@ from ...network import nodes
 from ...network.node import like
 from ...network.nodes import Node
 from .options import check_options
-from .rule import Rule, array, rule
+from .rule import BEGINNING, ENDING, SEQUENTIAL, Rule, array, rule
 
 CELLS = (TernaryLIFCell, BinaryLIFCell, MultiLevelLIFCell)
 MIN_RESET_AMOUNT, MAX_RESET_AMOUNT = 0.1, 2.0  # thresholds
@@ -122,10 +122,10 @@ UNREAD = "unroll zero_output_for_mask spike_regularizer"  # there is no mask
 CELL, LEVELS_CELL = rule(_lif, NEURON, TRAINING), rule(_lif, f"levels signed {NEURON}", TRAINING)
 
 SPIKING: Mapping[type, Rule] = {
-    keras.layers.RNN: rule(_lif, f"cell {SEQUENCES}", UNREAD),
-    DirectEncoding: rule(_direct_encoding, "timesteps"),
-    TernaryLIF: rule(_lif, f"{NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}"),
-    BinaryLIF: rule(_lif, f"{NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}"),
-    MultiLevelLIF: rule(_lif, f"levels signed {NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}"),
-    TimeAverage: rule(_time_average),
+    keras.layers.RNN: rule(_lif, f"cell {SEQUENCES}", UNREAD, SEQUENTIAL),
+    DirectEncoding: rule(_direct_encoding, "timesteps", time=BEGINNING),
+    TernaryLIF: rule(_lif, f"{NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}", SEQUENTIAL),
+    BinaryLIF: rule(_lif, f"{NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}", SEQUENTIAL),
+    MultiLevelLIF: rule(_lif, f"levels signed {NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}", SEQUENTIAL),
+    TimeAverage: rule(_time_average, time=ENDING),
 }
