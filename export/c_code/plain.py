@@ -44,12 +44,12 @@ def plain_steps(source: Source, operator: Operator) -> list[Step]:
 def _step(source: Source, operator: Operator, kernel: str, *arguments: str | int) -> Step:
     output = source.tensor(operator.output)
     sizes = "x".join(map(str, output.shape[1:]))
-    variable = tuple(_constant(source, one) if isinstance(one, int) else one for one in arguments)
+    variable = tuple(_constant(source, value) if isinstance(value, int) else value for value in arguments)
     return Step(
         note=f"{output.name}: {operator.kind}, {sizes}",
         kernel=kernel,
         arguments=variable,
-        reads=tuple(one for one in variable if isinstance(one, int) and one != operator.output),
+        reads=tuple(value for value in variable if isinstance(value, int) and value != operator.output),
         writes=(operator.output,),
         layer=layer_of(source.program, operator),
         facts=Facts("memory" if operator.kind in MOVES else "dense", _why(source, operator)),

@@ -69,8 +69,8 @@ def _main(design: Design) -> str:
 
 
 def _invoked(design: Design) -> str:
-    places = {one: f"in_{one} + at * {design.size(index)}" for one, index in design.inputs.items()}
-    return invocation(design, places, {one: f"out_{one}" for one in design.outputs}, indent=" " * 12)
+    places = {name: f"in_{name} + at * {design.size(index)}" for name, index in design.inputs.items()}
+    return invocation(design, places, {name: f"out_{name}" for name in design.outputs}, indent=" " * 12)
 
 
 def invocation(design: Design, inputs: Mapping[str, str], outputs: Mapping[str, str], indent: str) -> str:
@@ -80,6 +80,6 @@ def invocation(design: Design, inputs: Mapping[str, str], outputs: Mapping[str, 
         arguments += places.values() if len(places) == 1 else [f"&{role}"]
         if len(places) > 1:
             declared.append(f"{indent}struct {design.name}_{role} {role};\n")
-            filled_in += [f"{indent}{role}.{one} = {where};\n" for one, where in places.items()]
+            filled_in += [f"{indent}{role}.{name} = {where};\n" for name, where in places.items()]
     called = "step" if design.steps_in_time else "run"
     return "".join([*declared, *filled_in, f"{indent}{design.name}_{called}(&context, {', '.join(arguments)});\n"])

@@ -116,7 +116,7 @@ def code(design: Design) -> list[str]:
 
 
 def _call(design: Design, number: int, step: Step) -> str:
-    call = f"{step.kernel}({', '.join(_argument(design, one) for one in step.arguments)})"
+    call = f"{step.kernel}({', '.join(_argument(design, argument) for argument in step.arguments)})"
     if step.counted is None:
         return f"{call};"
     kind, each = step.counted

@@ -106,12 +106,12 @@ def _depth(text: str) -> int:
 def _numbers(value: object, key: str = "") -> Iterator[tuple[str, int]]:
     """Every integer with the key under which it stands; of a shape the product."""
     if isinstance(value, dict):
-        for name, one in value.items():
-            yield from _numbers(one, name)
+        for name, item in value.items():
+            yield from _numbers(item, name)
     elif isinstance(value, list) and key.endswith(SHAPE):
-        yield key, math.prod(one for one in value if isinstance(one, int))
+        yield key, math.prod(size for size in value if isinstance(size, int))
     elif isinstance(value, list):
-        for one in value:
-            yield from _numbers(one, key)
+        for item in value:
+            yield from _numbers(item, key)
     elif isinstance(value, int) and not isinstance(value, bool):
         yield key, value

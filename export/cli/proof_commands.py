@@ -163,7 +163,7 @@ def run_steps(tflite_bytes: bytes, samples: Samples) -> dict[str, np.ndarray]:
         values = {name: array[sample] for name, array in arrays.items()}
         found.append(runner.run(values if sequence else [values] * runner.program.facts.timesteps))
     if isinstance(found[0], Mapping):
-        return {name: np.stack([one[name] for one in found]) for name in found[0]}
+        return {name: np.stack([outputs[name] for outputs in found]) for name in found[0]}
     name = next(name for name in runner.program.named_outputs if not is_state(name, STATE_OUT))
     return {name: np.stack(found)}
 

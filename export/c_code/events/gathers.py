@@ -75,8 +75,8 @@ def same_weights(source: Source, operators: Sequence[Operator]) -> bool:
     """Whether operators differ in their images and labels only."""
     first = operators[0]
     return all(
-        one.kind == first.kind and one.options == first.options and _same_constants(source, one, first)
-        for one in operators
+        operator.kind == first.kind and operator.options == first.options and _same_constants(source, operator, first)
+        for operator in operators
     )
 
 
@@ -101,7 +101,7 @@ def spike_gather(source: Source, operators: Sequence[Operator], spikes: Sequence
         return None
     if dense:
         window = _dense_window(source, operator, shape)
-    scales = tuple(_scale(source, one) * half for one in operators)
+    scales = tuple(_scale(source, each) * half for each in operators)
     limit, sources = None, _without_copies(spikes)
     starts = source.constants.array(f"{name}_bias", lanes(filled_up(bias - sums.centre) + ZERO))
     if operator.kind == "DEPTHWISE_CONV_2D":
@@ -186,8 +186,8 @@ def _as_currents(sums: Accumulators) -> tuple[Accumulators, tuple[np.ndarray, ..
     low, high = (
         np.clip(np.rint(edge * sums.scale), SUM_MIN, SUM_MAX).astype(np.int64) for edge in (sums.low, sums.high)
     )
-    one = np.ones_like(low)
-    return Accumulators(low, high, one, one.astype(np.float64)), (one.astype(np.float64),)
+    unit = np.ones_like(low)
+    return Accumulators(low, high, unit, unit.astype(np.float64)), (unit.astype(np.float64),)
 
 
 def _value_members(
@@ -200,10 +200,10 @@ def _value_members(
     found, name = value_scaling(sums), _layer(source, operators[-1])
     values = stepping_values(sums.scale, sums.low, sums.high, sums.unit)
     expected = reference(values, sums.scale)
-    if found is None or any(np.any(reference(values, _scale(source, one)) != expected) for one in operators):
+    if found is None or any(np.any(reference(values, _scale(source, each)) != expected) for each in operators):
         return None
     pairs, moved_pairs = (
-        np.stack([filled_up(found[0]), filled_up(one)], axis=1).astype(np.int32) for one in (bias, bias - moved)
+        np.stack([filled_up(found[0]), filled_up(start)], axis=1).astype(np.int32) for start in (bias, bias - moved)
     )
     return {
         "value_scale": source.constants.either(HELIUM, f"{name}_scale", moved_pairs, pairs),
@@ -246,10 +246,10 @@ def current_gather(source: Source, currents: Sequence[int]) -> Gather:
     """Reads currents that are stored as int8 values."""
     shape = source.tensor(currents[0]).shape
     channels = shape[-1]
-    one = np.ones(channels, np.int64)
+    unit = np.ones(channels, np.int64)
     window = (1, math.prod(shape[:-1]), channels, 1, math.prod(shape[:-1]), channels, *(1,) * 6, 0, 0, 0, 0, *CURRENT)
-    sums = Accumulators(CURRENT[0] * one, CURRENT[1] * one, one, one.astype(np.float64))
-    return Gather("gather_currents", tuple((one,) for one in currents), False, window, 0, sums, (sums.scale,))
+    sums = Accumulators(CURRENT[0] * unit, CURRENT[1] * unit, unit, unit.astype(np.float64))
+    return Gather("gather_currents", tuple((current,) for current in currents), False, window, 0, sums, (sums.scale,))
 
 
 def _accumulators(source: Source, operator: Operator, *, halved: bool = True):

@@ -39,7 +39,7 @@ class Layer:
     def step(self, plan: Plan) -> Step:
         """The call, behind those that make what it reads."""
         gather, window = self.gather, self.gather.window
-        sources = [_read(plan, gather, index) for one in gather.sources for index in one]
+        sources = [_read(plan, gather, index) for added in gather.sources for index in added]
         words = WORDS_OF_BLOCK * blocks(window[5])
         scattered = gather.kernel == "scatter_layer"
         sums = 0 if scattered else WORD_BYTES * words * len(gather.sources)
@@ -184,8 +184,8 @@ def neuron_layer(plan: Plan, spiking: SpikingLayer, gather: Gather) -> Layer | N
 
 def _exact(gather: Gather) -> Scaling | None:
     if np.all(gather.sums.scale == 1):
-        one = np.ones(len(gather.sums.low), np.int64)
-        return Scaling(0 * one, one, -ZERO * one, 0 * one)
+        unit = np.ones(len(gather.sums.low), np.int64)
+        return Scaling(0 * unit, unit, -ZERO * unit, 0 * unit)
     return scaling(gather.sums, list(gather.scales))
 
 

@@ -43,9 +43,9 @@ def spiking_layers(program: Program) -> list[SpikingLayer]:
 def stated_neurons(program: Program) -> list[Neuron]:
     """The neurons with one decay for all channels that the metadata states."""
     return [
-        Neuron(one.name, one.decay, one.steps_per_unit // 2, one.signed, one.reset, one.reset_steps)
-        for one in program.facts.neurons
-        if isinstance(one.decay, Fraction)
+        Neuron(stated.name, stated.decay, stated.steps_per_unit // 2, stated.signed, stated.reset, stated.reset_steps)
+        for stated in program.facts.neurons
+        if isinstance(stated.decay, Fraction)
     ]
 
 
@@ -75,7 +75,7 @@ def _own(program: Program, layer: str, spikes: Sequence[int]) -> tuple[Operator,
     for operator in reversed(program.operators):
         kernel = operator.inputs[1:2] if operator.kind in WEIGHTED else ()
         named = [read(program.tensors[index].name) for index in (operator.output, *kernel)]
-        if operator.output in needed and all(one is not None and one.layer == layer for one in named):
+        if operator.output in needed and all(name is not None and name.layer == layer for name in named):
             found.append(operator)
             needed.update(operator.inputs)
     return tuple(reversed(found))
@@ -191,6 +191,6 @@ def needs_no_clipping(neuron: Neuron) -> bool:
     return INT8_MAX + table.min() > neuron.quiet_steps and INT8_MIN + table.max() < -neuron.quiet_steps
 
 
-def states_mapping(layers: Sequence[SpikingLayer]) -> Mapping[int, SpikingLayer]:
+def by_spikes(layers: Sequence[SpikingLayer]) -> Mapping[int, SpikingLayer]:
     """The layer that computes each spike tensor."""
     return {index: layer for layer in layers for index in layer.spikes if index is not None}

@@ -121,9 +121,9 @@ def scaling(sums: Accumulators, scales: list[np.ndarray]) -> Scaling | None:
         return None
     multiplier = np.rint(scale * 2.0**shift).astype(np.int64)
     found = Scaling(sums.centre, multiplier, 2 ** (shift - 1) + (sums.centre - ZERO) * multiplier, shift)
-    for one in scales:
-        values = stepping_values(one, sums.low, sums.high, sums.unit)
-        if np.any(saturated(found.apply(values)) != reference(values, one)):
+    for wanted in scales:
+        values = stepping_values(wanted, sums.low, sums.high, sums.unit)
+        if np.any(saturated(found.apply(values)) != reference(values, wanted)):
             return None
     return found
 

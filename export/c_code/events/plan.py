@@ -17,7 +17,7 @@ from ..plain import Source, plain_steps
 from ..steps import Step
 from .gathers import Gather, current_gather, same_weights, spike_gather, value_gather, wide_gather
 from .layer_steps import Layer, firing_layer, neuron_layer, pool_step, repacking_step, storing_layer
-from .neurons import SpikingLayer, spiking_layers, states_mapping
+from .neurons import SpikingLayer, by_spikes, spiking_layers
 from .packing import blocks
 
 SPIKE: Interval = (-1, 1)
@@ -84,7 +84,7 @@ def planned(source: Source) -> Plan:
         for index in operator.inputs:
             readers.setdefault(index, []).append(operator)
     found = [] if states(program) or "neurons" not in program.metadata else spiking_layers(program)
-    layers = states_mapping(found)
+    layers = by_spikes(found)
     source = replace(source, intervals=intervals(program, {index: _spikes(layer) for index, layer in layers.items()}))
     plan = Plan(source, {operator.output: operator for operator in program.operators}, readers, layers)
     for layer in found:  # in order, so that nothing has to look far back, whatever the depth of the network
@@ -114,8 +114,8 @@ def need_values(plan: Plan, index: int) -> None:
     else:
         layer = _stored(plan, operator) if operator.kind in WEIGHTED else None
         if layer is None:
-            for one in operator.inputs:
-                need_values(plan, one)
+            for source in operator.inputs:
+                need_values(plan, source)
         plan.steps += plain_steps(plan.source, operator) if layer is None else [layer.step(plan)]
     plan.values.add(index)
 
@@ -168,7 +168,7 @@ def spike_sources(plan: Plan, index: int) -> list[int] | None:
         return [index]
     if operator is None or operator.kind != "ADD" or operator.activation != "NONE" or not literal(tensor):
         return None
-    parts = [spike_sources(plan, one) for one in operator.inputs if literal(plan.program.tensors[one])]
+    parts = [spike_sources(plan, addend) for addend in operator.inputs if literal(plan.program.tensors[addend])]
     return parts[0] + parts[1] if len(parts) == 2 and None not in parts else None
 
 
@@ -208,7 +208,7 @@ def _gathers(plan: Plan, operators: Sequence[Operator]) -> Iterator[Gather]:
     images = [operator.inputs[source_position(operator)] for operator in operators]
     sources = [spike_sources(plan, image) for image in images]
     candidates = [value_gather(plan.source, operators, images)]
-    if all(one is not None and len(one) == len(sources[0]) for one in sources):
+    if all(added is not None and len(added) == len(sources[0]) for added in sources):
         made = (gather(plan.source, operators, sources) for gather in (spike_gather, wide_gather))
         candidates = [*made, *candidates]
     return (gather for gather in candidates if gather is not None)
