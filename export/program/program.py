@@ -33,7 +33,10 @@ class Program:
 
     @property
     def facts(self) -> Facts:
-        """The metadata, checked. Raises: ValueError, naming the key, if a value is not of its type."""
+        """The metadata, checked.
+
+        Raises: ValueError, naming the key, if a value is not of its type.
+        """
         return Facts.from_json(self.metadata)
 
     @property
@@ -60,7 +63,11 @@ class Program:
         return unwrapped({name: values[tensor] for name, tensor in named.items()})
 
     def trace(self, inputs: Integers, *, keep: Collection[str] | None = None) -> dict[str, np.ndarray]:
-        """As `run`, but every activation that an operator writes, by tensor name (or only those named in `keep`)."""
+        """As `run`, but every activation that an operator writes, by tensor name (or only those named in `keep`).
+
+        Returns: int8 or int32, `(samples, *shape of the tensor without its batch axis)`, for each name.
+        Raises: ValueError as `run`.
+        """
         feeds = self.feeds(inputs)
         samples = len(feeds[self.inputs[0]])
         chunks = [
@@ -70,7 +77,10 @@ class Program:
         return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
     def feeds(self, inputs: Integers) -> dict[int, np.ndarray]:
-        """The array of every input by the index of its tensor. Raises: ValueError as `run`."""
+        """The array of every input, int8 `(samples, *shape)`, by the index of its tensor.
+
+        Raises: ValueError if a name, a dtype or a shape differs.
+        """
         named = self.named_inputs
         if isinstance(inputs, np.ndarray) and len(named) == 1:
             inputs = dict.fromkeys(named, inputs)

@@ -78,5 +78,9 @@ def check_names(names: Sequence[str] | None) -> tuple[str, ...] | None:
 
 
 def sparsity(model: keras.Model) -> dict[str, float]:
-    """The share of zeros, in [0, 1], of each kernel of a built model, by layer name."""
+    """The share of zeros, in [0, 1], of each kernel of a built model, by layer name.
+
+    Raises:
+        ValueError: if the model has no kernels, or was never built.
+    """
     return {kernel.name: float(np.mean(kernel.numpy() == 0)) for kernel in find_kernels(model)}

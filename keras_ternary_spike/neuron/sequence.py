@@ -84,7 +84,19 @@ def lif_membranes(
 
 
 def lif_step(current: Any, state: Any, **options: Any) -> tuple[Any, Any]:
-    """One timestep of `lif_sequence`, whose options these are: current and output are `(batch, *features)`."""
+    """One timestep of `lif_sequence`.
+
+    Args:
+        current: `(batch, *features)`.
+        state: `(batch, *features)`, what the timestep before left; with a memory a pair. None: zeros.
+        **options: those of `lif_sequence`, from `amplitude` on, but `return_state`.
+
+    Returns:
+        amplitude * spike, `(batch, *features)`, in current's dtype, and the state for the next timestep.
+
+    Raises:
+        ValueError: if current holds integers, or the state's shape is not current's.
+    """
     outputs, state = lif_sequence(ops.expand_dims(current, 1), state, **options)
     return ops.squeeze(outputs, 1), state
 

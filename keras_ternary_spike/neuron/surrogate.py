@@ -52,7 +52,7 @@ class Rectangular(Surrogate):
 
     With width=1.0 the bumps at +threshold and -threshold join into the paper's rectangle:
     d spike / d membrane is exactly 1 / (2 * threshold) where |membrane| <= 2 * threshold, edges included,
-    and 0 elsewhere. Reference: [Guo et al., 2024](https://arxiv.org/abs/2312.06372)
+    and 0 elsewhere. Arguments and errors are those of `Surrogate`. Reference: [Guo et al., 2024](https://arxiv.org/abs/2312.06372)
     """
 
     def __call__(self, distance: Any) -> Any:
@@ -62,7 +62,10 @@ class Rectangular(Surrogate):
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class Triangular(Surrogate):
-    """max(0, 1 - |distance| / width) / width."""
+    """max(0, 1 - |distance| / width) / width.
+
+    Arguments and errors are those of `Surrogate`.
+    """
 
     def __call__(self, distance: Any) -> Any:
         return ops.relu(1.0 - ops.abs(distance) / self.width) / self.width
@@ -70,7 +73,10 @@ class Triangular(Surrogate):
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class ATan(Surrogate):
-    """1 / (pi * width * (1 + (distance / width)^2)): the derivative of arctan(distance / width) / pi."""
+    """1 / (pi * width * (1 + (distance / width)^2)): the derivative of arctan(distance / width) / pi.
+
+    Arguments and errors are those of `Surrogate`.
+    """
 
     def __call__(self, distance: Any) -> Any:
         return 1.0 / (math.pi * self.width * (1.0 + ops.square(distance / self.width)))
@@ -78,7 +84,10 @@ class ATan(Surrogate):
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class Sigmoid(Surrogate):
-    """s * (1 - s) / width with s = sigmoid(distance / width): the density of the logistic distribution."""
+    """s * (1 - s) / width with s = sigmoid(distance / width): the density of the logistic distribution.
+
+    Arguments and errors are those of `Surrogate`.
+    """
 
     def __call__(self, distance: Any) -> Any:
         share = ops.sigmoid(distance / self.width)
@@ -87,7 +96,10 @@ class Sigmoid(Surrogate):
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class FastSigmoid(Surrogate):
-    """1 / (2 * width * (1 + |distance| / width)^2)."""
+    """1 / (2 * width * (1 + |distance| / width)^2).
+
+    Arguments and errors are those of `Surrogate`.
+    """
 
     def __call__(self, distance: Any) -> Any:
         return 0.5 / (self.width * ops.square(1.0 + ops.abs(distance) / self.width))
