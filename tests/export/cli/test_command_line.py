@@ -6,23 +6,11 @@ import zipfile
 import keras
 import pytest
 
-from command_folder import assert_fails, fill, small_model
+from command_folder import assert_fails
 from keras_ternary_spike.export import __main__ as command_line
 from keras_ternary_spike.export import export_tflite, user_files
 from keras_ternary_spike.export.__main__ import main
 from keras_ternary_spike.export.user_files import write_atomically
-
-
-@pytest.fixture(scope="module")
-def model():
-    return small_model()
-
-
-@pytest.fixture
-def folder(model, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    fill(tmp_path, model)
-    return tmp_path
 
 
 def test_the_file_is_what_export_tflite_returns(model, folder, capsys):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from command_folder import assert_fails, fill, small_model
+from command_folder import assert_fails
 from keras_ternary_spike.export import export_tflite
 from keras_ternary_spike.export.__main__ import main
 from keras_ternary_spike.export.program.operators import Operator, Tensor
@@ -13,18 +13,6 @@ from keras_ternary_spike.export.program.program import Program
 from keras_ternary_spike.export.targets import check as targets
 from keras_ternary_spike.export.targets.published_lists import TABLES
 from keras_ternary_spike.export.tflite import flatbuffer
-
-
-@pytest.fixture(scope="module")
-def model():
-    return small_model()
-
-
-@pytest.fixture
-def folder(model, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    fill(tmp_path, model)
-    return tmp_path
 
 
 @pytest.fixture

@@ -7,23 +7,11 @@ import keras
 import numpy as np
 import pytest
 
-from command_folder import assert_fails, fill, small_model
+from command_folder import assert_fails
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import export_tflite
 from keras_ternary_spike.export.__main__ import main
 from keras_ternary_spike.export.certificate import enumeration as enumeration_module
-
-
-@pytest.fixture(scope="module")
-def model():
-    return small_model()
-
-
-@pytest.fixture
-def folder(model, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    fill(tmp_path, model)
-    return tmp_path
 
 
 def two_inputs():

@@ -8,16 +8,11 @@ import sys
 import numpy as np
 import pytest
 
-from command_folder import assert_fails, fill, small_model
+from command_folder import assert_fails
 from keras_ternary_spike.export import __main__ as command_line
 from keras_ternary_spike.export import export_tflite, load, verify
 from keras_ternary_spike.export.__main__ import main
 from keras_ternary_spike.export.runtimes import implementations as runtimes
-
-
-@pytest.fixture(scope="module")
-def model():
-    return small_model()
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +21,10 @@ def files(model):
 
 
 @pytest.fixture
-def folder(model, files, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    fill(tmp_path, model)
+def folder(folder, files):
     for name, data in files.items():
-        (tmp_path / name).write_bytes(data)
-    return tmp_path
+        (folder / name).write_bytes(data)
+    return folder
 
 
 def without_times(report):
