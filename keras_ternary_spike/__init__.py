@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from . import compression as compression
     from . import exact as exact
     from . import export as export
+    from . import inside as inside
     from . import models as models
     from .layers.batch_normalization import BatchNormalization as BatchNormalization
     from .layers.complemented import ComplementedTernaryLIF as ComplementedTernaryLIF
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
     from .layers.time_axis import DirectEncoding as DirectEncoding
     from .layers.time_axis import PerTimestep as PerTimestep
     from .layers.time_axis import TimeAverage as TimeAverage
+    from .losses.distillation import DistillationLoss as DistillationLoss
+    from .losses.distillation import distillation_targets as distillation_targets
+    from .losses.over_time import EarlyExitLoss as EarlyExitLoss
+    from .losses.over_time import MetricOfMean as MetricOfMean
+    from .losses.over_time import PerTimestepLoss as PerTimestepLoss
+    from .losses.over_time import TemporalEfficientTraining as TemporalEfficientTraining
     from .neuron.dynamics import Dynamics as Dynamics
     from .neuron.sequence import lif_sequence as lif_sequence
     from .neuron.sequence import lif_step as lif_step
@@ -71,6 +78,8 @@ _NAMES = {
         "TemporalMembranePotential",
     ),
     "layers.time_axis": ("DirectEncoding", "PerTimestep", "TimeAverage"),
+    "losses.distillation": ("DistillationLoss", "distillation_targets"),
+    "losses.over_time": ("EarlyExitLoss", "MetricOfMean", "PerTimestepLoss", "TemporalEfficientTraining"),
     "neuron.dynamics": ("Dynamics",),
     "neuron.sequence": ("lif_sequence", "lif_step"),
     "neuron.surrogate": ("ATan", "FastSigmoid", "Rectangular", "Sigmoid", "Surrogate", "Triangular"),
@@ -80,7 +89,7 @@ _NAMES = {
     "training.spike_budget": ("SpikeBudget",),
     "training.unfold": ("unfold",),
 }
-_ROOMS = ("compression", "exact", "export", "models")
+_ROOMS = ("compression", "exact", "export", "inside", "models")
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = ["__version__", *_MODULES]
