@@ -1,4 +1,4 @@
-# make demo | test | test-backends | lint | bench | clean. Each does its whole set-up in .venv and touches nothing else.
+# make demo | test | test-backends | lint | docs | bench | clean. Each does its whole set-up in .venv and touches nothing else.
 # Another Python: make test PYTHON=python3.12. Arguments for pytest or the demo: make test ARGS="-k spikes".
 # Test processes, each of up to 2 GB: make test PROCESSES=4.
 
@@ -12,13 +12,14 @@ PROJECT := pyproject.toml setup.py
 BENCHMARKS = $(filter-out benchmarks/training/contestants.py,$(shell grep -rl --include='*.py' '^if __name__' benchmarks | sort))
 RUFF := ruff>=0.17,<0.18
 
-.PHONY: help demo test test-backends lint bench clean
+.PHONY: help demo test test-backends lint docs bench clean
 
 help:
 	@echo "make demo   train on digits, export, verify; results in runs/digits (three minutes after the install)"
 	@echo "make test   install and run the tests"
 	@echo "make test-backends  install JAX and PyTorch, each on its own, and run layers and exporter on them"
 	@echo "make lint   ruff: rules and format"
+	@echo "make docs   the pages and the reference as a site, site/index.html"
 	@echo "make bench  every figure of the README, from benchmarks/"
 	@echo "make clean  remove .venv, build products and caches; runs/ stays"
 
@@ -36,11 +37,15 @@ lint: $(VENV)/.installed-lint
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 TF_CPP_MIN_LOG_LEVEL=3 $(RUN) -m mkdocs build --strict --quiet
+	@echo "site/index.html"
+
 bench: $(VENV)/.installed-test
 	set -e; for module in $(subst /,.,$(BENCHMARKS:.py=)); do $(RUN) -m "$$module"; done
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.installed-examples: $(VENV)/.created $(PROJECT)
@@ -52,6 +57,10 @@ $(VENV)/.installed-test: $(VENV)/.created $(PROJECT)
 	@echo "Installing keras-ternary-spike, TensorFlow and the test tools into $(VENV): a few minutes the first time."
 	$(PIP) -e ".[test]"
 	@touch $@ $(VENV)/.installed-examples
+
+$(VENV)/.installed-docs: $(VENV)/.created $(PROJECT)
+	$(PIP) -e ".[docs,compression]"
+	@touch $@
 
 $(VENV)/.installed-lint: $(VENV)/.created $(PROJECT)
 	$(PIP) "$(RUFF)"
