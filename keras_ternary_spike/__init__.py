@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .layers.batch_normalization import BatchNormalization as BatchNormalization
     from .layers.complemented import ComplementedTernaryLIF as ComplementedTernaryLIF
     from .layers.complemented import ComplementedTernaryLIFCell as ComplementedTernaryLIFCell
+    from .layers.leaky_integrator import LeakyIntegrator as LeakyIntegrator
+    from .layers.leaky_integrator import LeakyIntegratorCell as LeakyIntegratorCell
     from .layers.lif import BinaryLIF as BinaryLIF
     from .layers.lif import MultiLevelLIF as MultiLevelLIF
     from .layers.lif import TernaryLIF as TernaryLIF
@@ -33,8 +35,10 @@ if TYPE_CHECKING:
     from .layers.spike_regularizers import SynapticOperationBudget as SynapticOperationBudget
     from .layers.spike_regularizers import TemporalMembranePotential as TemporalMembranePotential
     from .layers.time_axis import DirectEncoding as DirectEncoding
+    from .layers.time_axis import LastTimestep as LastTimestep
     from .layers.time_axis import PerTimestep as PerTimestep
     from .layers.time_axis import TimeAverage as TimeAverage
+    from .layers.time_axis import TimeMax as TimeMax
     from .losses.distillation import DistillationLoss as DistillationLoss
     from .losses.distillation import distillation_targets as distillation_targets
     from .losses.over_time import EarlyExitLoss as EarlyExitLoss
@@ -63,6 +67,7 @@ __version__ = "0.1.0"
 _NAMES = {
     "layers.batch_normalization": ("BatchNormalization",),
     "layers.complemented": ("ComplementedTernaryLIF", "ComplementedTernaryLIFCell"),
+    "layers.leaky_integrator": ("LeakyIntegrator", "LeakyIntegratorCell"),
     "layers.lif": ("BinaryLIF", "MultiLevelLIF", "TernaryLIF"),
     "layers.lif_cell": ("BinaryLIFCell", "MultiLevelLIFCell", "TernaryLIFCell"),
     "layers.normalization": (
@@ -77,7 +82,7 @@ _NAMES = {
         "SynapticOperationBudget",
         "TemporalMembranePotential",
     ),
-    "layers.time_axis": ("DirectEncoding", "PerTimestep", "TimeAverage"),
+    "layers.time_axis": ("DirectEncoding", "LastTimestep", "PerTimestep", "TimeAverage", "TimeMax"),
     "losses.distillation": ("DistillationLoss", "distillation_targets"),
     "losses.over_time": ("EarlyExitLoss", "MetricOfMean", "PerTimestepLoss", "TemporalEfficientTraining"),
     "neuron.dynamics": ("Dynamics",),

@@ -98,7 +98,7 @@ def _emit_mean(builder: Builder, tensor: int, name: Name, size: Pair, strides: P
 
 
 def same(context: Context, node: Node, source: Signal) -> Signal:
-    """Repeating one timestep, summing over it, and factors: nothing to do."""
+    """Repeating one timestep, and making one of all, and factors: nothing to do."""
     return source
 
 
@@ -127,6 +127,8 @@ EMITTERS: dict[type[Node], Callable[..., Signal]] = {
     nodes.Affine: same,
     nodes.Repeat: same,
     nodes.TimeSum: same,
+    nodes.TimeMax: same,
+    nodes.LastTimestep: same,
     nodes.LIF: emit_relu,
     nodes.SumPool: emit_mean,
     nodes.MaxPool: emit_max_pool,

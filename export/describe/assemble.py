@@ -10,7 +10,9 @@ import keras
 import numpy as np
 
 from keras_ternary_spike import BinaryLIF, DirectEncoding, MultiLevelLIF, PerTimestep, TernaryLIF
+from keras_ternary_spike import LastTimestep as LastTimestepLayer
 from keras_ternary_spike import TimeAverage as TimeAverageLayer
+from keras_ternary_spike import TimeMax as TimeMaxLayer
 from keras_ternary_spike import TimestepAffine as TimestepAffineLayer
 
 from ..network import nodes
@@ -193,6 +195,14 @@ def _time_average(network: Network, node: Node, dtype: str) -> Layers:
     return [(TimeAverageLayer(name=node.name, dtype=dtype), [])]
 
 
+def _time_max(network: Network, node: Node, dtype: str) -> Layers:
+    return [(TimeMaxLayer(name=node.name, dtype=dtype), [])]
+
+
+def _last_timestep(network: Network, node: Node, dtype: str) -> Layers:
+    return [(LastTimestepLayer(name=node.name, dtype=dtype), [])]
+
+
 def _time_sum(network: Network, node: Node, dtype: str) -> Layers:
     addends = float(network.timesteps)
     return [*_time_average(network, node, dtype), _factor(f"{node.name}_addends", addends, 0.0, dtype)]
@@ -217,6 +227,8 @@ SEQUENCE: Mapping[type[Node], Callable[[Network, Any, str], Layers]] = {
     nodes.Repeat: _repeat,
     nodes.TimeAverage: _time_average,
     nodes.TimeSum: _time_sum,
+    nodes.TimeMax: _time_max,
+    nodes.LastTimestep: _last_timestep,
     nodes.TimestepAffine: _timestep_affine,
 }
 MERGES: Mapping[type[Node], type[keras.layers.Layer]] = {

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ternary_spike import TimeAverage
 from keras_ternary_spike.layers.trace import Call, Trace
 
 from ..network.nodes import Node
@@ -29,7 +30,7 @@ def _lacking_time(calls: Trace, found: set[int]) -> set[int]:
     lacking: set[int] = set()
     for index, call in enumerate(calls.calls):
         has_time = index in found or any(temporal[source] for source in call.sources)
-        time = time_of(call.layer)
+        time = _time(call)
         needs_time = time in (SEQUENTIAL, ENDING) or call.per_timestep
         for source in call.widest:
             if not temporal[source] and (needs_time or has_time):
@@ -38,6 +39,11 @@ def _lacking_time(calls: Trace, found: set[int]) -> set[int]:
         origins.append(set() if time in (BEGINNING, ENDING) else above)
         temporal.append(time != ENDING and (time == BEGINNING or needs_time or has_time))
     return lacking - found
+
+
+def _time(call: Call) -> str:
+    """What a call makes of a time axis: neurons that return the last timestep alone end it."""
+    return time_of(call.layer) if getattr(call.layer, "return_sequences", True) else ENDING
 
 
 def count_timesteps(calls: Trace, temporal: set[int], unknown: int | None) -> int:
@@ -66,7 +72,7 @@ def count_timesteps(calls: Trace, temporal: set[int], unknown: int | None) -> in
 
 
 def _check_unknown(calls: Trace, name: str, unknown: int | None) -> None:
-    averages = [call.layer.name for call in calls.calls if time_of(call.layer) == ENDING]
+    averages = [call.layer.name for call in calls.calls if isinstance(call.layer, TimeAverage)]
     if unknown is None or averages:
         why = f", over which {averages[0]!r} averages" if averages else ""
         way_out = "" if averages else ', or export with form="step"'
@@ -103,7 +109,7 @@ def _out_of_mixing(layer: Any, source: Node) -> str:
     if isinstance(layer, keras.layers.GlobalAveragePooling1D) and len(source.shape) == 1:
         return "For the mean over time use TimeAverage(), which computes the same."
     if isinstance(layer, keras.layers.GlobalMaxPooling1D) and len(source.shape) == 1:
-        return "Over time use TimeAverage(), the mean; a maximum over time cannot be exported."
+        return "For the maximum over time use TimeMax(), which computes the same."
     return f"Wrap it: PerTimestep({type(layer).__name__}(...))."
 
 

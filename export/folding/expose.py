@@ -52,7 +52,7 @@ def expose_averages(network: Network) -> Network:
 def _sign_in_front(network: Network, lif: nodes.LIF) -> Network:
     if not lif.signed:
         raise ValueError(
-            f"A negative amplitude cannot pass a MaxPooling2D behind a binary neuron. Received: layer {lif.name!r} "
+            f"A negative amplitude cannot pass a maximum behind a binary neuron. Received: layer {lif.name!r} "
             f"with amplitude={np.min(lif.amplitude):g}. Use TernaryLIF, or average pooling."
         )
     which = "Some" if np.any(lif.amplitude > 0) else "All"

@@ -27,7 +27,13 @@ from .affines import (
 from .dead_channels import drop_dead_channels
 from .distribute import distribute_factors
 from .expose import THRESHOLD, expose_amplitudes, expose_averages, expose_thresholds
-from .reorder import pool_currents_by_kernels, pool_currents_in_kernels, repeat_late, sum_time_early
+from .reorder import (
+    pool_currents_by_kernels,
+    pool_currents_in_kernels,
+    repeat_late,
+    sum_time_early,
+    take_last_early,
+)
 from .reshapes import crop_in_kernels, merge_reshapes, pad_in_kernels
 from .stream_units import set_units
 from .timestep_kernels import check_timestep_kernels, kernels_in_front, pool_kernels_in_front
@@ -78,6 +84,7 @@ PASSES: tuple[Callable[[Network], Network], ...] = (
     expose_amplitudes,
     expose_averages,
     sum_time_early,
+    take_last_early,
     repeat_late,
     absorb_affines,
     relabel_inputs,

@@ -4,6 +4,7 @@ sum over t of linear(x[t])  = linear(sum over t of x[t])         the classifier 
 linear(the same x at all t) = the same linear(x) at all t        a static image is convolved once
 sum over a window of conv(x) = one convolution with a larger kernel and stride, and the other way round
 sum of x + y                 = sum of x + sum of y
+what does not look back at the last timestep = the same of what it reads there
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import numpy as np
 
 from ..network import nodes
 from ..network.linear_algebra import affine_of, of_sum, ones, then_sum_pool
+from ..network.node import like
 from ..network.nodes import Network, Node
 from ..network.queries import holds_counts, nodes_of, only_reader
-from ..network.surgery import exchange, fresh_name, insert_after, substitute, until_stable, without_unread
+from ..network.surgery import exchange, fresh_name, insert_after, place_before, substitute, until_stable, without_unread
 from .distribute import over_sum
 from .timestep_kernels import leads_to_timestep_kernels
 
@@ -43,6 +45,32 @@ def sum_time_early(network: Network, total: nodes.TimeSum) -> Network | None:
         return over_sum(network, total)
     total = replace(total, shape=network[source.inputs[0]].shape)
     return exchange(network, replace(summed, temporal=False), total)
+
+
+@until_stable(nodes.LastTimestep)
+def take_last_early(network: Network, last: nodes.LastTimestep) -> Network | None:
+    """Every LastTimestep as far up as it goes: what nobody asks for at other timesteps is not computed there."""
+    source = network[last.inputs[0]]
+    if only_reader(network, source.name) is not last:
+        return None
+    if isinstance(source, nodes.Repeat):
+        return substitute(substitute(network, last.name), source.name)
+    if isinstance(source, nodes.TimestepAffine):
+        scale, offset = source.factors[-1], source.offsets[-1]
+        affine = nodes.Affine(scale=scale, offset=offset, **like(source.name, source, temporal=False))
+        return exchange(network, affine, replace(last, shape=network[source.inputs[0]].shape))
+    return _of_last_inputs(network, source, last) if source.stateless else None
+
+
+def _of_last_inputs(network: Network, node: Node, last: nodes.LastTimestep) -> Network:
+    """`node` on the last timestep of all that it reads, in the place of `last` behind it."""
+    network, names = substitute(network, last.name), {}
+    for source in (network[name] for name in dict.fromkeys(node.inputs)):
+        first = fresh_name(network, last.name)
+        network = place_before(network, node.name, nodes.LastTimestep(**like(first, source, temporal=False)))
+        names[source.name] = first
+    inputs = tuple(names[name] for name in node.inputs)
+    return substitute(network, node.name, replace(node, inputs=inputs, temporal=False))
 
 
 def _of_time_sum(node: Node, timesteps: int) -> Node | None:

@@ -216,6 +216,22 @@ class TimeSum(Node):
         return timesteps
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TimeMax(Node):
+    """Maximum over timesteps."""
+
+    monotone = keeps_channels = keeps_counts = keeps_zeros = keeps_constants = pointwise = True
+    linear = stateless = mixes_channels = takes_activation = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LastTimestep(Node):
+    """The value at the last timestep."""
+
+    linear = keeps_channels = keeps_counts = keeps_zeros = keeps_constants = pointwise = True
+    monotone = stateless = mixes_channels = takes_activation = False
+
+
 @dataclass(frozen=True)
 class Network:
     """A spiking network in float64.

@@ -70,6 +70,7 @@ class Facts:
 
     input_range: of the only input, or of each by name. weights_sha256: of the Keras model's weights.
     guessed_outputs: the outputs whose ranges were taken from noise, by name.
+    endless: the layers that are no neurons whose states hold after any number of steps: of all others sums over time.
     """
 
     network: str = ""
@@ -78,6 +79,7 @@ class Facts:
     input_range: Range | Mapping[str, Range] | None = None
     neurons: tuple[NeuronFacts, ...] = ()
     guessed_outputs: tuple[str, ...] = ()
+    endless: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     weights_sha256: str | None = None
 
@@ -92,6 +94,7 @@ class Facts:
             **({} if stated is None else {"input_range": list(stated) if isinstance(stated, tuple) else stated}),
             "neurons": [neuron.to_json() for neuron in self.neurons],
             **({"guessed_outputs": list(self.guessed_outputs)} if self.guessed_outputs else {}),
+            **({"endless": list(self.endless)} if self.endless else {}),
             "notes": list(self.notes),
             **({} if self.weights_sha256 is None else {"weights_sha256": self.weights_sha256}),
         }
@@ -115,6 +118,7 @@ class Facts:
             input_range=read.get("input_range", _ranges, None),
             neurons=neurons,
             guessed_outputs=tuple(read.items("guessed_outputs", _text)),
+            endless=tuple(read.items("endless", _text)),
             notes=notes,
             weights_sha256=read.get("weights_sha256", _text, None),
         )

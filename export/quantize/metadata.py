@@ -68,6 +68,7 @@ def facts(context: Context) -> Facts:
         input_range=stated_ranges(network, context.input_ranges),
         neurons=tuple(neuron_facts(context, node) for node in network.nodes if isinstance(node, nodes.LIF)),
         guessed_outputs=tuple(called[name] for name in network.outputs if is_guessed(context, name)),
+        endless=tuple(node.name for node in network.nodes if is_endless(context, node)),
         notes=(*network.notes, *saturation_notes(context)),
     )
 
@@ -91,6 +92,11 @@ def flipped_channels(node: nodes.LIF) -> Flipped:
     if np.all(node.flipped):
         return "all"
     return tuple(np.flatnonzero(node.flipped).tolist()) or "none"
+
+
+def is_endless(context: Context, node: nodes.Node) -> bool:
+    """Whether a node that is no neuron has a state that holds after any number of steps."""
+    return context.form == "step" and isinstance(node, nodes.TimeMax)
 
 
 def is_guessed(context: Context, output: str) -> bool:

@@ -14,7 +14,8 @@ from .current_grids import plan_currents
 from .emit.context import Context, Form, Signal
 from .emit.factors import emit_affine
 from .emit.inputs_outputs import emit_input, emit_outputs
-from .emit.neuron import emit_lif
+from .emit.neurons.neuron import emit_lif
+from .emit.over_time import emit_last_timestep, emit_time_max
 from .emit.pooling import emit_max_pool, emit_sum_pool
 from .emit.reshaping import emit_concatenate, emit_crop, emit_repeat, emit_reshape_node, emit_upsample, emit_zero_pad
 from .emit.sums import emit_add, emit_time_sum
@@ -99,6 +100,8 @@ EMITTERS: dict[type[Node], Callable[..., Signal]] = {
     nodes.Reshape: emit_reshape_node,
     nodes.Repeat: emit_repeat,
     nodes.TimeSum: emit_time_sum,
+    nodes.TimeMax: emit_time_max,
+    nodes.LastTimestep: emit_last_timestep,
     nodes.Add: emit_add,
     nodes.Concatenate: emit_concatenate,
     nodes.Upsample: emit_upsample,

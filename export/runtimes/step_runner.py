@@ -138,9 +138,10 @@ class StepRunner:
 
     @property
     def _averages(self) -> bool:
-        """Whether an output is a mean over time: then there is a state that is no neuron's."""
-        neurons = {neuron.name for neuron in self.program.facts.neurons}
-        return any(parse(name).layer not in neurons for name in self._states)
+        """Whether an output is a mean over time: then there is a state that does not hold after any number of steps."""
+        facts = self.program.facts
+        endless = {*(neuron.name for neuron in facts.neurons), *facts.endless}
+        return any(parse(name).layer not in endless for name in self._states)
 
     def _invoke(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """One call of the file; all inputs and outputs by name, `(1, *shape)`."""

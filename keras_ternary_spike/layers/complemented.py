@@ -10,10 +10,9 @@ from keras import ops
 from ..messages import listed
 from ..neuron.memory import MEMORIES, Memory
 from ..registration import PACKAGE
-from .constructor import takes
 from .lif import LIF
 from .lif_cell import LIFCell
-from .options import ComplementedCellOptions, ComplementedOptions
+from .options import ComplementedCellOptions, ComplementedOptions, takes
 
 FACTORS = ("alpha", "beta", "gamma")
 

@@ -13,10 +13,9 @@ from ..neuron.sequence import check_current, lif_membranes, lif_sequence
 from ..registration import PACKAGE
 from . import presets
 from . import spike_regularizers as activity
-from .constructor import takes
 from .lif_cell import BinaryLIFCell, LIFCell, MultiLevelLIFCell, TernaryLIFCell
 from .misplaced import warn_of_image
-from .options import LIFOptions, MultiLevelOptions, RNNOptions, of_cell, part, shown
+from .options import LIFOptions, MultiLevelOptions, RNNOptions, of_cell, part, shown, takes
 
 
 class LIF(keras.layers.RNN):
@@ -97,16 +96,7 @@ class LIF(keras.layers.RNN):
         self._expected_batch_size = batch_size
 
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
-        if len(sequences_shape) < 3:
-            raise ValueError(
-                f"{type(self).__name__} takes sequences of shape (batch, timesteps, *features) with at least "
-                f"one feature axis. Received: shape {tuple(sequences_shape)}"
-            )
-        if self.stateful and sequences_shape[0] is None:
-            raise ValueError(
-                f"stateful=True needs a fixed batch size. Received: shape {tuple(sequences_shape)} at {self.name!r}. "
-                "Give it to the input, keras.Input(batch_shape=(1, ...)), or hand the state on by `initial_state`."
-            )
+        check_sequences(self, sequences_shape)
         super().build(sequences_shape, initial_state_shape)
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
@@ -181,6 +171,20 @@ class LIF(keras.layers.RNN):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict | None = None) -> LIF:
         return cls(**config)
+
+
+def check_sequences(layer: keras.layers.RNN, shape: Any) -> None:
+    """Raises ValueError unless the inputs are sequences of features, of a batch of a stateful layer's."""
+    if len(shape) < 3:
+        raise ValueError(
+            f"{type(layer).__name__} takes sequences of shape (batch, timesteps, *features) with at least "
+            f"one feature axis. Received: shape {tuple(shape)}"
+        )
+    if layer.stateful and shape[0] is None:
+        raise ValueError(
+            f"stateful=True needs a fixed batch size. Received: shape {tuple(shape)} at {layer.name!r}. "
+            "Give it to the input, keras.Input(batch_shape=(1, ...)), or hand the state on by `initial_state`."
+        )
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)

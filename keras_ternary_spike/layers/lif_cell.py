@@ -13,8 +13,7 @@ from ..neuron import surrogate as surrogates
 from ..neuron.dynamics import Dynamics
 from ..neuron.sequence import lif_step
 from ..registration import PACKAGE
-from .constructor import takes
-from .options import CellOptions, KerasOptions, MultiLevelCellOptions, config, option, part, resolved, shown
+from .options import CellOptions, KerasOptions, MultiLevelCellOptions, config, option, part, resolved, shown, takes
 from .parameters import Decay, Threshold
 
 

@@ -6,11 +6,12 @@ The classes order as dataclasses do: fields of later bases come first, and what 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, get_args
+from typing import Any, Concatenate, ParamSpec, get_args, get_type_hints
 
 import keras
 import numpy as np
@@ -22,6 +23,8 @@ from ..neuron.memory import MemoryKind
 from ..neuron.sequence import DECAY, THRESHOLD
 from ..neuron.surrogate import Surrogate
 from .parameters import AmplitudeSharing, Sharing
+
+READOUT_DECAY = 0.9  # of a membrane that is read, as in snnTorch's tutorials
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -85,6 +88,27 @@ class LIFOptions(RNNOptions, NeuronOptions):
 
 
 @dataclass(frozen=True, eq=False)
+class LeakOptions:
+    """Of integrators that do not fire; `LeakyIntegrator` says what they mean."""
+
+    decay: float | Fraction | Sequence[float] | np.ndarray = READOUT_DECAY
+    _: dataclasses.KW_ONLY
+    trainable_decay: bool = False
+    decay_per: Sharing = "layer"
+    snap_decay: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class IntegratorCellOptions(KerasOptions, LeakOptions):
+    """Of `LeakyIntegratorCell`."""
+
+
+@dataclass(frozen=True, eq=False)
+class IntegratorOptions(RNNOptions, LeakOptions):
+    """Of `LeakyIntegrator`."""
+
+
+@dataclass(frozen=True, eq=False)
 class Levels:
     """Of neurons with several levels."""
 
@@ -120,12 +144,52 @@ class ComplementedOptions(LIFOptions, Complement):
     """Of `ComplementedTernaryLIF`."""
 
 
+Options = ParamSpec("Options")
+
+
+def takes(
+    options: Callable[Options, Any],
+) -> Callable[[Callable[[Any, Any, dict[str, Any]], None]], Callable[Concatenate[Any, Options], None]]:
+    """Makes a constructor `(self, options, others)` one that takes the options themselves.
+
+    others: what `options` has no field for, by name: Keras knows it, or refuses it.
+    """
+    parameters = _parameters(options)
+
+    def decorate(constructor: Callable[[Any, Any, dict[str, Any]], None]) -> Callable[Concatenate[Any, Options], None]:
+        @functools.wraps(constructor)
+        def __init__(self: Any, *args: Options.args, **kwargs: Options.kwargs) -> None:
+            given = dict(signature.bind(self, *args, **kwargs).arguments)
+            others = given.pop("kwargs", {})
+            del given["self"]
+            constructor(self, options(**given), others)
+
+        signature = inspect.Signature(parameters, return_annotation=None)
+        __init__.__signature__ = signature
+        __init__.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+        del __init__.__annotations__["self"], __init__.__wrapped__
+        return __init__
+
+    return decorate
+
+
+def _parameters(options: Callable[..., Any]) -> list[inspect.Parameter]:
+    """self, the fields with their types resolved, and **kwargs."""
+    hints, kinds = get_type_hints(options), inspect.Parameter
+    fields = inspect.signature(options).parameters.values()
+    return [
+        kinds("self", kinds.POSITIONAL_OR_KEYWORD),
+        *(field.replace(annotation=hints[field.name]) for field in fields),
+        kinds("kwargs", kinds.VAR_KEYWORD, annotation=Any),
+    ]
+
+
 def part(options: Any, kind: type) -> dict[str, Any]:
     """Those of the options that are of a kind, by name."""
     return {field.name: getattr(options, field.name) for field in dataclasses.fields(kind)}
 
 
-def of_cell(options: LIFOptions, cell_class: type) -> dict[str, Any]:
+def of_cell(options: LIFOptions | IntegratorOptions, cell_class: type) -> dict[str, Any]:
     """Those of a layer's options that its cell takes, by name; its trainability and activity are the layer's."""
     names = inspect.signature(cell_class).parameters.keys() & {field.name for field in dataclasses.fields(options)}
     own = names - {field.name for field in dataclasses.fields(KerasOptions)}

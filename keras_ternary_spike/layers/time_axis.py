@@ -106,24 +106,12 @@ def _folded_shape(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
     return (None if None in (batch, timesteps) else batch * timesteps, *features)
 
 
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class TimeAverage(keras.layers.Layer):
-    """Mean over timesteps: `(batch, timesteps, *features)` to `(batch, *features)`.
-
-    Where a mask, `(batch, timesteps)`, comes along, the mean is over the timesteps that are not masked
-    (0 where all are).
-    """
+class OverTime(keras.layers.Layer):
+    """What TimeAverage, TimeMax and LastTimestep share: `(batch, timesteps, *features)` to `(batch, *features)`."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
-
-    def call(self, inputs: Any, mask: Any = None) -> Any:
-        if mask is None:
-            return ops.mean(inputs, axis=1)
-        mask = ops.reshape(mask, (*ops.shape(mask)[:2], *[1] * (len(inputs.shape) - 2)))
-        count = ops.maximum(ops.sum(ops.cast(mask, inputs.dtype), axis=1), 1)
-        return ops.sum(ops.where(mask, inputs, ops.zeros_like(inputs)), axis=1) / count
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         return None
@@ -134,3 +122,54 @@ class TimeAverage(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (input_shape[0], *input_shape[2:])
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class TimeAverage(OverTime):
+    """Mean over timesteps: `(batch, timesteps, *features)` to `(batch, *features)`.
+
+    Where a mask, `(batch, timesteps)`, comes along, the mean is over the timesteps that are not masked
+    (0 where all are).
+    """
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is None:
+            return ops.mean(inputs, axis=1)
+        mask = _over_features(mask, inputs)
+        count = ops.maximum(ops.sum(ops.cast(mask, inputs.dtype), axis=1), 1)
+        return ops.sum(ops.where(mask, inputs, ops.zeros_like(inputs)), axis=1) / count
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class TimeMax(OverTime):
+    """Maximum over timesteps, as `ops.max(x, axis=1)`: `(batch, timesteps, *features)` to `(batch, *features)`.
+
+    Where a mask, `(batch, timesteps)`, comes along, it is that of the timesteps that are not masked (0 where all are).
+    """
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is None:
+            return ops.max(inputs, axis=1)
+        mask = _over_features(mask, inputs)
+        highest = ops.max(ops.where(mask, inputs, ops.full_like(inputs, -float("inf"))), axis=1)
+        return ops.where(ops.any(mask, axis=1), highest, ops.zeros_like(highest))
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class LastTimestep(OverTime):
+    """The last timestep, as `x[:, -1]`: `(batch, timesteps, *features)` to `(batch, *features)`.
+
+    Where a mask, `(batch, timesteps)`, comes along, it is the last one that is not masked (0 where all are).
+    """
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is None:
+            return inputs[:, -1]
+        later = ops.flip(ops.cumsum(ops.flip(ops.cast(mask, "int32"), axis=1), axis=1), axis=1)
+        last = _over_features(ops.logical_and(mask, later == 1), inputs)
+        return ops.sum(ops.where(last, inputs, ops.zeros_like(inputs)), axis=1)
+
+
+def _over_features(mask: Any, inputs: Any) -> Any:
+    """A mask, `(batch, timesteps)`, with an axis of size 1 for every feature axis."""
+    return ops.reshape(mask, (*ops.shape(mask)[:2], *[1] * (len(inputs.shape) - 2)))

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from .overrides import check_call
-from .time_axis import PerTimestep, TimeAverage
+from .time_axis import LastTimestep, PerTimestep, TimeAverage, TimeMax
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +158,8 @@ def _layers_for(operation: Any, arguments: Sequence[Any]) -> tuple[keras.layers.
         return (layer,)
     if kind in REDUCTIONS and len(tensors) == 1:
         return REDUCTIONS[kind](operation, tensors[0])
+    if kind == "GetItem" and len(arguments) == 2:
+        return (LastTimestep(name=operation.name),) if _takes_last(arguments[1], tensors[0]) else ()
     if kind in ACTIVATIONS and len(tensors) == 1 and getattr(operation, "axis", -1) == -1:
         return (keras.layers.Activation(ACTIVATIONS[kind], name=operation.name),)
     numbers = scaled(kind, arguments)
@@ -208,6 +210,27 @@ def _sum_over_time(operation: Any, tensor: keras.KerasTensor) -> tuple[keras.lay
     return mean, keras.layers.Rescaling(float(tensor.shape[1]), name=operation.name)
 
 
+def _max_over_time(operation: Any, tensor: keras.KerasTensor) -> tuple[keras.layers.Layer, ...]:
+    found = _over_first(operation, tensor) and operation.initial is None
+    return (TimeMax(name=operation.name),) if found else ()
+
+
+def _takes_last(key: Any, tensor: keras.KerasTensor) -> bool:
+    """Whether x[key] is x[:, -1]: all of the batch, the last of the first axis behind it, and all of the others."""
+    parts = list(key) if isinstance(key, list | tuple) else [key]
+    while parts and _takes_all(parts[-1]):
+        parts.pop()
+    if len(parts) != 2 or not _takes_all(parts[0]) or len(tensor.shape) < 3:
+        return False
+    index = parts[1]
+    whole = isinstance(index, int | np.integer) and not isinstance(index, bool)
+    return whole and (index == -1 or (tensor.shape[1] is not None and index == tensor.shape[1] - 1))
+
+
+def _takes_all(part: Any) -> bool:
+    return part is Ellipsis or (isinstance(part, slice) and part == slice(None))
+
+
 def _over_first(operation: Any, tensor: keras.KerasTensor) -> bool:
     """Whether an operation reduces the first axis behind the batch, as TimeAverage does, and no other."""
     axes = np.atleast_1d(operation.axis if operation.axis is not None else [])
@@ -222,6 +245,7 @@ ARITHMETIC: dict[str, Callable[[np.ndarray, bool], tuple[np.ndarray, np.ndarray]
     "Divide": lambda number, first: (1 / number, np.float64(0)),
 }
 REDUCTIONS: dict[str, Callable[[Any, keras.KerasTensor], tuple[keras.layers.Layer, ...]]] = {
+    "Max": _max_over_time,
     "Mean": _mean_over_time,
     "Sum": _sum_over_time,
 }

@@ -23,13 +23,17 @@ BY_NAME = {
 KERAS = {"name": None, "dtype": None, "trainable": True, "activity_regularizer": None}
 RNN = dict.fromkeys(("return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask"), False)
 SEQUENCE, SEQUENCE_BY_NAME = {"return_sequences": True}, {"spike_regularizer": None, **RNN}
+LEAK = {name: BY_NAME[name] for name in ("trainable_decay", "decay_per", "snap_decay")}
 SIGNED = {"signed": True}
+RESET = typing.Literal["zero", "subtract", "none"]
 NEW = {"levels": inspect.Parameter.empty}, {"memory": "static"}
 CONSTRUCTORS = {
     kts.TernaryLIF: ({**NEURON, **SEQUENCE}, {**BY_NAME, **KERAS, **SEQUENCE_BY_NAME}),
     kts.BinaryLIF: ({**NEURON, **SEQUENCE}, {**BY_NAME, **KERAS, **SEQUENCE_BY_NAME}),
     kts.MultiLevelLIF: ({**NEW[0], **NEURON, **SEQUENCE}, {**SIGNED, **BY_NAME, **KERAS, **SEQUENCE_BY_NAME}),
     kts.ComplementedTernaryLIF: ({**NEW[1], **NEURON, **SEQUENCE}, {**BY_NAME, **KERAS, **SEQUENCE_BY_NAME}),
+    kts.LeakyIntegrator: ({"decay": 0.9, **SEQUENCE}, {**LEAK, **KERAS, **RNN}),
+    kts.LeakyIntegratorCell: ({"decay": 0.9}, {**LEAK, **KERAS}),
     kts.TernaryLIFCell: (NEURON, {**BY_NAME, **KERAS}),
     kts.BinaryLIFCell: (NEURON, {**BY_NAME, **KERAS}),
     kts.MultiLevelLIFCell: ({**NEW[0], **NEURON}, {**SIGNED, **BY_NAME, **KERAS}),
@@ -52,7 +56,7 @@ def test_a_neuron_shows_every_option_in_its_place_with_its_default_and_type(cons
     assert dict(defaults(constructor, inspect.Parameter.KEYWORD_ONLY)) == by_name
     hints = typing.get_type_hints(constructor.__init__)
     assert hints.keys() == {*by_position, *by_name, "kwargs"}
-    assert hints["reset"] == typing.Literal["zero", "subtract", "none"] and hints["trainable_decay"] is bool
+    assert hints.get("reset", RESET) == RESET and hints["trainable_decay"] is bool
 
 
 @pytest.mark.parametrize("network", models.NETWORKS, ids=lambda network: network.__name__)

@@ -29,6 +29,10 @@ def evaluate(network, samples, others=None):
             values[node.name] = sum(value[:, t] for t in range(network.timesteps)) / network.timesteps
         elif isinstance(node, nodes.TimeSum):
             values[node.name] = sum(value[:, t] for t in range(network.timesteps))
+        elif isinstance(node, nodes.TimeMax):
+            values[node.name] = np.max([value[:, t] for t in range(network.timesteps)], axis=0)
+        elif isinstance(node, nodes.LastTimestep):
+            values[node.name] = value[:, network.timesteps - 1]
         elif isinstance(node, nodes.TimestepAffine):
             pairs = zip(node.factors, node.offsets, strict=True)
             values[node.name] = np.stack([f * value[:, t] + o for t, (f, o) in enumerate(pairs)], axis=1)

@@ -7,7 +7,7 @@ import numpy as np
 from keras_ternary_spike.export.program.builder import Builder
 from keras_ternary_spike.export.program.facts import Facts, NeuronFacts
 from keras_ternary_spike.export.program.grid import SPIKE, Grid
-from keras_ternary_spike.export.quantize.emit.neuron import emit_neuron
+from keras_ternary_spike.export.quantize.emit.neurons.neuron import emit_neuron
 from keras_ternary_spike.export.quantize.integer_neuron import Neuron, drop_steps
 from random_programs import image_of, kernel_of, kernel_shape, multipliers, window_options
 

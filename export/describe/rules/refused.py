@@ -10,7 +10,6 @@ SPIKES = (
     "Put TernaryLIF() or BinaryLIF() in its place, DirectEncoding(timesteps) before the first of them and "
     "TimeAverage() at the end, and train again."
 )
-OVER_TIME = "Use TimeAverage(), the mean over time, and train again."
 NORMALIZE = "Use BatchNormalization, which is folded into kernels: PerTimestep(BatchNormalization())."
 
 NOT_EXPORTED: Mapping[type, str] = {
@@ -22,8 +21,8 @@ NOT_EXPORTED: Mapping[type, str] = {
     keras.layers.CenterCrop: "Use Cropping2D, which crops the same from known sizes.",
 }
 OPERATIONS: Mapping[str, str] = {
-    "GetItem": f"Instead of one timestep, x[:, -1]: {OVER_TIME} Instead of a part of an image: Cropping2D.",
-    "Max": OVER_TIME,
+    "GetItem": "Of timesteps the last one is exported, x[:, -1]. Instead of a part of an image: Cropping2D.",
+    "Max": "Over time, axis=1, it is exported; over pixels use PerTimestep(GlobalMaxPooling2D()).",
     "Mean": "Over time, axis=1, it is TimeAverage(); over pixels use PerTimestep(GlobalAveragePooling2D()).",
     "Sum": "Over time, axis=1, it is exported; over pixels use PerTimestep(GlobalAveragePooling2D()).",
     "NotEqual": "It makes a mask, and a file computes every timestep: leave Masking and mask_zero out.",

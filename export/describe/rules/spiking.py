@@ -12,11 +12,13 @@ from keras_ternary_spike import (
     BinaryLIF,
     BinaryLIFCell,
     DirectEncoding,
+    LastTimestep,
     MultiLevelLIF,
     MultiLevelLIFCell,
     TernaryLIF,
     TernaryLIFCell,
     TimeAverage,
+    TimeMax,
 )
 from keras_ternary_spike.layers.overrides import check_call
 
@@ -24,7 +26,7 @@ from ...network import nodes
 from ...network.node import like
 from ...network.nodes import Node
 from .options import check_options
-from .rule import BEGINNING, ENDING, SEQUENTIAL, Rule, array, rule
+from .rule import BEGINNING, ENDING, SEQUENTIAL, Build, Rule, array, rule
 
 CELLS = (TernaryLIFCell, BinaryLIFCell, MultiLevelLIFCell)
 MIN_RESET_AMOUNT, MAX_RESET_AMOUNT = 0.1, 2.0  # thresholds
@@ -34,8 +36,11 @@ def _direct_encoding(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     return (nodes.Repeat(**like(name, source, temporal=True)),)
 
 
-def _time_average(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
-    return (nodes.TimeAverage(**like(name, source, temporal=False)),)
+def _over_time(kind: type[Node]) -> Build:
+    def build(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+        return (kind(**like(name, source, temporal=False)),)
+
+    return build
 
 
 def _lif(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -52,7 +57,12 @@ def _lif(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     numbers = {"decay": _decay(layer, source), "threshold": _threshold(layer, source)}
     levels = {"signed": cell.dynamics.signed, "levels": cell.dynamics.highest}
     amplitude = _amplitude(layer, source)
-    return (nodes.LIF(amplitude=amplitude, **levels, **_reset(layer), **numbers, **like(name, source)),)
+    lif = nodes.LIF(amplitude=amplitude, **levels, **_reset(layer), **numbers, **like(name, source))
+    return (lif,) if layer.return_sequences else (lif, _last(lif))
+
+
+def _last(node: Node) -> nodes.LastTimestep:
+    return nodes.LastTimestep(**like(f"{node.name}_last", node, temporal=False))
 
 
 def _reset(layer: Any) -> dict[str, Any]:
@@ -105,13 +115,16 @@ def _amplitude(layer: Any, source: Node) -> np.ndarray:
 
 
 def _check_recurrence(layer: Any) -> None:
-    wanted = {"return_sequences": True, "return_state": False, "go_backwards": False, "stateful": False}
-    for option, value in wanted.items():
-        if getattr(layer, option) != value:
-            way_out = "; follow it with TimeAverage()" if option == "return_sequences" else ""
+    ways_out = {
+        "return_state": "",
+        "go_backwards": ", and feed the frames in the other order",
+        "stateful": ', and export form="step": the caller keeps the states',
+    }
+    for option, way_out in ways_out.items():
+        if getattr(layer, option):
             raise ValueError(
-                f"`{option}` must be {value} to be exported. Received: layer {layer.name!r} with "
-                f"{option}={not value}. Build it with {option}={value}{way_out}."
+                f"`{option}` must be False to be exported. Received: layer {layer.name!r} with {option}=True. Build "
+                f"it with {option}=False{way_out}."
             )
 
 
@@ -127,5 +140,7 @@ SPIKING: Mapping[type, Rule] = {
     TernaryLIF: rule(_lif, f"{NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}", SEQUENTIAL),
     BinaryLIF: rule(_lif, f"{NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}", SEQUENTIAL),
     MultiLevelLIF: rule(_lif, f"levels signed {NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}", SEQUENTIAL),
-    TimeAverage: rule(_time_average, time=ENDING),
+    TimeAverage: rule(_over_time(nodes.TimeAverage), time=ENDING),
+    TimeMax: rule(_over_time(nodes.TimeMax), time=ENDING),
+    LastTimestep: rule(_over_time(nodes.LastTimestep), time=ENDING),
 }

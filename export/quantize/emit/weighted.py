@@ -10,10 +10,11 @@ from ...network.linear_algebra import factors, kernel_at
 from ...network.nodes import Node
 from ...program.grid import Grid, firing_activation, spike_grid
 from ...program.names import Name
+from ..output_ranges import UNCHANGED
 from . import output_grids
 from .context import Context, Signal, fused_neuron, integer_neuron, per_timestep
 from .linear import Emission, emit_linear
-from .resets import leaked_grid
+from .neurons.resets import leaked_grid
 
 
 def emit_weighted(context: Context, node: nodes.Linear, source: Signal) -> Signal:
@@ -99,4 +100,4 @@ def linear_grid(context: Context, node: nodes.Linear, source: Signal) -> Grid:
 def reaches_output(context: Context, node: Node) -> bool:
     """Whether the value of `node` leaves the network as it is."""
     readers = context.network.consumers(node.name)
-    return not readers or all(isinstance(r, nodes.Reshape) and reaches_output(context, r) for r in readers)
+    return not readers or all(isinstance(r, UNCHANGED) and reaches_output(context, r) for r in readers)

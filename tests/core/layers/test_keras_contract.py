@@ -12,12 +12,16 @@ from keras_ternary_spike import (
     BinaryLIF,
     BinaryLIFCell,
     DirectEncoding,
+    LastTimestep,
+    LeakyIntegrator,
+    LeakyIntegratorCell,
     MultiLevelLIF,
     MultiLevelLIFCell,
     PerTimestep,
     TernaryLIF,
     TernaryLIFCell,
     TimeAverage,
+    TimeMax,
     Triangular,
 )
 
@@ -51,6 +55,15 @@ LAYERS = {
     "direct encoding": (lambda: DirectEncoding(3), SEQUENCE[1:]),
     "per timestep": (lambda: PerTimestep(keras.layers.Conv2D(2, 3, name="inner")), SEQUENCE),
     "time average": (lambda: TimeAverage(), SEQUENCE),
+    "time max": (lambda: TimeMax(), SEQUENCE),
+    "last timestep": (lambda: LastTimestep(), SEQUENCE),
+    "integrator": (lambda: LeakyIntegrator(0.5), SEQUENCE),
+    "integrator trained": (lambda: LeakyIntegrator(trainable_decay=True, snap_decay=True), SEQUENCE),
+    "integrator per channel": (lambda: LeakyIntegrator([0.1, 0.5, 0.9], return_sequences=False), SEQUENCE),
+    "rnn integrator": (
+        lambda: keras.layers.RNN(LeakyIntegratorCell(decay_per="channel", trainable_decay=True)),
+        (4, 3),
+    ),
 }
 LOAD = """
 import sys, numpy as np, keras, keras_ternary_spike

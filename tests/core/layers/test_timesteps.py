@@ -1,11 +1,11 @@
-"""DirectEncoding, PerTimestep and TimeAverage."""
+"""DirectEncoding, PerTimestep, TimeAverage, TimeMax and LastTimestep."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ternary_spike import DirectEncoding, PerTimestep, TimeAverage
+from keras_ternary_spike import DirectEncoding, LastTimestep, PerTimestep, TimeAverage, TimeMax
 
 LAYERS = [
     (lambda: keras.layers.Conv2D(4, 3), (6, 5, 3)),
@@ -121,3 +121,22 @@ def test_gradients_pass_through_the_time_layers():
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(TimeAverage()(PerTimestep(keras.layers.ReLU())(DirectEncoding(4)(inputs))))
     np.testing.assert_allclose(tape.gradient(loss, inputs), np.ones((2, 3)))
+
+
+OVER_TIME = {TimeAverage: np.mean, TimeMax: np.max, LastTimestep: lambda x, axis: np.take(x, -1, axis)}
+
+
+@pytest.mark.parametrize("kind", OVER_TIME)
+@pytest.mark.parametrize("features", [(3,), (2, 2, 3)])
+def test_what_is_made_of_all_timesteps(rng, kind, features):
+    inputs = rng.normal(size=(4, 5, *features)).astype("float32")
+    np.testing.assert_allclose(kind()(inputs), OVER_TIME[kind](inputs, axis=1), atol=1e-6)
+    assert kind()(keras.Input((None, *features))).shape == (None, *features)
+
+
+@pytest.mark.parametrize("kind", OVER_TIME)
+def test_masked_timesteps_play_no_part(rng, kind):
+    inputs, mask = rng.normal(size=(3, 4, 2)).astype("float32"), np.zeros((3, 4), bool)
+    mask[0, :2] = mask[1, [0, 2]] = True
+    expected = [*(OVER_TIME[kind](values[seen], axis=0) for values, seen in zip(inputs[:2], mask, strict=False))]
+    np.testing.assert_allclose(kind()(inputs, mask=mask), [*expected, [0, 0]], atol=1e-6)

@@ -72,9 +72,9 @@ REFUSED = {
         spiking(TernaryLIF(amplitude_initializer="zeros", name="lif")),
         "`amplitude` must not be 0.*'lif'",
     ),
-    "last_only": (
-        spiking(TernaryLIF(return_sequences=False, name="lif")),
-        r"`return_sequences` must be True.*'lif'.*TimeAverage\(\)",
+    "average_of_the_last": (
+        spiking(TernaryLIF(return_sequences=False), TimeAverage(name="mean")),
+        r"TimeAverage needs a sequence.*'mean' on '.*', without time axis",
     ),
     "backwards": (spiking(TernaryLIF(go_backwards=True, name="lif")), "`go_backwards` must be False.*'lif'"),
     "foreign_cell": (

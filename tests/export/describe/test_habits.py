@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
+from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage, TimeMax
 from keras_ternary_spike.export import export_tflite, quantize_aware
 from keras_ternary_spike.export.describe.assemble import assemble
 from keras_ternary_spike.export.describe.model import describe
@@ -54,6 +54,10 @@ COMPUTED = {
     "x - y": network(between=two(lambda a, b: a - b)),
     "mean over time": network(after=lambda x: ops.mean(x, axis=1)),
     "sum over time": network(after=lambda x: ops.sum(x, axis=1)),
+    "max over time": network(after=lambda x: ops.max(x, axis=1)),
+    "last timestep": network(after=lambda x: x[:, -1]),
+    "last timestep by number": network(after=lambda x: x[:, 1, ...]),
+    "last spikes": network(between=lambda s: P(layers.Flatten())(s), after=TernaryLIF(return_sequences=False)),
     "pad, crop, enlarge rows": network(
         between=lambda s: P(layers.UpSampling1D(2))(P(layers.Cropping1D((1, 0)))(P(layers.ZeroPadding1D((1, 2)))(s))),
         shape=(4, 6),
@@ -69,7 +73,18 @@ def test_what_users_write_is_described_as_what_it_computes(name):
     assert_describes(COMPUTED[name])
 
 
-@pytest.mark.parametrize("name", ["average", "x - y", "sum over time", "pad, crop, enlarge rows", "transposed row"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "average",
+        "x - y",
+        "sum over time",
+        "max over time",
+        "last timestep",
+        "pad, crop, enlarge rows",
+        "transposed row",
+    ],
+)
 def test_it_is_exported_too(name):
     assert export_tflite(COMPUTED[name], output_range=(-8, 8), input_range=(-2, 2))
 
@@ -157,12 +172,21 @@ def sequence(*chain):
 
 # What is refused, what the message says, and the network that follows its advice.
 REFUSED = {
-    "last timestep": (
+    "first timestep": (
+        lambda: network(after=lambda x: x[:, 0]),
+        r"'get_item.*', the operation GetItem\. .*the last one is exported, x\[:, -1\]",
         lambda: network(after=lambda x: x[:, -1]),
-        r"'get_item.*', the operation GetItem\. .*TimeAverage\(\)",
-        network,
     ),
-    "max over time": (lambda: network(after=lambda x: ops.max(x, axis=1)), "operation Max.*TimeAverage", network),
+    "max over pixels": (
+        lambda: network(between=lambda s: ops.max(s, axis=2), shape=(4, 6)),
+        r"operation Max\. Over time, axis=1, it is exported; over pixels use PerTimestep\(GlobalMaxPooling2D",
+        lambda: network(between=P(layers.GlobalMaxPooling2D()), shape=(4, 4, 6)),
+    ),
+    "maximum pooling over time": (
+        lambda: sequence(layers.GlobalMaxPooling1D(name="pool")),
+        r"'pool'.*maximum over time use TimeMax\(\), which computes the same",
+        lambda: sequence(TimeMax()),
+    ),
     "pooling over time": (
         lambda: sequence(layers.GlobalAveragePooling1D(name="pool")),
         r"'pool'.*mean over time use TimeAverage\(\), which computes the same",

@@ -28,6 +28,8 @@ EXAMPLES = {
     nodes.Repeat: {},
     nodes.TimeAverage: {"temporal": False},
     nodes.TimeSum: {"temporal": False},
+    nodes.TimeMax: {"temporal": False},
+    nodes.LastTimestep: {"temporal": False},
 }
 KERNEL = {"bias": np.array([0.5, -1.0]), "strides": (1, 1)}
 KERNELS = {

@@ -11,7 +11,7 @@ from every_runtime import assert_every_tensor_equals
 from keras_ternary_spike.decay import snap_decay
 from keras_ternary_spike.export.program.builder import Builder
 from keras_ternary_spike.export.program.grid import INT8_MAX, INT8_MIN, Grid
-from keras_ternary_spike.export.quantize.emit.neuron import emit_neuron
+from keras_ternary_spike.export.quantize.emit.neurons.neuron import emit_neuron
 from keras_ternary_spike.export.quantize.integer_neuron import (
     Neuron,
     distinct,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ...program.builder import Builder
-from ...program.grid import BINARY_SPIKE, INT8_MAX, SPIKE, firing_activation, float32
-from ...program.names import ZERO, Name
-from ..integer_neuron import Neuron
+from ....program.builder import Builder
+from ....program.grid import BINARY_SPIKE, INT8_MAX, SPIKE, firing_activation, float32
+from ....program.names import ZERO, Name
+from ...integer_neuron import Neuron
 from .resets import state_grid
 
 FACTOR = 4  # of the integers, so that their products lie far enough apart

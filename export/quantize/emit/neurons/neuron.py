@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from ...network import nodes
-from ...program.builder import Builder
-from ...program.grid import BINARY_SPIKE, SMALLEST_ADD_RATIO, Grid, spike_grid
-from ...program.names import Name
-from ..integer_neuron import Neuron
+from ....network import nodes
+from ....program.builder import Builder
+from ....program.grid import BINARY_SPIKE, SMALLEST_ADD_RATIO, Grid, spike_grid
+from ....program.names import Name
+from ...integer_neuron import Neuron
+from ..context import Context, Signal, integer_neuron
 from .constant_current import emit_constant_neuron
-from .context import Context, Signal, integer_neuron
 from .firing import emit_spike
 from .resets import emit_state, leaked_grid, state_grid
 

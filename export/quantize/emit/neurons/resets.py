@@ -30,10 +30,10 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-from ...program.builder import Builder
-from ...program.grid import BINARY_SPIKE, INT8_MAX, INT8_MIN, SPIKE, Grid, float32
-from ...program.names import Name
-from ..integer_neuron import Neuron, channel_constant
+from ....program.builder import Builder
+from ....program.grid import BINARY_SPIKE, INT8_MAX, INT8_MIN, SPIKE, Grid, float32
+from ....program.names import Name
+from ...integer_neuron import Neuron, channel_constant
 
 
 def state_grid(neuron: Neuron) -> Grid:

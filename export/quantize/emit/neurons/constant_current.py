@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...program.builder import Builder
-from ...program.grid import BINARY_SPIKE, INT8_MAX, SPIKE, Grid
-from ...program.names import ZERO, Name
-from ..integer_neuron import Neuron
+from ....program.builder import Builder
+from ....program.grid import BINARY_SPIKE, INT8_MAX, SPIKE, Grid
+from ....program.names import ZERO, Name
+from ...integer_neuron import Neuron
 from .firing import emit_beyond
 
 

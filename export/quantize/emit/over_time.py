@@ -1,0 +1,84 @@
+"""One value of all timesteps: the last, the largest. Sums are in `sums`.
+
+Unrolled, the largest is MAX_POOL_2D over timesteps stacked as rows of an image. In the step form it is that of the
+state and the step, the state one that every step exceeds at first: it holds x - low, and starts at 0.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from ...network import nodes
+from ...program.builder import Builder
+from ...program.grid import INT8_MAX, INT8_MIN, Grid
+from ...program.names import Name
+from .context import Context, Signal
+
+
+def emit_last_timestep(context: Context, node: nodes.LastTimestep, source: Signal) -> Signal:
+    """In the step form the step itself: after as many as there are timesteps, the last."""
+    return Signal(source.tensors[-1:], source.grid)
+
+
+def emit_time_max(context: Context, node: nodes.TimeMax, source: Signal) -> Signal:
+    if context.form == "step":
+        return Signal((_emit_so_far(context, node, source),), source.grid)
+    tensors = tuple(dict.fromkeys(source.tensors))
+    if len(tensors) == 1:
+        return Signal(tensors, source.grid)
+    largest = _emit_largest(context.builder, node, tensors, source.grid, Name(node.name, "max").part("pixels"))
+    return Signal((context.builder.reshape(largest, Name(node.name, "max"), node.shape, source.grid),), source.grid)
+
+
+def _emit_largest(builder: Builder, node: nodes.TimeMax, tensors: tuple[int, ...], grid: Grid, name: Name) -> int:
+    """The largest of tensors, `(1, pixels, channels)`."""
+    pixels, channels = _row(node)[1:]
+    rows = tuple(
+        builder.reshape(tensor, Name(node.name, "frame", t), _row(node), grid) for t, tensor in enumerate(tensors)
+    )
+    joined = builder.join(rows, Name(node.name, "joined"), (len(rows), pixels, channels), grid, axis=1)
+    options = {"filter_height": len(rows), "filter_width": 1, "stride_h": 1, "stride_w": 1, "padding": "VALID"}
+    return builder.emit("MAX_POOL_2D", (joined,), name, _row(node), grid, options=options)
+
+
+def _row(node: nodes.TimeMax) -> tuple[int, int, int]:
+    """The shape of a timestep as a row of pixels."""
+    return 1, math.prod(node.shape[:-1]), node.shape[-1]
+
+
+def _emit_so_far(context: Context, node: nodes.TimeMax, source: Signal) -> int:
+    builder, grid = context.builder, source.grid
+    lifted, steps = state_grid(grid)
+    row = builder.reshape(source.tensors[0], Name(node.name, "frame", 0), _row(node), grid)
+    row = _emit_moved(builder, row, Name(node.name, "shifted"), lifted, steps)
+    emit = partial(_emit_so_far_of, builder, node, row, lifted)
+    largest = context.state(node.name, _row(node), lifted, emit)
+    largest = _emit_moved(builder, largest, Name(node.name, "max").part("pixels"), grid, -steps)
+    return builder.reshape(largest, Name(node.name, "max"), node.shape, grid)
+
+
+def _emit_so_far_of(builder: Builder, node: nodes.TimeMax, row: int, grid: Grid, before: int) -> int:
+    return _emit_largest(builder, node, (before, row), grid, Name(node.name, "max").part("rows"))
+
+
+def state_grid(grid: Grid) -> tuple[Grid, int]:
+    """The grid of x - low for x on `grid`, and -low in steps: no step is below 0 there, where the state starts."""
+    low = grid.low if grid.counts else INT8_MIN - grid.zero_point
+    if grid.high - low <= INT8_MAX:
+        return replace(grid, zero_point=0, low=0, high=grid.high - low), -low
+    return replace(grid, zero_point=INT8_MIN, low=0, high=INT8_MAX - INT8_MIN), -low
+
+
+def _emit_moved(builder: Builder, tensor: int, name: Name, grid: Grid, steps: int) -> int:
+    """ADD of a number of steps: the integers move, none is rounded."""
+    if steps == 0:
+        return tensor
+    data = int(np.clip(steps, INT8_MIN, INT8_MAX))
+    layer, shape = Name(name.layer, "offset", index=f"0{steps:+d}"), builder.shape(tensor)
+    number = np.full([1] * (len(shape) + 1), data, np.int8)
+    constant = builder.constant(layer.ranked(len(shape)), number, grid.scale, zero_point=data - steps)
+    return builder.emit("ADD", (tensor, constant), name, shape, grid)
