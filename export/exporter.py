@@ -12,13 +12,16 @@ from .describe.model import describe
 from .describe.told_ranges import told_ranges
 from .folding.passes import fold_network
 from .folding.separate_outputs import separate_outputs
+from .program.program import Program
 from .program.samples import Samples, check_arrays, count_samples
 from .quantize.emit.context import Form
 from .quantize.input_ranges import Ranges, check_told_ranges, input_shapes, warn_of_saturation
 from .quantize.metadata import with_origin
 from .quantize.output_ranges import warn_of_guesses
+from .quantize.stacked_neurons import with_stacked_neurons
 from .quantize.to_program import quantize
-from .targets.check import check_target, require
+from .targets.check import CORTEX_M, check, check_target, require
+from .targets.vela import ACCELERATORS
 from .tflite import flatbuffer
 
 MAX_UNROLLED = 16  # timesteps
@@ -53,8 +56,9 @@ def export_tflite(
             as the logits of classes, twice what noise brings.
         form: `"unrolled"` computes all timesteps, at most 16, in one call. `"step"` computes one timestep a call, with
             the states as inputs and outputs paired by name; `StepRunner` drives it. Default: `"unrolled"`.
-        target: refuse a file that would not run wholly on this target, such as `"ethos-u55-128"`; see `check`.
-            Default: None, any.
+        target: refuse a file that would not run wholly on this target, such as `"ethos-u55-128"`; see `check`. For
+            `"cortex-m"`, and for an Ethos-U where Vela finds it faster, neurons are convolutions: other operators, the
+            same integers. Default: None, any target; the operators that XNNPACK computes fastest.
         samples: Numbers as the model takes them, some hundred of what it will see, without labels: kernels and biases
             are rounded for them, layer by layer, instead of to nearest (see docs/rounding.md). For several inputs an
             array for each, by name. The same samples give the same bytes. Default: None, to nearest.
@@ -98,10 +102,22 @@ def export_tflite(
             warn_of_saturation(unrolled, arrays)
         program = with_constants(program, calibrate(unrolled, folded, arrays, verbose=verbose))
     warn_of_guesses(program, classes=class_outputs(model))
-    tflite_bytes = flatbuffer.write(with_origin(program, network, model))
-    if target is not None:
-        require(tflite_bytes, target)
-    return tflite_bytes
+    return _written(with_origin(program, network, model), target)
+
+
+def _written(program: Program, target: str | None) -> bytes:
+    """The file, in the operators that the target computes fastest: the same integers."""
+    if target == CORTEX_M:
+        program = with_stacked_neurons(program, in_place=False)
+    tflite_bytes = flatbuffer.write(program)
+    if target is None:
+        return tflite_bytes
+    facts = require(tflite_bytes, target).facts
+    if target not in ACCELERATORS:
+        return tflite_bytes
+    stacked = flatbuffer.write(with_stacked_neurons(program, in_place=True))
+    found = check(stacked, target=target)
+    return stacked if found.accepted and found.facts["cycles"] < facts["cycles"] else tflite_bytes
 
 
 def fold(model: keras.Model) -> keras.Model:

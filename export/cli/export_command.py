@@ -123,7 +123,10 @@ def add_file_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("-o", "--output", type=Path, required=True, help="the .tflite file to write")
     add_network_options(group)
     group.add_argument(
-        "--target", metavar="TARGET", help="write only a file that runs wholly on this target, such as ethos-u55-128"
+        "--target",
+        metavar="TARGET",
+        help="write a file that runs wholly on this target, such as cortex-m or ethos-u55-128, in the operators "
+        "that it computes fastest (default: any target, the operators that XNNPACK computes fastest)",
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..program.arithmetic import windows
+from ..program.names import is_factor
 from ..program.operators import Operator, source_position
 from ..program.program import Program
 from .operation_counts import APPLICATIONS, spike_bounds
@@ -19,7 +20,7 @@ def nonzero_additions(program: Program, trace: Mapping[str, np.ndarray]) -> floa
     """
     bounds, total, samples = spike_bounds(program), 0, 1
     for operator in program.operators:
-        if operator.kind not in APPLICATIONS:
+        if operator.kind not in APPLICATIONS or is_factor(program, operator):
             continue
         source = operator.inputs[source_position(operator)]
         if source in bounds:

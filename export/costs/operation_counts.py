@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ..padding import same_padding
-from ..program.names import STATE_IN, is_state, layer_of, read
+from ..program.names import STATE_IN, is_factor, is_state, layer_of, read
 from ..program.operators import ELEMENTWISE, Operator, Tensor, highest_level, literal, source_position
 from ..program.program import Program, kernel_rows
 
@@ -28,7 +28,7 @@ class LayerCounts:
     additions_bound: as if a sum of n spikes added its weight n times, and every spike fired.
     additions_measured: additions whose spike or sum is not 0, mean over samples; None where nothing was measured.
     rescalings: accumulators that become int8, one fixed-point multiplication each.
-    elementwise: int8 values that ADD, SUB and MUL write: the neurons, and sums.
+    elementwise: int8 values that ADD, SUB and MUL write, or convolutions in their place: the neurons, and sums.
     """
 
     layer: str
@@ -85,7 +85,7 @@ def count_operator(
 ) -> LayerCounts:
     output = program.tensors[operator.output]
     name, size = layer_of(program, operator), int(np.prod(output.shape))
-    if operator.kind in ELEMENTWISE:
+    if operator.kind in ELEMENTWISE or is_factor(program, operator):
         return LayerCounts(name, operators=1, elementwise=size)
     if operator.kind not in APPLICATIONS:
         return LayerCounts(name, operators=1)

@@ -33,7 +33,7 @@ CONSTANTS = (
 STATE_IN, STATE_OUT = "state_in", "state_out"
 ROLES = tuple(dict.fromkeys((*NEURON, *VALUES, *CONSTANTS, STATE_IN, STATE_OUT)))
 COUNTED = ("within", "first", "output", *CONSTANTS)  # a number behind these is no timestep
-PARTS = r"full|padded|copy|stage\d+|pixels|columns|lines|rows"  # on the way to a value
+PARTS = r"full|padded|copy|stage\d+|pixels|columns|lines|rows|stacked"  # on the way to a value
 
 
 @dataclass(frozen=True)
@@ -189,6 +189,12 @@ def written_by(program: Program, layer: str) -> list[tuple[Name, Operator]]:
     written = ((program.tensors[operator.output].name, operator) for operator in program.operators)
     named = [(parse(text), operator) for text, operator in written if text.startswith(f"{layer}/")]
     return [(name, operator) for name, operator in named if name.layer == layer]
+
+
+def is_factor(program: Program, operator: Operator) -> bool:
+    """Whether an operator with a kernel computes what an elementwise one would: factors of a neuron, or of an image."""
+    kernel = read(program.tensors[operator.inputs[1]].name) if operator.kind in WEIGHTED else None
+    return kernel is not None and kernel.role == "factor"
 
 
 def layer_of(program: Program, operator: Operator) -> str:

@@ -22,9 +22,9 @@ REFUSED_KIND = re.compile(r"builtin opcode '(\w+)'|registration from op code (\w
 def check(tflite_bytes: bytes, *, target: str) -> TargetReport:
     """Says of every operator of a file whether `target` runs it. Anybody's file, not only those of `export_tflite`.
 
-    `litert` and `tflm` run the file; `ethos-u...` compile it with Vela; `edgetpu` and `qualcomm` are looked up in
-    published lists, and the report says "not run". Where a runtime or Vela refuses the file as a whole, the operators
-    that it names are refused, and the others not known; if it names none, all are refused.
+    `litert` and `tflm` run the file, `cortex-m` is `tflm` again; `ethos-u...` compile it with Vela; `edgetpu` and
+    `qualcomm` are looked up in published lists, and the report says "not run". Where a runtime or Vela refuses the file
+    as a whole, the operators that it names are refused, and the others not known; if it names none, all are refused.
 
     Args:
         tflite_bytes: The file.
@@ -61,6 +61,7 @@ def check_target(target: str) -> None:
         raise ValueError(f"`target` must be one of {', '.join(TARGETS)}. Received: {target!r}")
 
 
+CORTEX_M = "cortex-m"
 NPU = "NPU"
 Answer = tuple[str, tuple[Placement, ...], dict[str, Fact]]
 
@@ -174,6 +175,7 @@ def _place(operator: FileOperator, accepted: bool | None, reason: str) -> Placem
 TARGETS: Mapping[str, Callable[[bytes, Contents, str], Answer]] = {
     "litert": ask_litert,
     "tflm": ask_tflm,
+    CORTEX_M: ask_tflm,
     **dict.fromkeys(vela.ACCELERATORS, ask_vela),
     **dict.fromkeys(TABLES, look_up),
 }

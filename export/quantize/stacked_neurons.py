@@ -1,0 +1,192 @@
+"""A program for processors whose fast kernels are those of convolutions: the same spikes, the same outputs.
+
+A neuron with one decay that a spike clears, of which `drop` steps are left of a membrane that fires when it leaks:
+
+    spike   = DEPTHWISE(clipped, [4])                                         @ 1
+    leaked  = DEPTHWISE(clipped, [decay])                                     @ 1                    whole steps
+    stacked = CONCATENATION(current, leaked, spike)                           @ 1                    three rows
+    clipped = DEPTHWISE(stacked, [1, 1, -drop]) + RELU_N1_TO_1                @ 1 / (quiet_steps + 1)
+    last timestep: spike = DEPTHWISE(stacked, [2, 2, -2 drop]) + RELU_N1_TO_1 @ 1
+
+A membrane that fires is clipped to quiet_steps + 1, so that what is left of it when it leaks is exactly what the spike
+takes off. Every sum is a whole number of steps, and every spike that of the elementwise operators in the same program.
+A step of a convolution's current is labelled 1; any other current keeps its label, and the spike is brought there. Of
+other neurons the operators that `factor_convolutions` knows are convolutions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..program.builder import Builder
+from ..program.grid import SPIKE, Grid
+from ..program.names import Name, layer_of, parse
+from ..program.operators import ELEMENTWISE, Operator
+from ..program.program import Program
+from ..program.schedule import with_small_peak
+from .emit.firing import FACTOR
+from .factor_convolutions import as_image, can_be_factor, emit_factor, emit_stacked, emit_taps, grid_of, is_difference
+from .recurrences import Recurrence, recurrences, whole_currents
+
+CLIP = "RELU_N1_TO_1"
+WHOLE = Grid(1.0)  # of values in steps
+
+
+@dataclass(frozen=True)
+class Rewriting:
+    """program: the elementwise one. neurons: by layer. in_place: see `with_stacked_neurons`.
+
+    whole: of `whole_currents`. labels: what the scales of some of the program's constants are divided by.
+    mapped: by the program's tensors, what stands for them in `builder`, an image perhaps as one row.
+    """
+
+    program: Program
+    neurons: Mapping[str, Recurrence]
+    in_place: bool
+    whole: Mapping[int, float]
+    labels: Mapping[int, float]
+    builder: Builder = field(default_factory=Builder)
+    mapped: dict[int, int] = field(default_factory=dict)
+
+    def grid(self, index: int) -> Grid:
+        tensor = self.program.tensors[index]
+        return WHOLE if index in self.whole else Grid(float(tensor.scale), tensor.zero_point)
+
+
+def with_stacked_neurons(program: Program, *, in_place: bool) -> Program:
+    """The program with convolutions where it has elementwise operators.
+
+    in_place: for compilers that write a row in its place in the stack if nothing else reads it, and copy it if
+        something does: spikes that are stacked are computed once more, and differences of two tensors are left alone.
+    """
+    neurons = recurrences(program)
+    whole = whole_currents(program, neurons.values())
+    labels = {i: whole[op.output] for op in program.operators if op.output in whole for i in op.inputs[1:]}
+    work = Rewriting(program, neurons, in_place, whole, labels)
+    for index in program.inputs:
+        _copied(work, index)
+    for operator in program.operators:
+        written = _written(work, operator)
+        if written is not None:
+            work.mapped[operator.output] = written
+    inputs, outputs = (tuple(_read(work, index) for index in indices) for indices in (program.inputs, program.outputs))
+    names = {_read(work, index): name for index, name in program.names.items()}
+    return with_small_peak(replace(work.builder.program(program.name, inputs, outputs, program.metadata), names=names))
+
+
+def _written(work: Rewriting, operator: Operator) -> int | None:
+    """What stands for the output of an operator; None where nothing needs to."""
+    tensors, output = work.program.tensors, work.program.tensors[operator.output]
+    name, shape = parse(output.name), output.shape[1:]
+    if name.layer in work.neurons and operator.kind in ELEMENTWISE:
+        return _of_neuron(work, work.neurons[name.layer], name)
+    inputs = tuple(_read(work, index) for index in operator.inputs)
+    if can_be_factor(operator, tensors) and not (work.in_place and is_difference(operator, tensors)):
+        read = [one for one, index in zip(inputs, operator.inputs, strict=True) if tensors[index].data is None]
+        return emit_factor(work.builder, operator, tensors, read, layer_of(work.program, operator))
+    if _is_pointwise(work, operator):
+        source, shape = tensors[operator.inputs[0]].shape[1:], _as_row(shape)
+        inputs = (_read(work, operator.inputs[0], _as_row(source)), *inputs[1:])
+    options = {"activation": operator.activation, "options": operator.options}
+    return work.builder.emit(operator.kind, inputs, output.name, shape, work.grid(operator.output), **options)
+
+
+def _is_pointwise(work: Rewriting, operator: Operator) -> bool:
+    """Whether a current is computed pixel by pixel, in whatever rows they lie."""
+    currents = {index for neuron in work.neurons.values() for index in neuron.currents.values()}
+    if operator.output not in currents or operator.kind != "CONV_2D":
+        return False
+    one_by_one = work.program.tensors[operator.inputs[1]].shape[1:3] == (1, 1)
+    return one_by_one and operator.options["stride_h"] == operator.options["stride_w"] == 1
+
+
+def _as_row(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of an image whose pixels lie in one row: they need no RESHAPE to be stacked."""
+    height, width, channels = shape
+    return (1, height * width, channels)
+
+
+def _of_neuron(work: Rewriting, neuron: Recurrence, name: Name) -> int | None:
+    """The membrane or the spikes of a timestep; the others are emitted where they are stacked."""
+    t, builder = name.timestep, work.builder
+    fires = t == neuron.last and neuron.fires_stacked
+    if name.role == "membrane" and not fires:
+        return _emit_sum(work, neuron, t, name, neuron.clipped, 1)
+    if name.role != "spike":
+        return None
+    if fires:
+        return _emit_sum(work, neuron, t, name, SPIKE, 2)
+    shape = builder.shape(work.mapped[neuron.currents[t]])
+    spike = _emit_spike(work, neuron, t, name if len(shape) == 3 else name.part("full"), FACTOR)
+    return builder.reshape(spike, name, shape, SPIKE)
+
+
+def _emit_sum(work: Rewriting, neuron: Recurrence, t: int, name: Name, grid: Grid, factor: int) -> int:
+    """The membrane of a timestep in steps, times `factor`, on `grid`: clipped, or rounded to a spike."""
+    builder, layer, current = work.builder, neuron.layer, work.mapped[neuron.currents[t]]
+    steps = grid_of(builder, current)
+    tap, multiplier = neuron.leak
+    leaked = {"taps": [tap], "multiplier": multiplier, "layer": layer}
+    leaked = emit_taps(builder, _membrane(work, neuron, t - 1), Name(layer, "leaked", t - 1), steps, **leaked)
+    stacked = emit_stacked(builder, (current, leaked, _emit_drop(work, neuron, t - 1, steps)), name)
+    taps = [factor, factor, -factor * neuron.drop]
+    multiplier = 1.0 if grid == neuron.clipped else 1 / (factor * (2 * neuron.quiet_steps + 1))
+    options = {"taps": taps, "multiplier": multiplier, "layer": layer, "activation": CLIP}
+    shape, (_, *row) = builder.shape(current), builder.shape(stacked)
+    whole = name if shape == (1, *row) else name.part("rows")
+    return builder.reshape(emit_taps(builder, stacked, whole, grid, **options), name, shape, grid)
+
+
+def _emit_drop(work: Rewriting, neuron: Recurrence, t: int, steps: Grid) -> int:
+    """The spikes of a timestep on the grid of what they are stacked with."""
+    name, whole = Name(neuron.layer, "drop", t), steps == WHOLE
+    if not whole:
+        spike = _emit_spike(work, neuron, t, name, FACTOR)
+        return emit_taps(work.builder, spike, name, steps, taps=[1], multiplier=1.0, layer=neuron.layer)
+    return _emit_spike(work, neuron, t, name, 2 * FACTOR if work.in_place else FACTOR)
+
+
+def _emit_spike(work: Rewriting, neuron: Recurrence, t: int, name: Name, factor: int) -> int:
+    """The spikes of a clipped membrane."""
+    multiplier = 1 / (factor * (2 * neuron.quiet_steps + 1))
+    taps = {"taps": [factor], "multiplier": multiplier, "layer": neuron.layer, "activation": CLIP}
+    return emit_taps(work.builder, _membrane(work, neuron, t), name, SPIKE, **taps)
+
+
+def _membrane(work: Rewriting, neuron: Recurrence, t: int) -> int:
+    """The membrane of a timestep, clipped: the first is the current, which a convolution may have clipped."""
+    builder, layer = work.builder, neuron.layer
+    name, current = Name(layer, "clipped", t), work.mapped[neuron.currents[0]]
+    if t:
+        return as_image(builder, work.mapped[neuron.membranes[t].output], name)
+    image = as_image(builder, current, name.part("rows"))
+    if builder.is_clipped(current, neuron.clipped.scale):
+        return image
+    return emit_taps(builder, image, name, neuron.clipped, taps=[1], multiplier=1.0, layer=layer, activation=CLIP)
+
+
+def _read(work: Rewriting, index: int, shape: tuple[int, ...] | None = None) -> int:
+    """What stands for a tensor, in a shape; by default in that of the program."""
+    builder, copied = work.builder, _copied(work, index)
+    tensor = work.program.tensors[index]
+    shape = tensor.shape[1:] if shape is None else shape
+    if tensor.data is not None or builder.shape(copied) == shape:
+        return copied
+    name = parse(builder.tensors[copied].name).part("rows" if len(shape) == 3 and shape[0] == 1 else "full")
+    return builder.reshape(copied, name, shape, grid_of(builder, copied))
+
+
+def _copied(work: Rewriting, index: int) -> int:
+    """What stands for a tensor; an input and a constant are copied when they are first met."""
+    if index not in work.mapped:
+        tensor, builder = work.program.tensors[index], work.builder
+        if tensor.data is None:
+            work.mapped[index] = builder.activation(tensor.name, tensor.shape[1:], work.grid(index))
+        else:
+            labels = {"zero_point": tensor.zero_point, "channel_axis": tensor.channel_axis}
+            scale = np.float32(tensor.scale / np.float64(work.labels.get(index, 1.0)))
+            work.mapped[index] = builder.constant(tensor.name, tensor.data, scale, **labels)
+    return work.mapped[index]
