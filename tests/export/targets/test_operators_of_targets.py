@@ -1,0 +1,75 @@
+"""Files for a target have the operators that it computes fastest, and the integers of all others."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_ternary_spike import PerTimestep, TernaryLIF, TimeAverage
+from keras_ternary_spike.export import StepRunner, certify, check, export_tflite, load, verify
+from keras_ternary_spike.export.tflite.flatbuffer import read
+
+
+def model(timesteps=2, size=12, filters=16):
+    """Moving images, three spiking convolutions, so large that Vela's choice is one of cycles."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    stack = [
+        layer
+        for kernel in (3, 1, 1)
+        for layer in (PerTimestep(layers.Conv2D(filters, kernel, padding="same")), TernaryLIF(threshold=0.1))
+    ]
+    ends = [PerTimestep(layers.GlobalAveragePooling2D()), TimeAverage(), layers.Dense(3)]
+    return keras.Sequential([keras.Input((timesteps, size, size, 2)), *stack, *ends], name="moving")
+
+
+@pytest.fixture(scope="module")
+def network():
+    return model()
+
+
+@pytest.fixture(scope="module")
+def exported(network):
+    return {target: export_tflite(network, target=target) for target in (None, "cortex-m", "ethos-u55-128")}
+
+
+@pytest.fixture
+def samples(rng):
+    return rng.random((4, 2, 12, 12, 2)).astype(np.float32)
+
+
+def kinds(tflite_bytes):
+    return {operator.kind for operator in read(tflite_bytes).operators}
+
+
+def test_files_of_all_targets_give_the_same_outputs(exported, samples):
+    outputs = {target: load(tflite_bytes).predict(samples) for target, tflite_bytes in exported.items()}
+    for target in ("cortex-m", "ethos-u55-128"):
+        np.testing.assert_array_equal(outputs[target], outputs[None])
+
+
+def test_a_file_for_cortex_m_has_convolutions_for_neurons(network, exported, samples):
+    assert {"MUL", "SUB"} <= kinds(exported[None])
+    assert not {"MUL", "SUB"} & kinds(exported["cortex-m"])
+    report = verify(network, exported["cortex-m"], samples)
+    assert report.exact and not report.improper_spikes
+    assert check(exported["cortex-m"], target="cortex-m").facts["arena_bytes"] > 0
+
+
+def test_ethos_u_gets_the_file_of_which_vela_says_that_it_takes_fewer_cycles(network, exported):
+    cycles = {target: check(one, target="ethos-u55-128").facts["cycles"] for target, one in exported.items()}
+    assert cycles["ethos-u55-128"] < cycles[None]
+    assert export_tflite(network, target="ethos-u85-256") == exported[None]
+
+
+def test_other_targets_get_the_file_of_no_target(network, exported):
+    for target in ("litert", "tflm"):
+        assert export_tflite(network, target=target) == exported[None]
+
+
+def test_the_step_form_for_cortex_m_is_certified_and_runs(network, exported, samples):
+    stepped = export_tflite(network, form="step", target="cortex-m")
+    assert "MUL" not in kinds(stepped)
+    runner, file = StepRunner(stepped), load(exported[None])
+    for sample in samples:
+        np.testing.assert_array_equal(runner.run(sample), file.predict(sample[None])[0])
+    assert certify(network, stepped, samples).exact
