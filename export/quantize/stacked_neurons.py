@@ -27,7 +27,7 @@ from ..program.names import Name, layer_of, parse
 from ..program.operators import ELEMENTWISE, Operator
 from ..program.program import Program
 from ..program.schedule import with_small_peak
-from .emit.firing import FACTOR
+from .emit.neurons.firing import FACTOR
 from .factor_convolutions import as_image, can_be_factor, emit_factor, emit_stacked, emit_taps, grid_of, is_difference
 from .recurrences import Recurrence, recurrences, whole_currents
 
