@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import sys
@@ -287,6 +288,13 @@ def chunked(samples: Mapping[str, np.ndarray], program: Program) -> Iterator[dic
 
 def versions(*, with_keras: bool) -> dict[str, str]:
     """Installed versions of the packages that took part, and Python's."""
-    names = PACKAGES if with_keras else PACKAGES[:-2]
-    installed = {dist.metadata["Name"].lower().replace("_", "-"): dist.version for dist in metadata.distributions()}
-    return {"python": sys.version.split()[0]} | {name: installed[name] for name in names if name in installed}
+    found = {name: _version(name) for name in (PACKAGES if with_keras else PACKAGES[:-2])}
+    return {"python": sys.version.split()[0]} | {name: version for name, version in found.items() if version}
+
+
+@functools.cache
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
