@@ -1,6 +1,9 @@
 """Shared fixtures. Quiet TensorFlow, everything seeded, one thread for each of several test processes."""
 
+import contextlib
+import gc
 import os
+from unittest import mock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if "PYTEST_XDIST_WORKER" in os.environ:  # the processes share the cores already
@@ -14,10 +17,21 @@ import pytest
 from forked_python import ForkedPython
 from keras_ternary_spike.neuron import recurrence
 
+# TensorFlow's million objects stay, and graphs make many more: the usual search for garbage comes far too often.
+gc.collect()
+gc.freeze()
+gc.set_threshold(20_000, 20, 20)
+
 
 @pytest.fixture(autouse=True)
 def seeded():
-    keras.utils.set_random_seed(0)
+    """TensorFlow would make the kernels of all operators anew, which takes longer than most tests."""
+    with contextlib.ExitStack() as stack:
+        if keras.backend.backend() == "tensorflow":
+            from tensorflow.python.eager import context
+
+            stack.enter_context(mock.patch.object(context.pywrap_tfe, "TFE_ContextClearCaches"))
+        keras.utils.set_random_seed(0)
 
 
 @pytest.fixture(params=[None, 4, 2], ids=["whole", "in chunks of 4", "in chunks of 2"])

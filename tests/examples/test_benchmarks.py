@@ -62,6 +62,8 @@ def test_thresholds_per_channel_take_turns(monkeypatch):
 
 def test_every_kind_of_neuron_is_measured(monkeypatch):
     neurons = benchmark("files.neurons", monkeypatch)
+    monkeypatch.setattr(neurons, "LAYERS", 2)  # one current that stays, one that changes
+    monkeypatch.setattr(neurons, "IMAGE", (5, 5, 3))
     for kind, options in neurons.KINDS.values():
         shares, differing, _ = neurons.measure(kind, options, samples=2, seed=0)
         assert len(shares.split(", ")) == neurons.LAYERS

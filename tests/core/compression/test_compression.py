@@ -1,7 +1,5 @@
 """Pruned, clustered and ternary kernels against NumPy; tensorflow-model-optimization beside Keras 3."""
 
-import os
-import subprocess
 import sys
 
 import keras
@@ -72,11 +70,9 @@ def constant(share, begin_step=0, frequency=1):
 
 
 @pytest.mark.parametrize(("before", "found"), [("", None), ("tf.keras.layers", "0")])
-def test_the_import_is_late_and_leaves_tf_keras_and_its_switch_as_found(before, found):
-    switch = {} if found is None else {"TF_USE_LEGACY_KERAS": found}
-    environment = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
-    code = IMPORT.format(before=before)
-    run = subprocess.run([sys.executable, "-c", code], env=environment | switch, capture_output=True, text=True)
+def test_the_import_is_late_and_leaves_tf_keras_and_its_switch_as_found(before, found, python):
+    environment = {} if found is None else {"TF_USE_LEGACY_KERAS": found}
+    run = python.run("-c", IMPORT.format(before=before), environment=environment)
     assert run.stdout.split() == ["False", "tensorflow_model_optimization", str(found), *["True"] * 7], run.stderr
 
 

@@ -123,9 +123,10 @@ def trained_step():
             keras.Sequential([keras.Input(features), make(), keras.layers.Flatten(), keras.layers.Dense(1)])
             for make, features in LAYERS.values()
         ]
-        model = keras.Model([one.inputs[0] for one in single], [one.outputs[0] for one in single])
-        model.compile(optimizer="sgd", loss=["mse"] * len(single), **options)
-        model.fit(inputs, [np.ones((4, 1))] * len(single), batch_size=4, verbose=0)
+        outputs = keras.layers.Concatenate()([one.outputs[0] for one in single])
+        model = keras.Model([one.inputs[0] for one in single], outputs)
+        model.compile(keras.optimizers.SGD(0.01 * len(single)), "mse", **options)  # the loss is the mean over layers
+        model.fit(inputs, np.ones((4, len(single))), batch_size=4, verbose=0)
         trained.append([one.get_weights() for one in single])
     return dict(zip(LAYERS, zip(*trained, strict=True), strict=True))
 

@@ -12,7 +12,7 @@ from keras_ternary_spike.training.spike_budget import Gauge, layer_costs
 pytestmark = pytest.mark.skipif(keras.backend.backend() == "jax", reason="the callback refuses JAX")
 
 
-def network(outputs=1, **options):
+def network(outputs=1, jit_compile=False, **options):
     """Six numbers, two spiking layers of 8 and 4 neurons, linear outputs."""
     inputs = keras.Input((6,))
     currents = PerTimestep(layers.Dense(8), name="in")(DirectEncoding(2)(inputs))
@@ -21,9 +21,8 @@ def network(outputs=1, **options):
     heads = [TimeAverage()(PerTimestep(layers.Dense(3), name=f"out{i}")(spikes)) for i in range(outputs)]
     model = keras.Model(inputs, heads if outputs > 1 else heads[0])
     losses = [keras.losses.SparseCategoricalCrossentropy(from_logits=True)] * outputs
-    model.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.02, 120)), losses if outputs > 1 else losses[0]
-    )
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.02, 120))
+    model.compile(optimizer, losses if outputs > 1 else losses[0], jit_compile=jit_compile)
     return model
 
 
@@ -51,9 +50,9 @@ def test_the_penalty_is_the_weighted_mean_level_and_the_gauge_shows_the_firing_r
     assert float(gauge.rate.numpy()) == 3 / 8
 
 
-@pytest.mark.parametrize("kind", ["additions", "spikes"])
-def test_the_budget_is_reached_and_history_tells_how(data, kind):
-    model, callback = network(trainable_threshold=True), SpikeBudget(**{kind: 0.2})
+@pytest.mark.parametrize("kind, jit_compile", [("additions", "auto"), ("spikes", False)])
+def test_the_budget_is_reached_and_history_tells_how(data, kind, jit_compile):
+    model, callback = network(jit_compile=jit_compile, trainable_threshold=True), SpikeBudget(**{kind: 0.2})
     before = model.evaluate(*data, verbose=0)
     history = model.fit(*data, batch_size=16, epochs=30, verbose=0, callbacks=[callback]).history
     assert callback.reached and callback.share <= 1.05 * 0.2

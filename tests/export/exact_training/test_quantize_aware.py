@@ -125,7 +125,7 @@ def assert_same_integers(program, expected):
 
 def trained(model, rng, steps=3):
     """A few large steps towards random labels."""
-    model.compile(keras.optimizers.Adam(1e-2), LOSS, metrics=["accuracy"])
+    model.compile(keras.optimizers.Adam(1e-2), LOSS, metrics=["accuracy"], jit_compile=False)
     images, labels = rng.random((16, *model.input_shape[1:]), np.float32), rng.integers(0, 5, 16)
     model.fit(images, labels, batch_size=16, epochs=steps, verbose=0)
     return images, labels

@@ -25,6 +25,7 @@ from keras_ternary_spike.export.tflite import flatbuffer
 
 DECAYS = [0.02, 0.05, 0.1, 0.25, 1 / 3, 0.5, 0.6, 0.75, 0.9, 0.97, 1.0]
 ALL_CURRENTS = np.arange(INT8_MIN, INT8_MAX + 1)
+PAIRS = (ALL_CURRENTS[None, :], ALL_CURRENTS[:, None])  # as `all_pairs`: every first one with every second one
 
 
 def neuron(decay, timesteps, signed=True, reset="zero", quiet_steps=None, *, plain=False):
@@ -69,10 +70,15 @@ def all_pairs():
 
 
 def rational_neuron(currents, one):
-    """Spikes of integer currents `(timesteps, ...)`, by integer arithmetic on 2 d times the membrane."""
+    """Spikes of integer currents `(timesteps, ...)`."""
+    return np.stack(rational_spikes(currents.astype(np.int64), one))
+
+
+def rational_spikes(currents, one):
+    """Of each timestep, by integer arithmetic on 2 d times the membrane. currents: arrays that broadcast, int64."""
     n, d = one.decay.numerator, one.decay.denominator
-    doubled, spikes = np.zeros(currents.shape[1:], np.int64), []  # twice the state, in steps
-    for current in currents.astype(np.int64):
+    doubled, spikes = np.zeros((), np.int64), []  # twice the state, in steps
+    for current in currents:
         membrane = -((-2 * n * doubled - 2 * d) // (4 * d)) - 1  # the nearest whole number; there are no ties
         assert np.all((2 * n * doubled) % (4 * d) != 2 * d)
         membrane = np.clip(membrane + current, INT8_MIN, INT8_MAX)
@@ -83,7 +89,7 @@ def rational_neuron(currents, one):
         left = {"zero": 2 * membrane * (spike == 0), "none": 2 * membrane}
         left["subtract"] = 2 * membrane - int(2 * one.drop) * spike
         doubled = left[one.reset]
-    return np.stack(spikes)
+    return spikes
 
 
 def check_everywhere(program, inputs, expected):
@@ -181,7 +187,7 @@ def test_every_decay_that_can_be_exported_is_exact_on_every_pair(reset, plain):
         one = neuron(float(fraction), 2, True, reset, None if reset == "zero" else 20, plain=plain)
         assert one.decay == fraction
         program = neuron_program(one, 2, (65536,))
-        tflite, expected = flatbuffer.write(program), rational_neuron(pairs[0], one)[1]
+        tflite, expected = flatbuffer.write(program), rational_spikes(PAIRS, one)[1].ravel()
         for resolver in (OpResolverType.BUILTIN_REF, OpResolverType.AUTO):
             values = only_output(tflite, resolver, pairs)
             np.testing.assert_array_equal(values, expected, err_msg=f"decay {fraction} on {resolver.name}")
