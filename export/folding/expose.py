@@ -30,7 +30,8 @@ def expose_thresholds(network: Network) -> Network:
 
 def expose_amplitudes(network: Network) -> Network:
     """Every LIF emits bare spikes. Where a MaxPool needs it, the sign goes in front: -spike(x) = spike(-x)."""
-    for lif in nodes_of(network, nodes.LIF):
+    for name in [lif.name for lif in nodes_of(network, nodes.LIF)]:
+        lif = network[name]  # as it is by now: a neuron in front of it may have put an Affine between
         amplitude = np.asarray(lif.amplitude, np.float64)
         network = substitute(network, lif.name, replace(lif, amplitude=1.0))
         if np.any(amplitude < 0) and _meets_max_pool(network, lif):
@@ -42,7 +43,8 @@ def expose_amplitudes(network: Network) -> Network:
 
 def expose_averages(network: Network) -> Network:
     """Sums instead of means, over windows and over timesteps; the divisor becomes an Affine."""
-    for pool in nodes_of(network, nodes.AveragePool):
+    for name in [pool.name for pool in nodes_of(network, nodes.AveragePool)]:
+        pool = network[name]  # behind another pool it reads that one's divisor by now
         network = _as_sum(network, pool, _retyped(pool, nodes.SumPool), pool.size[0] * pool.size[1])
     for mean in nodes_of(network, nodes.TimeAverage):
         network = _as_sum(network, mean, _retyped(mean, nodes.TimeSum), network.timesteps)

@@ -90,6 +90,10 @@ CHAINS = {
     "spikes_norm_valid_conv": lambda: [conv(), TernaryLIF(), norm(), conv(2, 2), TernaryLIF(), *head()],
     "spikes_average_pool_spikes": lambda: [conv(), TernaryLIF(), average_pool(), norm(), TernaryLIF(), *head()],
     "spikes_spikes": lambda: [conv(), TernaryLIF(), TernaryLIF(threshold=0.2, decay=0.9), *head()],
+    "pools_in_a_row": lambda: [
+        *(conv(), TernaryLIF(), average_pool((2, 1)), average_pool((1, 2)), conv(2, 1)),
+        *(TernaryLIF(threshold=0.1), *head()),
+    ],
     "input_spikes": lambda: [TernaryLIF(threshold=0.3), conv(), TernaryLIF(), *head()],
     "separable": lambda: [depthwise(), norm(), conv(3, 1), norm(), TernaryLIF(), *head()],
     "time_average_before_dense": lambda: [conv(), TernaryLIF(), TimeAverage(), layers.Flatten(), layers.Dense(4)],
@@ -188,6 +192,13 @@ def test_folding_a_shifted_static_image_changes_no_spike(name, rng):
 def test_folding_a_vector_chain_changes_no_spike(name, rng):
     model = built(VECTORS[name], (T, *VECTOR), rng)
     check_equal(model, rng.normal(0, 1.5, (32, T, *VECTOR)), atol=1e-10)
+
+
+def test_a_neuron_behind_a_neuron_reads_its_amplitude(rng):
+    first, second = TernaryLIF(name="first"), TernaryLIF(decay=0.9, name="second")
+    model = built(lambda: [layers.Dense(5), first, second, layers.Dense(3)], (T, *VECTOR), rng)
+    first.amplitude.assign(0.4)  # two spikes make one
+    check_equal(model, rng.normal(0, 3, (32, T, *VECTOR)), atol=1e-10)
 
 
 def test_folding_in_float32_keeps_the_outputs(rng):
