@@ -24,6 +24,7 @@ REFERENCE = {
     "models": ("Networks", f"{PACKAGE}.models"),
     "compression": ("Compression", f"{PACKAGE}.compression"),
     "exact": ("Exact integers", f"{PACKAGE}.exact"),
+    "imports": ("From other libraries", f"{PACKAGE}.imports"),
     "inside": ("A look inside", f"{PACKAGE}.inside"),
 }
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from .cli.c_code_command import write_c_code
 from .cli.export_command import export
 from .cli.file_commands import check_file, inspect_file, sweep, write_c_array
+from .cli.import_command import import_network
 from .cli.proof_commands import certify_file, run_file, verify_file
 from .cli.quiet import only_ours
 from .text import printable
@@ -83,6 +84,7 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "check": check_file,
     "c-array": write_c_array,
     "c-code": write_c_code,
+    "import": import_network,
     "sweep": sweep,
 }
 

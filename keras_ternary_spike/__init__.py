@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from . import compression as compression
     from . import exact as exact
     from . import export as export
+    from . import imports as imports
     from . import inside as inside
     from . import models as models
     from .layers.batch_normalization import BatchNormalization as BatchNormalization
@@ -94,7 +95,7 @@ _NAMES = {
     "training.spike_budget": ("SpikeBudget",),
     "training.unfold": ("unfold",),
 }
-_ROOMS = ("compression", "exact", "export", "inside", "models")
+_ROOMS = ("compression", "exact", "export", "imports", "inside", "models")
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = ["__version__", *_MODULES]

@@ -10,6 +10,7 @@ PROGRAM = "keras-ternary-spike"
 ANOTHER_FORMAT = {
     ".keras": "Save the model with model.save('model.keras').",
     ".tflite": "Export the model first: keras-ternary-spike model.keras -o model.tflite",
+    ".nir": "Write the network with nir.write('network.nir', graph); PyTorch modules: keras_ternary_spike.imports.",
     ".npz": "Write the samples with numpy.savez('samples.npz', samples=array).",
     ".toml": "See examples/sweep_digits.toml.",
 }
