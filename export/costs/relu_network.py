@@ -126,6 +126,7 @@ EMITTERS: dict[type[Node], Callable[..., Signal]] = {
     nodes.Input: emit_image,
     nodes.Affine: same,
     nodes.Repeat: same,
+    nodes.Integrator: same,
     nodes.TimeSum: same,
     nodes.TimeMax: same,
     nodes.LastTimestep: same,

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_ternary_spike import BinaryLIF, DirectEncoding, MultiLevelLIF, PerTimestep, TernaryLIF
 from keras_ternary_spike import LastTimestep as LastTimestepLayer
+from keras_ternary_spike import LeakyIntegrator as LeakyIntegratorLayer
 from keras_ternary_spike import TimeAverage as TimeAverageLayer
 from keras_ternary_spike import TimeMax as TimeMaxLayer
 from keras_ternary_spike import TimestepAffine as TimestepAffineLayer
@@ -177,6 +178,10 @@ def _lif(network: Network, node: nodes.LIF, dtype: str) -> Layers:
     return [(kind(reset=node.reset, reset_amount=node.reset_amount, **numbers, **options), [amplitude])]
 
 
+def _integrator(network: Network, node: nodes.Integrator, dtype: str) -> Layers:
+    return [(LeakyIntegratorLayer(_plain(node.decay), name=node.name, dtype=dtype), [])]
+
+
 def _plain(value: float | np.ndarray) -> float | list[float]:
     """A number, or one per channel, as a layer's configuration takes it."""
     return np.asarray(value, np.float64).tolist()
@@ -224,6 +229,7 @@ SINGLE: Mapping[type[Node], Callable[[Any, Node, str], Layers]] = {
 }
 SEQUENCE: Mapping[type[Node], Callable[[Network, Any, str], Layers]] = {
     nodes.LIF: _lif,
+    nodes.Integrator: _integrator,
     nodes.Repeat: _repeat,
     nodes.TimeAverage: _time_average,
     nodes.TimeSum: _time_sum,

@@ -18,9 +18,10 @@ from .class_outputs import LEFT_OUT, final_activation
 from .rules.merging import MERGES, merge
 from .rules.options import check_options
 from .rules.refused import NOT_EXPORTED, OPERATIONS
+from .rules.spiking import last_state
 from .rules.table import RULES
 from .signature import input_names, output_names, stable_name
-from .time_axis import check_time, count_timesteps, temporal_inputs
+from .time_axis import check_time, count_timesteps, is_endless, temporal_inputs
 
 NOTES = {
     "softmax": "softmax left out: the file's outputs are logits",
@@ -46,23 +47,31 @@ def describe(model: keras.Model, *, unknown: int | None = None) -> Network:
     """
     calls = trace(model)
     temporal = temporal_inputs(calls)
-    network = Network(name=model.name, nodes=(), outputs=(), timesteps=count_timesteps(calls, temporal, unknown))
+    timesteps, endless = count_timesteps(calls, temporal, unknown), is_endless(calls, temporal)
+    network = Network(name=model.name, nodes=(), outputs=(), timesteps=timesteps, endless=endless)
     values: list[str] = []
     for index, call in enumerate(calls.calls):
         if isinstance(call.layer, keras.layers.InputLayer):
             node = _input(network, call, temporal=index in temporal)
             network = _extended(network, (replace(node, range=_trained_range(calls, index)),))
         else:
-            network = _with_call(network, calls, index, [network[values[source]] for source in call.sources])
+            network = _with_call(network, calls, index, values)
         values.append(network.outputs[0])
     outputs, names = tuple(values[index] for index in calls.outputs), (input_names(model), output_names(model))
     return without_unread(replace(network, outputs=outputs, input_names=names[0], output_names=names[1]))
 
 
-def _with_call(network: Network, calls: Trace, index: int, sources: list[Node]) -> Network:
-    """`network` with the nodes of one call behind it; its output is then the value of that call."""
+def _with_call(network: Network, calls: Trace, index: int, values: list[str]) -> Network:
+    """`network` with the nodes of one call behind it; its output is then the value of that call.
+
+    values: names of the nodes that hold the values of the calls before.
+    """
     call = calls.calls[index]
+    sources = [network[values[source]] for source in call.sources]
     _check_layer(call, sources)
+    if call.state_of is not None:
+        name = fresh_name(network, f"{call.layer.name}_state")
+        return _extended(network, last_state(call.layer, name, network[values[call.state_of]], sources[0]))
     if type(call.layer) in MERGES:
         added = merge(call.layer, fresh_name(network, call.layer.name), sources, per_timestep=call.per_timestep)
         return _extended(network, added)
@@ -137,11 +146,9 @@ def _check_layer(call: Call, sources: list[Node]) -> None:
 def _check_one_value(call: Call) -> None:
     """Every value of a layer must be one that its rule describes."""
     if call.values > 1:
-        states = getattr(call.layer, "return_state", False)
-        way_out = "Build it with return_state=False" if states else "Use layers that give one value each"
         raise ValueError(
             f"A layer must give one value to be exported. Received: layer {call.layer.name!r} "
-            f"({type(call.layer).__name__}) with {call.values}{', its states among them' if states else ''}. {way_out}."
+            f"({type(call.layer).__name__}) with {call.values}. Use layers that give one value each."
         )
 
 

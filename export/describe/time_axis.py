@@ -42,8 +42,9 @@ def _lacking_time(calls: Trace, found: set[int]) -> set[int]:
 
 
 def _time(call: Call) -> str:
-    """What a call makes of a time axis: neurons that return the last timestep alone end it."""
-    return time_of(call.layer) if getattr(call.layer, "return_sequences", True) else ENDING
+    """What a call makes of a time axis: neurons that return the last timestep alone end it, and so do last states."""
+    whole = getattr(call.layer, "return_sequences", True) and call.state_of is None
+    return time_of(call.layer) if whole else ENDING
 
 
 def count_timesteps(calls: Trace, temporal: set[int], unknown: int | None) -> int:
@@ -69,6 +70,11 @@ def count_timesteps(calls: Trace, temporal: set[int], unknown: int | None) -> in
             raise ValueError(f"There must be at least one timestep. Received: {timesteps} from {name!r}.")
     timesteps = next(iter(found.values()), 1)
     return unknown if timesteps is None else timesteps
+
+
+def is_endless(calls: Trace, temporal: set[int]) -> bool:
+    """Whether the number of timesteps is unknown."""
+    return any(calls.calls[index].layer.batch_shape[1] is None for index in temporal)
 
 
 def _check_unknown(calls: Trace, name: str, unknown: int | None) -> None:

@@ -59,6 +59,11 @@ def check_trainable(network: Network, node: Node) -> None:
             f"{node.name!r} with a factor per timestep. Use ThresholdDependentBatchNormalization, or export the float "
             "model."
         )
+    if isinstance(node, nodes.Integrator):
+        raise ValueError(
+            f"Integer-exact training knows no membranes that are read. Received: layer {node.name!r}. Export the float "
+            "model: what leaves as numbers loses little in rounding."
+        )
     if isinstance(node, nodes.LIF) and node.levels > 1:
         raise ValueError(
             f"Integer-exact training knows ternary and binary spikes. Received: layer {node.name!r} with "

@@ -149,8 +149,9 @@ def _narrowed(node: Node, linear: nodes.Linear, keep: np.ndarray) -> Node:
         return replace(linear, kernel=linear.kernel[..., keep], bias=linear.bias[keep], shape=shape)
     if node.mixes_channels:
         return replace(node, kernel=node.kernel[..., keep, :])
-    if isinstance(node, nodes.LIF):
-        kept = {name: _kept(getattr(node, name), keep) for name in ("decay", "threshold", "amplitude", "flipped")}
+    if isinstance(node, nodes.LIF | nodes.Integrator):
+        per_channel = [name for name in ("decay", "threshold", "amplitude", "flipped") if hasattr(node, name)]
+        kept = {name: _kept(getattr(node, name), keep) for name in per_channel}
         return replace(node, shape=shape, **kept)
     return replace(node, shape=shape)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..network import nodes
 from ..network.nodes import Network
-from ..network.queries import has_linear_above, holds_counts, values_above
+from ..network.queries import has_linear_above, holds_counts, integrated, values_above
 from .added_kernels import add_input_kernels, add_kernels
 from .affines import (
     absorb_affines,
@@ -71,6 +71,8 @@ def check_folded(network: Network) -> Network:
             raise ValueError(f"A folded network sums windows of spikes only. Received: SumPool {node.name!r}.")
         if isinstance(node, nodes.LIF):
             _check_neuron(network, node)
+        if isinstance(node, nodes.Integrator):
+            _check_integrator(network, node)
         if isinstance(node, nodes.Affine) and not _may_stay(network, node):
             raise ValueError(_why_stuck(network, node))
     return network
@@ -124,6 +126,15 @@ def _check_neuron(network: Network, lif: nodes.LIF) -> None:
         )
     if not has_linear_above(network, lif):
         raise ValueError(f"A folded neuron has a Linear node above it. Received: {lif.name!r} without one.")
+
+
+def _check_integrator(network: Network, node: nodes.Integrator) -> None:
+    source = network[node.inputs[0]]
+    if integrated(network, node) is None and not holds_counts(network, source, factors=False):
+        raise ValueError(
+            "A LeakyIntegrator reads spikes, or a layer with weights of its own, directly. Received: "
+            f"{node.name!r} on {source.name!r} ({type(source).__name__}). Put a Dense or Conv2D layer in front of it."
+        )
 
 
 def _may_stay(network: Network, affine: nodes.Affine) -> bool:

@@ -198,6 +198,16 @@ class LIF(Node):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Integrator(Node):
+    """membrane[t] = decay * membrane[t-1] + x[t], and no spike: decay in [0, 1], one or an array (channels,)."""
+
+    linear = keeps_channels = keeps_zeros = pointwise = True
+    monotone = keeps_counts = keeps_constants = stateless = mixes_channels = takes_activation = False
+
+    decay: float | np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class TimeAverage(Node):
     """Mean over timesteps."""
 
@@ -239,6 +249,7 @@ class Network:
     nodes: in topological order, every input before its reader.
     outputs: names of the nodes whose values leave the network.
     timesteps: length of the time axis of every temporal value.
+    endless: whether any number of timesteps may come, and `timesteps` only stands for it.
     notes: what a reader of the report should know, one sentence each ("softmax left out").
     input_names, output_names: what users call them, in order; () where those are the nodes' own names.
     """
@@ -250,6 +261,7 @@ class Network:
     notes: tuple[str, ...] = ()
     input_names: tuple[str, ...] = ()
     output_names: tuple[str, ...] = ()
+    endless: bool = False
 
     def __getitem__(self, name: str) -> Node:
         return next(node for node in self.nodes if node.name == name)

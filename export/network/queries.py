@@ -75,6 +75,18 @@ def only_reader(network: Network, name: str) -> Node | None:
     return readers[0] if len(readers) == 1 and name not in network.outputs else None
 
 
+def integrated(network: Network, node: nodes.Integrator) -> nodes.Linear | None:
+    """The linear node that an integrator alone reads, maybe repeated or in another shape; None if there is none."""
+    reader, source = node, network[node.inputs[0]]
+    while only_reader(network, source.name) is reader:
+        if isinstance(source, nodes.Linear):
+            return source
+        if not isinstance(source, nodes.Reshape | nodes.Repeat):
+            return None
+        reader, source = source, network[source.inputs[0]]
+    return None
+
+
 def repeated(network: Network, name: str) -> Node:
     """Node `name`, or the one whose value it repeats over time."""
     node = network[name]

@@ -14,7 +14,7 @@ import numpy as np
 from ..network import nodes
 from ..network.linear_algebra import factors
 from ..network.nodes import Network
-from ..network.queries import repeated
+from ..network.queries import nodes_of, repeated
 from ..program.facts import Facts, Flipped, NeuronFacts, Range
 from ..program.grid import INT8_MAX
 from ..program.program import Program
@@ -96,7 +96,7 @@ def flipped_channels(node: nodes.LIF) -> Flipped:
 
 def is_endless(context: Context, node: nodes.Node) -> bool:
     """Whether a node that is no neuron has a state that holds after any number of steps."""
-    return context.form == "step" and isinstance(node, nodes.TimeMax)
+    return context.form == "step" and isinstance(node, nodes.TimeMax | nodes.Integrator)
 
 
 def is_guessed(context: Context, output: str) -> bool:
@@ -106,9 +106,16 @@ def is_guessed(context: Context, output: str) -> bool:
 
 
 def saturation_notes(context: Context) -> list[str]:
-    """One sentence for every neuron whose saturating currents are not proven to change no spike."""
-    neurons = (node for node in context.network.nodes if isinstance(node, nodes.LIF))
-    return [note for node in neurons for note in _notes(context, node)]
+    """One sentence for all that may saturate: currents that may change a spike, and membranes that are read."""
+    of_neurons = (_notes(context, node) for node in nodes_of(context.network, nodes.LIF))
+    of_membranes = (_membrane_notes(context, node) for node in nodes_of(context.network, nodes.Integrator))
+    return [note for notes in (*of_neurons, *of_membranes) for note in notes]
+
+
+def _membrane_notes(context: Context, node: nodes.Integrator) -> Iterator[str]:
+    found = context.output_grids.get(linear_source(context.network, node.name))
+    if found is not None and found.guessed:
+        yield f"membranes of {node.name!r} saturate at {INT8_MAX * found.grid.scale:.3g}, a guess from noise"
 
 
 def _notes(context: Context, node: nodes.LIF) -> Iterator[str]:

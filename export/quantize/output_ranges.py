@@ -11,6 +11,7 @@ from ..program.program import Program
 from .input_ranges import Range, Ranges, checked_range
 
 UNCHANGED = (nodes.Reshape, nodes.TimeMax, nodes.LastTimestep)  # their values are some of those that they read
+SAME_GRID = (*UNCHANGED, nodes.Repeat, nodes.Integrator)
 MARGIN = 1 / 32  # of the span of what samples reach, on either side: the next ones reach a little further
 
 
@@ -60,7 +61,7 @@ def linear_ranges(network: Network, output_ranges: Mapping[str, Range]) -> dict[
 def linear_source(network: Network, output: str) -> str | None:
     """The linear node whose value leaves the network as `output`; None where spikes do, or sums of them."""
     node = network[output]
-    while isinstance(node, UNCHANGED):
+    while isinstance(node, SAME_GRID):
         node = network[node.inputs[0]]
     return node.name if isinstance(node, nodes.Linear) else None
 

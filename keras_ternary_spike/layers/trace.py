@@ -22,7 +22,9 @@ class Call:
     per_timestep: whether PerTimestep (or TimeDistributed) applies it to every timestep on its own.
     ranks: number of axes of each source, with the batch axis, as the layer itself sees it; () for all the same.
     shape: of the value, with the batch axis, where no layer but an operation such as `x[:, 0]` computes it; else None.
-    values: how many it gives: of a neuron with `return_state=True` its states, too.
+    values: how many it gives.
+    state_of: where the value is the last state of a layer with `return_state=True`, the index of the call that gives
+        its outputs; else None.
     """
 
     layer: Any
@@ -31,6 +33,7 @@ class Call:
     ranks: tuple[int, ...] = ()
     shape: tuple[int | None, ...] | None = None
     values: int = 1
+    state_of: int | None = None
 
     @property
     def widest(self) -> tuple[int, ...]:
@@ -106,7 +109,10 @@ def _enter_functional(
         given = keras.tree.flatten(spec)
         if not isinstance(calls[-1].layer, keras.layers.Layer):
             calls[-1] = replace(calls[-1], shape=given[0].shape)
-        if len(given) > len(indices):  # of a layer: all of them are its value
+        if getattr(layer, "return_state", False) and len(given) == 2:
+            calls.append(replace(calls[-1], state_of=indices[0]))
+            indices = (indices[0], len(calls) - 1)
+        elif len(given) > len(indices):  # of a layer: all of them are its value
             calls[-1], indices = replace(calls[-1], values=len(given)), indices * len(given)
         results = _StandIn(spec)(*tensors)
         values.update(zip(map(id, keras.tree.flatten(results)), indices, strict=True))

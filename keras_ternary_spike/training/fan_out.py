@@ -33,7 +33,7 @@ def dense_additions(model: keras.Model) -> dict[str, int]:
     shapes = _shapes(traced)
     costs: dict[str, int] = {}
     for index, call in enumerate(traced.calls):
-        if isinstance(call.layer, LIF):
+        if isinstance(call.layer, LIF) and call.state_of is None:
             readers = dict(_weighted_readers(traced, shapes, index))
             cost = sum(
                 round(share * _multiply_accumulates(traced, shapes, reader)) for reader, share in readers.items()
@@ -88,4 +88,6 @@ def _output_shape(call: Call, inputs: list[Shape]) -> Shape:
     time = (inputs[0][1],) if call.per_timestep else ()
     inner = [(shape[0], *shape[2:]) if call.per_timestep else shape for shape in inputs]
     shape = call.shape or call.layer.compute_output_shape(inner if len(inner) > 1 else inner[0])
+    if getattr(call.layer, "return_state", False):
+        shape = shape[0 if call.state_of is None else 1]
     return (shape[0], *time, *shape[1:])

@@ -29,6 +29,8 @@ def evaluate(network, samples, others=None):
             values[node.name] = sum(value[:, t] for t in range(network.timesteps)) / network.timesteps
         elif isinstance(node, nodes.TimeSum):
             values[node.name] = sum(value[:, t] for t in range(network.timesteps))
+        elif isinstance(node, nodes.Integrator):
+            values[node.name] = integrate(node, value)
         elif isinstance(node, nodes.TimeMax):
             values[node.name] = np.max([value[:, t] for t in range(network.timesteps)], axis=0)
         elif isinstance(node, nodes.LastTimestep):
@@ -42,6 +44,15 @@ def evaluate(network, samples, others=None):
             values[node.name] = np.stack([function(node, frame) for frame in frames], axis=1)
             values[node.name] = values[node.name] if node.temporal else values[node.name][:, 0]
     return values[network.outputs[0]]
+
+
+def integrate(node, currents):
+    """The membranes of an integrator on `(batch, timesteps, *shape)`."""
+    membrane, membranes = np.zeros_like(currents[:, 0]), []
+    for t in range(currents.shape[1]):
+        membrane = node.decay * membrane + currents[:, t]
+        membranes.append(membrane)
+    return np.stack(membranes, axis=1)
 
 
 def integrate_and_fire(node, currents):

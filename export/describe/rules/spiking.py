@@ -13,6 +13,8 @@ from keras_ternary_spike import (
     BinaryLIFCell,
     DirectEncoding,
     LastTimestep,
+    LeakyIntegrator,
+    LeakyIntegratorCell,
     MultiLevelLIF,
     MultiLevelLIFCell,
     TernaryLIF,
@@ -28,7 +30,6 @@ from ...network.nodes import Node
 from .options import check_options
 from .rule import BEGINNING, ENDING, SEQUENTIAL, Build, Rule, array, rule
 
-CELLS = (TernaryLIFCell, BinaryLIFCell, MultiLevelLIFCell)
 MIN_RESET_AMOUNT, MAX_RESET_AMOUNT = 0.1, 2.0  # thresholds
 
 
@@ -46,23 +47,48 @@ def _over_time(kind: type[Node]) -> Build:
 def _lif(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     """A TernaryLIF, a BinaryLIF, a MultiLevelLIF, or a keras.layers.RNN of one of their cells."""
     cell = layer.cell
+    numbers = {"decay": _decay(layer, source), "threshold": _threshold(layer, source)}
+    levels = {"signed": cell.dynamics.signed, "levels": cell.dynamics.highest}
+    amplitude = _amplitude(layer, source)
+    lif = nodes.LIF(amplitude=amplitude, **levels, **_reset(layer), **numbers, **like(name, source))
+    return (lif,)
+
+
+def _integrator(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    """A LeakyIntegrator, or a keras.layers.RNN of its cell."""
+    return (nodes.Integrator(decay=_decay(layer, source), **like(name, source)),)
+
+
+def _recurrent(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    """What the cell computes at every timestep, or at the last."""
+    cell = layer.cell
     if type(cell) not in CELLS:  # a subclass may compute anything
         raise ValueError(
             f"Of recurrent layers only RNN of {', '.join(kind.__name__ for kind in CELLS)} is supported. Received: "
             f"layer {layer.name!r} with a {type(cell).__name__}."
         )
     check_call(cell)
-    check_options(cell, LEVELS_CELL if isinstance(cell, MultiLevelLIFCell) else CELL)
+    check_options(cell, CELLS[type(cell)])
     _check_recurrence(layer)
-    numbers = {"decay": _decay(layer, source), "threshold": _threshold(layer, source)}
-    levels = {"signed": cell.dynamics.signed, "levels": cell.dynamics.highest}
-    amplitude = _amplitude(layer, source)
-    lif = nodes.LIF(amplitude=amplitude, **levels, **_reset(layer), **numbers, **like(name, source))
-    return (lif,) if layer.return_sequences else (lif, _last(lif))
+    *_, whole = built = CELLS[type(cell)].build(layer, name, source)
+    return built if layer.return_sequences else (*built, last_timestep(f"{name}_last", whole))
 
 
-def _last(node: Node) -> nodes.LastTimestep:
-    return nodes.LastTimestep(**like(f"{node.name}_last", node, temporal=False))
+def last_timestep(name: str, source: Node) -> nodes.LastTimestep:
+    return nodes.LastTimestep(**like(name, source, temporal=False))
+
+
+def last_state(layer: Any, name: str, outputs: Node, source: Node) -> tuple[Node, ...]:
+    """What a layer with `return_state=True` gives beside its outputs.
+
+    outputs: the node that holds them. source: the node that the layer reads.
+    """
+    if not isinstance(layer.cell, LeakyIntegratorCell):
+        raise ValueError(
+            f"The state of a neuron cannot be exported. Received: layer {layer.name!r} with its state read. Build it "
+            "with return_state=False."
+        )
+    return (last_timestep(name, outputs),) if outputs.temporal else (outputs,)
 
 
 def _reset(layer: Any) -> dict[str, Any]:
@@ -116,7 +142,6 @@ def _amplitude(layer: Any, source: Node) -> np.ndarray:
 
 def _check_recurrence(layer: Any) -> None:
     ways_out = {
-        "return_state": "",
         "go_backwards": ", and feed the frames in the other order",
         "stateful": ', and export form="step": the caller keeps the states',
     }
@@ -132,14 +157,22 @@ NEURON = "decay decay_per snap_decay threshold threshold_per amplitude_per reset
 TRAINING = "trainable_decay trainable_threshold trainable_amplitude surrogate detach_reset separate_bumps"
 SEQUENCES = "return_sequences return_state go_backwards stateful"
 UNREAD = "unroll zero_output_for_mask spike_regularizer"  # there is no mask
+LEAK = "decay decay_per snap_decay"
 CELL, LEVELS_CELL = rule(_lif, NEURON, TRAINING), rule(_lif, f"levels signed {NEURON}", TRAINING)
+CELLS: Mapping[type, Rule] = {
+    TernaryLIFCell: CELL,
+    BinaryLIFCell: CELL,
+    MultiLevelLIFCell: LEVELS_CELL,
+    LeakyIntegratorCell: rule(_integrator, LEAK, "trainable_decay"),
+}
 
 SPIKING: Mapping[type, Rule] = {
-    keras.layers.RNN: rule(_lif, f"cell {SEQUENCES}", UNREAD, SEQUENTIAL),
+    keras.layers.RNN: rule(_recurrent, f"cell {SEQUENCES}", UNREAD, SEQUENTIAL),
     DirectEncoding: rule(_direct_encoding, "timesteps", time=BEGINNING),
-    TernaryLIF: rule(_lif, f"{NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}", SEQUENTIAL),
-    BinaryLIF: rule(_lif, f"{NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}", SEQUENTIAL),
-    MultiLevelLIF: rule(_lif, f"levels signed {NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}", SEQUENTIAL),
+    TernaryLIF: rule(_recurrent, f"{NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}", SEQUENTIAL),
+    BinaryLIF: rule(_recurrent, f"{NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}", SEQUENTIAL),
+    MultiLevelLIF: rule(_recurrent, f"levels signed {NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}", SEQUENTIAL),
+    LeakyIntegrator: rule(_recurrent, f"{LEAK} {SEQUENCES}", "trainable_decay unroll zero_output_for_mask", SEQUENTIAL),
     TimeAverage: rule(_over_time(nodes.TimeAverage), time=ENDING),
     TimeMax: rule(_over_time(nodes.TimeMax), time=ENDING),
     LastTimestep: rule(_over_time(nodes.LastTimestep), time=ENDING),

@@ -26,7 +26,7 @@ def emit_affine(context: Context, node: nodes.Affine, source: Signal) -> Signal:
             "Add a Dense or Conv2D layer before or after it."
         )
     scale, offset = float(np.ravel(scale)[0]), float(np.ravel(offset)[0])
-    if source.grid.counts and offset == 0:
+    if source.grid.zero_point == 0 and offset == 0:
         return emit_relabel(builder, node, source, scale)
     if scale == 1 and isinstance(context.network[node.inputs[0]], nodes.Input):
         return emit_shift(context, node, source, offset)
@@ -74,9 +74,10 @@ def emit_shortcut(context: Context, node: nodes.Affine, source: Signal) -> Signa
 
 def emit_relabel(builder: Builder, node: nodes.Node, source: Signal, scale: float) -> Signal:
     """MUL by the constant 1 (or -1) of another scale: the integers pass unchanged."""
-    grid = Grid(float32(abs(scale)), low=source.grid.low, high=source.grid.high)
+    worth = source.grid.scale / source.grid.unit  # of a step, where 1 is worth `scale` afterwards
+    grid = Grid(float32(abs(scale) * worth), low=source.grid.low, high=source.grid.high)
     sign = np.full([1] * (len(node.shape) + 1), np.sign(scale), np.int8)
-    constant = builder.constant(Name(node.name, "factor"), sign, float32(grid.scale / source.grid.unit))
+    constant = builder.constant(Name(node.name, "factor"), sign, float32(grid.scale / source.grid.scale))
 
     def emit(tensor: int, name: Name) -> int:
         return builder.emit("MUL", (tensor, constant), name, node.shape, grid)

@@ -43,7 +43,7 @@ def output_grid(node: nodes.Linear, source: Grid, known: Range | None, probe: Ca
     known: (low, high), in real units. probe: gives int8 inputs of `node` for noise, `(samples, *shape)`.
     """
     if known is not None:
-        widening = max(1.0, _least_scale(node, source) / input_grid(*known).scale)
+        widening = max(1.0, least_scale(node, source) / input_grid(*known).scale)
         return OutputGrid(input_grid(*(end * widening for end in known)))
     if node.shape[-1] == 1:
         return OutputGrid(proven_grid(node, source))
@@ -53,10 +53,10 @@ def output_grid(node: nodes.Linear, source: Grid, known: Range | None, probe: Ca
 
 def proven_grid(node: nodes.Linear, source: Grid) -> Grid:
     """Holds every value that `node`, with its integers, can compute from any input on `source`."""
-    low, high = _real_range(node, source)
+    low, high = real_range(node, source)
     for _ in range(WIDENINGS):  # rounded kernels may reach a few steps further
         grid = input_grid(low, high)
-        reached = _integer_range(node, source, grid)
+        reached = integer_range(node, source, grid)
         if grid.low <= reached[0] and reached[1] <= grid.high:
             break
         low, high = min(low, reached[0] * grid.scale), max(high, reached[1] * grid.scale)
@@ -76,15 +76,15 @@ def factor_grid(node: nodes.Linear, source: Grid) -> Grid:
     return replace(grid, scale=float32(grid.scale * ratio * DENOMINATOR / numerator))
 
 
-def _real_range(node: nodes.Linear, source: Grid) -> Range:
+def real_range(node: nodes.Linear, source: Grid) -> Range:
     """(smallest, largest) value over all channels, every input at its worst."""
     low, high = _extremes(_columns(node, node.kernel) * source.scale, source)
     low, high = float((low + node.bias).min()), float((high + node.bias).max())
     return (low, high) if low < 0 or high > 0 else (0.0, 1.0)  # all 0: any grid
 
 
-def _integer_range(node: nodes.Linear, source: Grid, target: Grid) -> tuple[int, int]:
-    """As `_real_range` of the rounded kernel, in steps of `target`, before anything saturates."""
+def integer_range(node: nodes.Linear, source: Grid, target: Grid) -> tuple[int, int]:
+    """As `real_range` of the rounded kernel, in steps of `target`, before anything saturates."""
     weights = integer_weights(node, source, target)
     multiplier = np.array([float(multiplier) for multiplier in weights.multipliers])
     low, high = _extremes(_columns(node, weights.kernel.astype(np.float64)), source)
@@ -119,10 +119,10 @@ def logit_grid(node: nodes.Linear, samples: np.ndarray, source: Grid) -> Grid:
     for _ in range(2):  # the second look is at the resolution that the first one found
         reached = _largest_output(node, samples, source, grid) * grid.scale
         grid = Grid(float32(min(grid.scale, MARGIN * (reached + grid.scale) / INT8_MAX)))
-    return Grid(float32(max(grid.scale, _least_scale(node, source))))
+    return Grid(float32(max(grid.scale, least_scale(node, source))))
 
 
-def _least_scale(node: nodes.Linear, source: Grid) -> float:
+def least_scale(node: nodes.Linear, source: Grid) -> float:
     """Of a grid that holds what one step of one input brings: of a silent network noise tells nothing."""
     return float(np.abs(node.kernel).max()) * source.scale / INT8_MAX
 
@@ -140,6 +140,17 @@ def probe(builder: Builder, inputs: tuple[int, ...], tensors: tuple[int, ...]) -
 
     inputs: the inputs of the program so far; each gets noise of its own.
     """
+    values = _probed(builder, inputs, tensors)
+    return np.concatenate([values[name] for name in sorted(values)])
+
+
+def probe_frames(builder: Builder, inputs: tuple[int, ...], tensors: tuple[int, ...]) -> list[np.ndarray]:
+    """As `probe`, timestep by timestep: one array for each of `tensors`."""
+    values = _probed(builder, inputs, tensors)
+    return [values[builder.tensors[index].name] for index in tensors]
+
+
+def _probed(builder: Builder, inputs: tuple[int, ...], tensors: tuple[int, ...]) -> dict[str, np.ndarray]:
     samples = int(np.clip(PROBE_WORK // max(multiply_accumulates(builder), 1), *PROBE_SAMPLES))
     feeds = {
         builder.tensors[index].name: probe_inputs(builder.shape(index), samples, seed)
@@ -147,7 +158,7 @@ def probe(builder: Builder, inputs: tuple[int, ...], tensors: tuple[int, ...]) -
     }
     names = {builder.tensors[index].name for index in tensors}
     values = feeds | builder.program("probe", inputs, tensors).trace(feeds, keep=names - set(feeds))
-    return np.concatenate([values[name] for name in sorted(names)])
+    return {name: values[name] for name in names}
 
 
 def multiply_accumulates(builder: Builder) -> int:

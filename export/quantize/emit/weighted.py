@@ -14,6 +14,7 @@ from ..output_ranges import UNCHANGED
 from . import output_grids
 from .context import Context, Signal, fused_neuron, integer_neuron, per_timestep
 from .linear import Emission, emit_linear
+from .neurons.integrator_grids import integrator_behind, membrane_grid
 from .neurons.resets import leaked_grid
 
 
@@ -86,15 +87,22 @@ def linear_grid(context: Context, node: nodes.Linear, source: Signal) -> Grid:
         return context.currents[node.name].grid
     if node.scale is not None:
         return Grid(node.scale, node.zero_point)
-    if reaches_output(context, node):
+    integrated = integrator_behind(context.network, node) is not None
+    if integrated or reaches_output(context, node):
         if node.name not in context.output_grids:
-            probe = partial(output_grids.probe, context.builder, tuple(context.inputs), source.tensors)
-            known = context.output_ranges.get(node.name)
-            context.output_grids[node.name] = output_grids.output_grid(node, source.grid, known, probe)
+            context.output_grids[node.name] = _output_grid(context, node, source, integrated=integrated)
         return context.output_grids[node.name].grid
     if isinstance(context.network[node.inputs[0]], nodes.Input) and factors(node) is not None:
         return output_grids.factor_grid(node, source.grid)
     return output_grids.worst_case_grid(node, source.grid)
+
+
+def _output_grid(context: Context, node: nodes.Linear, source: Signal, *, integrated: bool) -> output_grids.OutputGrid:
+    known, probed = context.output_ranges.get(node.name), (context.builder, tuple(context.inputs), source.tensors)
+    if integrated:
+        frames = partial(output_grids.probe_frames, *probed)
+        return membrane_grid(context.network, node, source.grid, known, frames)
+    return output_grids.output_grid(node, source.grid, known, partial(output_grids.probe, *probed))
 
 
 def reaches_output(context: Context, node: Node) -> bool:

@@ -11,6 +11,7 @@ from keras_ternary_spike import (
     BinaryLIFCell,
     DirectEncoding,
     LastTimestep,
+    LeakyIntegrator,
     MultiLevelLIF,
     TemporalEffectiveBatchNormalization,
     TernaryLIF,
@@ -57,6 +58,7 @@ NEURON = {
     **{"amplitude_per": "channel", "reset": "subtract", "trainable_decay": True, "trainable_threshold": True},
     **{"trainable_amplitude": False, "detach_reset": True, "separate_bumps": True},
 }
+LEAK = {name: NEURON[name] for name in ("decay", "decay_per", "snap_decay", "trainable_decay")}
 LAYER = {**NEURON, **RECURRENT, "spike_regularizer": None}
 # Of every supported layer: the shape that it reads, what it must be built with, and another value for every option.
 CASES = {
@@ -120,6 +122,7 @@ CASES = {
     TimeAverage: (SEQUENCE, {}, {}),
     TimeMax: (SEQUENCE, {}, {}),
     LastTimestep: (SEQUENCE, {}, {}),
+    LeakyIntegrator: (SEQUENCE, {}, {**LEAK, **RECURRENT}),
     TernaryLIF: (SEQUENCE, {}, LAYER),
     BinaryLIF: (SEQUENCE, {}, LAYER),
     MultiLevelLIF: (SEQUENCE, {"levels": 2}, {"levels": 3, "signed": False, **LAYER}),

@@ -29,6 +29,7 @@ EXAMPLES = {
     nodes.TimeAverage: {"temporal": False},
     nodes.TimeSum: {"temporal": False},
     nodes.TimeMax: {"temporal": False},
+    nodes.Integrator: {"decay": np.array([0.25, 0.5])},
     nodes.LastTimestep: {"temporal": False},
 }
 KERNEL = {"bias": np.array([0.5, -1.0]), "strides": (1, 1)}

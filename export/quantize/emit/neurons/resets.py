@@ -33,7 +33,7 @@ from fractions import Fraction
 from ....program.builder import Builder
 from ....program.grid import BINARY_SPIKE, INT8_MAX, INT8_MIN, SPIKE, Grid, float32
 from ....program.names import Name
-from ...integer_neuron import Neuron, channel_constant
+from ...integer_neuron import Decay, Neuron, channel_constant
 
 
 def state_grid(neuron: Neuron) -> Grid:
@@ -74,14 +74,14 @@ def _to_zero(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int
 def _less_spike(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int) -> int:
     shape, grid, leaked = builder.shape(membrane), state_grid(neuron), membrane
     if not builder.is_clipped(membrane, grid.scale):
-        operands = (membrane, _decay_constant(builder, neuron, len(shape)))
+        operands = (membrane, decay_constant(builder, neuron.name, neuron.decay, len(shape)))
         leaked = builder.emit("MUL", operands, Name(neuron.name, "leaked", t), shape, grid, activation="RELU_N1_TO_1")
     return builder.emit("SUB", (leaked, spike), Name(neuron.name, "state", t), shape, grid)
 
 
 def _times_keep(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int) -> int:
     shape, fired = builder.shape(membrane), _fired(builder, neuron, spike, t)
-    kept = _decay_constant(builder, neuron, len(shape))
+    kept = decay_constant(builder, neuron.name, neuron.decay, len(shape))
     grid = Grid(float(builder.tensors[kept].scale), low=0, high=int(builder.tensors[kept].data.max()))
     keep = builder.emit("SUB", (kept, fired), Name(neuron.name, "keep", t), shape, grid, activation="RELU")
     return builder.emit("MUL", (membrane, keep), Name(neuron.name, "state", t), shape, state_grid(neuron))
@@ -129,17 +129,17 @@ def _leaked(builder: Builder, neuron: Neuron, membrane: int, name: Name, grid: G
     if neuron.decay == 1:
         return membrane
     shape = builder.shape(membrane)
-    return builder.emit("MUL", (membrane, _decay_constant(builder, neuron, len(shape))), name, shape, grid)
-
-
-def _decay_constant(builder: Builder, neuron: Neuron, rank: int) -> int:
-    """The integer 1 of scale decay, or one integer per channel (last axis)."""
-    if isinstance(neuron.decay, Fraction):
-        return builder.scalar(Name(neuron.name, "decay"), 1, float32(float(neuron.decay)), rank)
-    integers, scale = channel_constant(neuron.decay)
-    return builder.constant(
-        Name(neuron.name, "decay").ranked(rank), integers.reshape([1] * rank + [-1]), float32(scale)
+    return builder.emit(
+        "MUL", (membrane, decay_constant(builder, neuron.name, neuron.decay, len(shape))), name, shape, grid
     )
+
+
+def decay_constant(builder: Builder, layer: str, decay: Decay, rank: int) -> int:
+    """The integer 1 of scale decay, or one integer per channel (last axis)."""
+    if isinstance(decay, Fraction):
+        return builder.scalar(Name(layer, "decay"), 1, float32(float(decay)), rank)
+    integers, scale = channel_constant(decay)
+    return builder.constant(Name(layer, "decay").ranked(rank), integers.reshape([1] * rank + [-1]), float32(scale))
 
 
 EMITTERS = {"zero": _to_zero, "subtract": _less_threshold, "none": _unchanged}
