@@ -236,5 +236,5 @@ def test_checking_needs_neither_keras_nor_tensorflow():
 @pytest.mark.slow
 @pytest.mark.parametrize("target", vela.ACCELERATORS)
 def test_every_ethos_u_takes_every_operator(target, tflite_bytes):
-    assert list(TARGETS)[2:13] == list(vela.ACCELERATORS)
+    assert [name for name in TARGETS if name.startswith("ethos")] == list(vela.ACCELERATORS)
     assert check(tflite_bytes, target=target).facts["cpu_operators"] == 0
