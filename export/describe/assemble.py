@@ -170,8 +170,8 @@ def _reshape(node: nodes.Reshape, source: Node, dtype: str) -> Layers:
 
 def _lif(network: Network, node: nodes.LIF, dtype: str) -> Layers:
     kind = TernaryLIF if node.signed else BinaryLIF
-    if node.levels > 1:
-        kind = partial(MultiLevelLIF, node.levels, signed=node.signed)
+    if node.levels > 1 or node.dead_zone != 1:
+        kind = partial(MultiLevelLIF, node.levels, signed=node.signed, dead_zone=node.dead_zone)
     amplitude = np.asarray(node.amplitude)
     options = {"amplitude_per": "channel" if amplitude.ndim else "layer", "name": node.name, "dtype": dtype}
     numbers = {"decay": _plain(node.decay), "threshold": _plain(node.threshold)}

@@ -2,6 +2,7 @@
 
 amplitude * spike                        LIF of amplitude 1, then Affine(amplitude)
 spike of a neuron that fires at v        Affine(1 / (2 v)), then LIF of threshold 1/2
+levels from d * v on, one timestep       Affine(1, -(d - 1) v), then LIF of dead zone 1
 mean over n pixels or timesteps          sum, then Affine(1 / n)
 """
 
@@ -17,6 +18,36 @@ from ..network.queries import nodes_of
 from ..network.surgery import affine_after, affine_before, substitute
 
 THRESHOLD = 0.5
+
+
+def expose_dead_zones(network: Network) -> Network:
+    """Every LIF fires at its threshold: a dead zone takes something off the current, or is the threshold itself.
+
+    Raises:
+        ValueError: of several levels, with a state, where a smaller current would leak, or signed.
+    """
+    for lif in nodes_of(network, nodes.LIF):
+        if lif.dead_zone == 1:
+            continue
+        taken_off = (lif.dead_zone - 1) * np.asarray(lif.threshold, np.float64)
+        if lif.levels == 1:
+            numbers = {"threshold": lif.threshold + taken_off, "reset_amount": lif.reset_amount / lif.dead_zone}
+            network = substitute(network, lif.name, replace(lif, dead_zone=1.0, **numbers))
+        else:
+            _check_dead_zone(network, lif)
+            network = substitute(network, lif.name, replace(lif, dead_zone=1.0))
+            network = affine_before(network, network[lif.name], "dead_zone", 1.0, -taken_off)
+    return network
+
+
+def _check_dead_zone(network: Network, lif: nodes.LIF) -> None:
+    stateful = network.timesteps > 1 and np.any(lif.decay != 0)
+    if lif.signed or stateful:
+        raise ValueError(
+            "A dead zone is exported as a smaller current: of unsigned levels, at one timestep. Received: layer "
+            f"{lif.name!r} with dead_zone={lif.dead_zone:g}, signed={lif.signed}, timesteps={network.timesteps}. "
+            "Use signed=False and timesteps=1, or levels=1, whose dead zone is the threshold."
+        )
 
 
 def expose_thresholds(network: Network) -> Network:

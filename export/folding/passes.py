@@ -26,7 +26,7 @@ from .affines import (
 )
 from .dead_channels import drop_dead_channels
 from .distribute import distribute_factors
-from .expose import THRESHOLD, expose_amplitudes, expose_averages, expose_thresholds
+from .expose import THRESHOLD, expose_amplitudes, expose_averages, expose_dead_zones, expose_thresholds
 from .reorder import (
     pool_currents_by_kernels,
     pool_currents_in_kernels,
@@ -82,6 +82,7 @@ PASSES: tuple[Callable[[Network], Network], ...] = (
     merge_reshapes,
     pad_in_kernels,
     crop_in_kernels,
+    expose_dead_zones,
     expose_thresholds,
     expose_amplitudes,
     expose_averages,
@@ -119,7 +120,7 @@ PASSES: tuple[Callable[[Network], Network], ...] = (
 
 
 def _check_neuron(network: Network, lif: nodes.LIF) -> None:
-    if np.any(lif.threshold != THRESHOLD) or np.any(lif.amplitude != 1):
+    if np.any(lif.threshold != THRESHOLD) or np.any(lif.amplitude != 1) or lif.dead_zone != 1:
         raise ValueError(
             f"A folded neuron has threshold 0.5 and amplitude 1. Received: {lif.name!r} with "
             f"threshold={lif.threshold}, amplitude={lif.amplitude}."

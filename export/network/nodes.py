@@ -174,7 +174,8 @@ class Repeat(Node):
 class LIF(Node):
     """Leaky integrate-and-fire; emits amplitude * spike.
 
-    spike = round(membrane / (2 * threshold)), halves away from zero, clipped to [-levels, levels], or to [0, levels].
+    spike = round(membrane / (2 * threshold)), halves away from zero, clipped to [-levels, levels], or to [0, levels];
+    with a dead zone level l starts at (dead_zone + 2 * l - 2) * threshold. In a folded network it is 1.
 
     decay in [0, 1]; threshold > 0, same units as its input; amplitude: each one number, or an array (channels,), last
     axis. signed: whether there are spikes below 0. reset: a spike clears the membrane ("zero"), takes the
@@ -195,6 +196,7 @@ class LIF(Node):
     quiet_steps: int | None = None
     flipped: bool | np.ndarray = False
     levels: int = 1
+    dead_zone: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

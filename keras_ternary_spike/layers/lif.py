@@ -277,6 +277,8 @@ class MultiLevelLIF(LIF):
     Args:
         levels: Integer from 1 to 127.
         signed: Boolean. Whether there are spikes below 0. Default: True.
+        dead_zone: Float >= 1, in thresholds. Nothing fires below dead_zone * threshold; from there on a level every
+            2 * threshold. Default: 1.0, halfway to the first level.
         Further ones are those of `TernaryLIF`.
 
     Example:

@@ -22,6 +22,7 @@ class LIFCell(keras.layers.Layer):
 
     levels: str | int
     unsigned = False
+    dead_zone = 1.0
     options: CellOptions
 
     @takes(CellOptions)
@@ -42,6 +43,7 @@ class LIFCell(keras.layers.Layer):
             reset_amount=float(options.reset_amount),
             separate_bumps=options.separate_bumps,
             unsigned=self.unsigned,
+            dead_zone=self.dead_zone,
         )
         used = {"surrogate": self.dynamics.surrogate, "reset_amount": self.dynamics.reset_amount}
         self.options = options
@@ -201,12 +203,14 @@ class MultiLevelLIFCell(LIFCell):
     Args:
         levels: Integer from 1 to 127.
         signed: Boolean. Whether there are spikes below 0. Default: True.
+        dead_zone: Float >= 1, in thresholds. Nothing fires below dead_zone * threshold; from there on a level every
+            2 * threshold. Default: 1.0, halfway to the first level.
         Further ones are those of `TernaryLIFCell`.
     """
 
     @takes(MultiLevelCellOptions)
     def __init__(self, options: MultiLevelCellOptions, others: dict[str, Any]) -> None:
-        self.levels, self.unsigned = options.levels, not options.signed
+        self.levels, self.unsigned, self.dead_zone = options.levels, not options.signed, float(options.dead_zone)
         self._set_up(options, others)
 
     @property
@@ -220,7 +224,8 @@ class MultiLevelLIFCell(LIFCell):
         return {**super().numbers, "threshold": threshold}
 
     def get_config(self) -> dict[str, Any]:
-        return {"levels": self.levels, "signed": not self.unsigned, **super().get_config()}
+        own = {"levels": self.levels, "signed": not self.unsigned, "dead_zone": self.dead_zone}
+        return {**own, **super().get_config()}
 
 
 def scale_gradient(tensor: Any, factor: float) -> Any:

@@ -115,6 +115,7 @@ class Levels:
     levels: int
     _: dataclasses.KW_ONLY
     signed: bool = True
+    dead_zone: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,7 @@ class Dynamics:
         spike = 1 if membrane >= threshold, else 0                                    (levels="binary")
         spike = round(membrane / (2 * threshold)) within [-k, k], halves away from 0  (levels=k)
         spike = round(membrane / (2 * threshold)) within [0, k], halves up            (levels=k, unsigned)
+        spike = 0 below dead_zone * threshold; from there a level every 2 * threshold (levels=k, dead_zone)
         state = membrane * (1 - fired),  fired = 1 where spike is not 0               (reset="zero")
         state = membrane - reset_amount * threshold * spike                           (reset="subtract")
         state = membrane                                                              (reset="none")
@@ -41,10 +42,12 @@ class Dynamics:
         separate_bumps: whether every threshold has a bump of its own, and bumps that overlap add up; otherwise the
             bump around the nearest threshold counts alone. Default: False.
         unsigned: whether an Integer `levels` has no spikes below 0. Default: False.
+        dead_zone: Float >= 1, in thresholds, of an Integer `levels`: level l fires from (dead_zone + 2 * l - 2) *
+            threshold on. Default: 1.0, all levels alike.
 
     Raises:
-        ValueError: if levels or reset are not known, reset_amount is not positive and finite, or `unsigned` is given
-            with levels that have a name.
+        ValueError: if levels or reset are not known, reset_amount is not positive and finite, or `unsigned` or
+            `dead_zone` is given with levels that have a name.
     """
 
     levels: str | int = "ternary"
@@ -54,6 +57,7 @@ class Dynamics:
     reset_amount: float = 1.0
     separate_bumps: bool = False
     unsigned: bool = False
+    dead_zone: float = 1.0
 
     def __post_init__(self) -> None:
         _check_levels(self.levels)
@@ -61,10 +65,19 @@ class Dynamics:
             raise ValueError(
                 f'`unsigned` is for levels=1, 2, ... Received: levels={self.levels!r}. Use levels="binary".'
             )
+        self._check_dead_zone()
         if self.reset not in RESETS:
             raise ValueError(f"`reset` must be {listed(RESETS)}. Received: reset={self.reset!r}")
         if not (0 < self.reset_amount < math.inf):
             raise ValueError(f"`reset_amount` must be positive and finite. Received: reset_amount={self.reset_amount}")
+
+    def _check_dead_zone(self) -> None:
+        if not 1 <= self.dead_zone < math.inf or (self.dead_zone != 1 and isinstance(self.levels, str)):
+            raise ValueError(
+                "`dead_zone` is in thresholds, at least 1 and finite, of levels=1, 2, ... Received: "
+                f"dead_zone={self.dead_zone} with levels={self.levels!r}. That of a ternary or binary neuron is its "
+                "threshold."
+            )
 
     @property
     def highest(self) -> int:
@@ -80,7 +93,7 @@ class Dynamics:
         """Spikes, unscaled: integers where the membrane is finite, NaN where it is not."""
         spike = None
         for level in range(self.highest):
-            height = (2 * level + 1) * threshold
+            height = self._start(level) * threshold
             crossed = ops.cast(membrane >= height, membrane.dtype)
             spike = crossed if spike is None else spike + crossed
             if self.signed:
@@ -96,7 +109,7 @@ class Dynamics:
         """
         if self.reset == "zero" and fused:
             # Times 0 is NaN where the membrane is not finite.
-            return ops.where(self._height(membrane) < threshold, membrane, membrane * 0.0)
+            return ops.where(self._height(membrane) < self._first(threshold), membrane, membrane * 0.0)
         if self.reset == "zero":
             return membrane * (1.0 - self._fired(spike))
         return membrane - self._taken_off(threshold) * spike if self.reset == "subtract" else membrane
@@ -105,16 +118,17 @@ class Dynamics:
         """d spike / d membrane as the surrogate has it."""
         if self.separate_bumps:
             return sum(self._bumps(membrane, threshold, range(self.highest)))
-        height, nearest = self._height(membrane), threshold
+        height, nearest = self._height(membrane), self._first(threshold)
         if self.highest > 1:
-            nearest = threshold * (2.0 * ops.clip(ops.ceil(0.5 * height / threshold), 1, self.highest) - 1.0)
+            beyond = ops.ceil(0.5 * (height / threshold - self._start(-0.5)))  # 1 within `threshold` of the first
+            nearest = threshold * (2.0 * ops.clip(beyond, 1, self.highest) + self._start(-1))
         return self.surrogate((height - nearest) / threshold) / threshold
 
     def carry_slope(self, membrane: Any, spike: Any, spike_slope: Any, threshold: Any) -> Any:
         """d state / d membrane."""
         if self.reset == "zero" and self.highest == 1 and not (self.detach_reset or self.separate_bumps):
             height = self._height(membrane)
-            return ops.where(height < threshold, 1.0, -height * spike_slope)
+            return ops.where(height < self._first(threshold), 1.0, -height * spike_slope)
         kept = 1.0 - self._fired(spike) if self.reset == "zero" else ops.ones_like(membrane)
         by_reset = self.reset_slope(membrane, spike, spike_slope, threshold)
         return kept if by_reset is None else kept + by_reset
@@ -134,6 +148,14 @@ class Dynamics:
     def _height(self, membrane: Any) -> Any:
         """What is compared with the thresholds."""
         return ops.abs(membrane) if self.signed else membrane
+
+    def _start(self, level: float) -> float:
+        """Where `level` + 1 starts to fire, in thresholds."""
+        return 2 * level + self.dead_zone
+
+    def _first(self, threshold: Any) -> Any:
+        """Where the first level starts to fire."""
+        return threshold if self.dead_zone == 1 else self.dead_zone * threshold
 
     def _taken_off(self, threshold: Any) -> Any:
         return threshold if self.reset_amount == 1 else self.reset_amount * threshold
@@ -155,7 +177,7 @@ class Dynamics:
         """The bump of each threshold, the positive one before its mirror image."""
         sides = (membrane, -membrane) if self.signed else (membrane,)
         return [
-            self.surrogate((side - (2 * level + 1) * threshold) / threshold) / threshold
+            self.surrogate((side - self._start(level) * threshold) / threshold) / threshold
             for level in levels
             for side in sides
         ]

@@ -26,8 +26,8 @@ def unfold(model: keras.Model) -> keras.Model:
         model: Sequential or functional, with `DirectEncoding(1)` in front of the first neurons, all of as many levels.
 
     Raises:
-        ValueError: without graded spikes, with several numbers of levels, with more than one timestep, or without a
-            DirectEncoding.
+        ValueError: without graded spikes, with several numbers of levels, a dead zone or more than one timestep, or
+            without a DirectEncoding.
 
     Reference: [Bu et al., 2023](https://arxiv.org/abs/2303.04347), whose membrane starts at half a threshold:
     reset_amount=2 is the same.
@@ -58,6 +58,12 @@ def _levels(model: keras.Model) -> int:
         raise ValueError(
             "`unfold` takes a model with graded spikes, all of as many levels: they become its timesteps. Received: "
             f"{model.name!r} with levels {levels}. Use MultiLevelLIF(levels) with one number, on the model's top level."
+        )
+    zones = sorted({layer.cell.dead_zone for layer in graded})
+    if zones != [1.0]:
+        raise ValueError(
+            "`unfold` takes levels that all start alike: over timesteps, a dead zone would be paid once a spike. "
+            f"Received: {model.name!r} with dead_zone {zones}. Use dead_zone=1 behind a normalization with a bias."
         )
     timesteps = [layer.timesteps for layer in model.layers if isinstance(layer, DirectEncoding)]
     if timesteps != [1] * max(len(timesteps), 1):

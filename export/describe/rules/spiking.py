@@ -48,7 +48,7 @@ def _lif(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     """A TernaryLIF, a BinaryLIF, a MultiLevelLIF, or a keras.layers.RNN of one of their cells."""
     cell = layer.cell
     numbers = {"decay": _decay(layer, source), "threshold": _threshold(layer, source)}
-    levels = {"signed": cell.dynamics.signed, "levels": cell.dynamics.highest}
+    levels = {"signed": cell.dynamics.signed, "levels": cell.dynamics.highest, "dead_zone": cell.dynamics.dead_zone}
     amplitude = _amplitude(layer, source)
     lif = nodes.LIF(amplitude=amplitude, **levels, **_reset(layer), **numbers, **like(name, source))
     return (lif,)
@@ -157,8 +157,8 @@ NEURON = "decay decay_per snap_decay threshold threshold_per amplitude_per reset
 TRAINING = "trainable_decay trainable_threshold trainable_amplitude surrogate detach_reset separate_bumps"
 SEQUENCES = "return_sequences return_state go_backwards stateful"
 UNREAD = "unroll zero_output_for_mask spike_regularizer"  # there is no mask
-LEAK = "decay decay_per snap_decay"
-CELL, LEVELS_CELL = rule(_lif, NEURON, TRAINING), rule(_lif, f"levels signed {NEURON}", TRAINING)
+LEAK, LEVELS = "decay decay_per snap_decay", "levels signed dead_zone"
+CELL, LEVELS_CELL = rule(_lif, NEURON, TRAINING), rule(_lif, f"{LEVELS} {NEURON}", TRAINING)
 CELLS: Mapping[type, Rule] = {
     TernaryLIFCell: CELL,
     BinaryLIFCell: CELL,
@@ -171,7 +171,7 @@ SPIKING: Mapping[type, Rule] = {
     DirectEncoding: rule(_direct_encoding, "timesteps", time=BEGINNING),
     TernaryLIF: rule(_recurrent, f"{NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}", SEQUENTIAL),
     BinaryLIF: rule(_recurrent, f"{NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}", SEQUENTIAL),
-    MultiLevelLIF: rule(_recurrent, f"levels signed {NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}", SEQUENTIAL),
+    MultiLevelLIF: rule(_recurrent, f"{LEVELS} {NEURON} {SEQUENCES}", f"{TRAINING} {UNREAD}", SEQUENTIAL),
     LeakyIntegrator: rule(_recurrent, f"{LEAK} {SEQUENCES}", "trainable_decay unroll zero_output_for_mask", SEQUENTIAL),
     TimeAverage: rule(_over_time(nodes.TimeAverage), time=ENDING),
     TimeMax: rule(_over_time(nodes.TimeMax), time=ENDING),

@@ -17,8 +17,13 @@ SMOOTH = {
 
 
 @pytest.mark.parametrize("surrogate, bump", SMOOTH.values(), ids=SMOOTH.keys())
-@pytest.mark.parametrize("levels, separate_bumps", [("ternary", True), ("binary", False), ("binary", True), (2, True)])
-def test_gradients_equal_finite_differences_of_a_smooth_stand_in(rng, surrogate, bump, levels, separate_bumps):
+@pytest.mark.parametrize(
+    "levels, separate_bumps, dead_zone",
+    [("ternary", True, 1.0), ("binary", False, 1.0), ("binary", True, 1.0), (2, True, 1.0), (2, True, 2.5)],
+)
+def test_gradients_equal_finite_differences_of_a_smooth_stand_in(
+    rng, surrogate, bump, levels, separate_bumps, dead_zone
+):
     # Without a reset membranes do not see the spikes, so that smooth ones can stand in for them.
     current, upstream = rng.normal(size=(2, 5, 3)), rng.normal(size=(2, 5, 3))
     values = [current, np.array([0.3, 0.5, 0.9]), np.array([0.3, 0.5, 1.25])]
@@ -27,7 +32,8 @@ def test_gradients_equal_finite_differences_of_a_smooth_stand_in(rng, surrogate,
         membrane, total = np.zeros((2, 3)), 0.0
         for t in range(5):
             membrane = decay * membrane + current[:, t]
-            for height in (threshold, 3 * threshold) if levels == 2 else (threshold,):
+            for start in (dead_zone, dead_zone + 2) if levels == 2 else (1,):
+                height = start * threshold
                 total += (upstream[:, t] * bump((membrane - height) / threshold)).sum()
                 if levels != "binary":
                     total -= (upstream[:, t] * bump((-membrane - height) / threshold)).sum()
@@ -36,7 +42,8 @@ def test_gradients_equal_finite_differences_of_a_smooth_stand_in(rng, surrogate,
     tensors = [tf.constant(value) for value in values]
     with tf.GradientTape() as tape:
         tape.watch(tensors)
-        dynamics = Dynamics(levels=levels, reset="none", surrogate=surrogate, separate_bumps=separate_bumps)
+        options = {"surrogate": surrogate, "separate_bumps": separate_bumps, "dead_zone": dead_zone}
+        dynamics = Dynamics(levels=levels, reset="none", **options)
         outputs, _ = lif_sequence(tensors[0], decay=tensors[1], threshold=tensors[2], dynamics=dynamics)
     gradients = tape.gradient(outputs, tensors, output_gradients=tf.constant(upstream))
     for index, gradient in enumerate(gradients):

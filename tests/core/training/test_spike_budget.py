@@ -50,6 +50,22 @@ def test_the_penalty_is_the_weighted_mean_level_and_the_gauge_shows_the_firing_r
     assert float(gauge.rate.numpy()) == 3 / 8
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="takes gradients with TensorFlow's tape")
+def test_the_penalty_pulls_on_membranes_where_the_surrogate_does(rng):
+    import tensorflow as tf
+
+    currents = tf.constant(np.array([-0.3, -0.1, 0.05, 0.3, 0.9], "float32")[None, None])  # the window ends at 0.4
+    layer = TernaryLIF(threshold=0.2)
+    gauge = Gauge(cost=0.5, weight=keras.Variable(4.0), rate=keras.Variable(0.0))
+    layer.spike_regularizers = (gauge,)
+    with tf.GradientTape() as tape:
+        tape.watch(currents)
+        layer(currents)
+        (penalty,) = layer.losses
+    slope = 4.0 * 0.5 / (2 * 0.2) / 5
+    np.testing.assert_allclose(tape.gradient(penalty, currents).numpy().ravel(), np.array([-1, -1, 1, 1, 0]) * slope)
+
+
 @pytest.mark.parametrize("kind, jit_compile", [("additions", "auto"), ("spikes", False)])
 def test_the_budget_is_reached_and_history_tells_how(data, kind, jit_compile):
     model, callback = network(jit_compile=jit_compile, trainable_threshold=True), SpikeBudget(**{kind: 0.2})

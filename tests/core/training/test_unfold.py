@@ -51,3 +51,5 @@ def test_models_of_another_kind_are_refused():
         unfold(mixed)
     with pytest.raises(ValueError, match=r"one timestep.*timesteps \[2\]"):
         unfold(network(2, True, timesteps=2))
+    with pytest.raises(ValueError, match=r"all start alike.*dead_zone \[1.5\].*Use dead_zone=1"):
+        unfold(keras.Sequential([keras.Input((3,)), DirectEncoding(1), MultiLevelLIF(2, dead_zone=1.5)]))

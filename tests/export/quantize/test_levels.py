@@ -91,6 +91,52 @@ def channels_of_their_own(levels, decay):
     return keras.Model(image, TimeAverage()(PerTimestep(layers.Flatten())(spikes)))
 
 
+def with_biases(levels, bias, timesteps=1, **options):
+    """Two graded layers, each behind a convolution with a bias; names as in a new session."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(1)
+    image, biased = keras.Input((4, 4, 1)), {"bias_initializer": keras.initializers.Constant(bias)}
+    neuron = [MultiLevelLIF(levels, threshold=0.125, name=name, **options) for name in ("first", "second")]
+    spikes = neuron[0](DirectEncoding(timesteps)(layers.Conv2D(3, 3, name="a", **biased)(image)))
+    spikes = neuron[1](PerTimestep(layers.Conv2D(2, 2, name="b", **biased), name="b_per_timestep")(spikes))
+    return keras.Model(image, TimeAverage()(PerTimestep(layers.Flatten())(spikes)), name="biased")
+
+
+def check_equal(*contents):
+    """Files of the same operators and integers, of different Keras models."""
+    one, other = map(flatbuffer.read, contents)
+    assert one.operators == other.operators
+    for tensor, twin in zip(one.tensors, other.tensors, strict=True):
+        assert (tensor.name, tensor.shape) == (twin.name, twin.shape)
+        np.testing.assert_array_equal(tensor.scale, twin.scale)
+        np.testing.assert_array_equal(tensor.data, twin.data)
+
+
+def test_a_dead_zone_of_unsigned_levels_is_a_smaller_current_in_the_file(images):
+    content = export_tflite(with_biases(4, 0.5, signed=False, dead_zone=3.0))
+    check_equal(content, export_tflite(with_biases(4, 0.25, signed=False)))  # less 2 thresholds of 1/8
+    assert verify(None, content, images).exact
+
+
+def test_a_dead_zone_of_one_level_is_its_threshold(images):
+    options = {"reset": "subtract", "timesteps": 3}
+    content = export_tflite(with_biases(1, 0.1, dead_zone=2.0, reset_amount=2.0, **options))
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(1)
+    neuron = {"threshold": 0.25, "reset": "subtract"}
+    image, biased = keras.Input((4, 4, 1)), {"bias_initializer": keras.initializers.Constant(0.1)}
+    spikes = TernaryLIF(name="first", **neuron)(DirectEncoding(3)(layers.Conv2D(3, 3, name="a", **biased)(image)))
+    currents = PerTimestep(layers.Conv2D(2, 2, name="b", **biased), name="b_per_timestep")(spikes)
+    spikes = PerTimestep(layers.Flatten())(TernaryLIF(name="second", **neuron)(currents))
+    check_equal(content, export_tflite(keras.Model(image, TimeAverage()(spikes), name="biased")))
+
+
+@pytest.mark.parametrize("options", [{"signed": True}, {"signed": False, "timesteps": 2}])
+def test_a_dead_zone_that_is_no_smaller_current_is_refused(options):
+    with pytest.raises(ValueError, match=r"dead zone is exported as a smaller current.*'first'.*Use signed=False"):
+        export_tflite(with_biases(2, 0.1, dead_zone=2.0, **options))
+
+
 def test_one_step_a_call_carries_levels_and_state(images):
     program = flatbuffer.read(export_tflite(network(3, False, timesteps=4), form="step"))
     whole = flatbuffer.read(export_tflite(network(3, False, timesteps=4)))
