@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import keras
 
+from keras_ternary_spike.layers.trace import trace
+
 from .calibration.calibrate import calibrate, with_constants
 from .calibration.output_extremes import output_ranges
 from .describe.assemble import assemble
@@ -82,13 +84,14 @@ def export_tflite(
     """
     if target is not None:
         check_target(target)
-    network = separate_outputs(describe(model, unknown=ANY_TIMESTEPS if form == "step" else None))
+    calls = trace(model)
+    network = separate_outputs(describe(model, unknown=ANY_TIMESTEPS if form == "step" else None, calls=calls))
     if form == "unrolled" and network.timesteps > MAX_UNROLLED:
         raise ValueError(
             f"Timesteps must be 1 to {MAX_UNROLLED} to be unrolled in one file. Received: {network.timesteps} of "
             f'{network.name!r}. Export one timestep a call, form="step", for StepRunner.'
         )
-    folded, ranges = fold_network(network), told_ranges(model) if input_range is None else input_range
+    folded, ranges = fold_network(network), told_ranges(model, calls) if input_range is None else input_range
     arrays = None if samples is None else check_arrays(input_shapes(folded), samples)
     if arrays is not None and not count_samples(arrays):
         raise ValueError("`samples` must hold at least one sample. Received: 0")
@@ -101,7 +104,7 @@ def export_tflite(
         else:
             warn_of_saturation(unrolled, arrays)
         program = with_constants(program, calibrate(unrolled, folded, arrays, verbose=verbose))
-    warn_of_guesses(program, classes=class_outputs(model))
+    warn_of_guesses(program, classes=class_outputs(model, calls))
     return _written(with_origin(program, network, model), target)
 
 

@@ -21,18 +21,21 @@ CROSS_ENTROPIES = {
 LEFT_OUT = {keras.activations.softmax: "softmax", keras.activations.sigmoid: "sigmoid"}
 
 
-def class_outputs(model: keras.Model) -> set[str]:
-    """Names of the outputs behind a softmax; of all where the model is compiled with cross entropies alone."""
+def class_outputs(model: keras.Model, calls: Trace | None = None) -> set[str]:
+    """Names of the outputs behind a softmax; of all where the model is compiled with cross entropies alone.
+
+    calls: the model's trace, if it is there already.
+    """
     names = output_names(model)
     losses = keras.tree.flatten(getattr(model, "loss", None))
     if losses and all(_is_cross_entropy(loss) for loss in losses):
         return set(names)
-    return {name for name, found in zip(names, left_out(model), strict=True) if found == "softmax"}
+    return {name for name, found in zip(names, left_out(model, calls), strict=True) if found == "softmax"}
 
 
-def left_out(model: keras.Model) -> list[str | None]:
+def left_out(model: keras.Model, calls: Trace | None = None) -> list[str | None]:
     """For each output the function that the file leaves out: "softmax", "sigmoid" or None."""
-    calls = trace(model)
+    calls = trace(model) if calls is None else calls
     return [LEFT_OUT.get(_last_activation(calls, index)) for index in calls.outputs]
 
 

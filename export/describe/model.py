@@ -29,7 +29,7 @@ NOTES = {
 }
 
 
-def describe(model: keras.Model, *, unknown: int | None = None) -> Network:
+def describe(model: keras.Model, *, unknown: int | None = None, calls: Trace | None = None) -> Network:
     """The Network of a Sequential or functional model.
 
     Weights and moving statistics become float64 arrays; "same" padding becomes pixels (TensorFlow's rule); dropout
@@ -40,12 +40,13 @@ def describe(model: keras.Model, *, unknown: int | None = None) -> Network:
         model: Built Keras model.
         unknown: How many timesteps stand for an unknown number of them, `keras.Input((None, *features))`, where nothing
             averages over them. Default: None, they must be known.
+        calls: Its trace. Default: None, it is traced.
 
     Raises:
         ValueError: naming the layer, for anything the exporter does not support: a layer type or activation, a layer
             never built, unknown sizes, different timesteps, NaN or infinity in a weight, an amplitude of 0.
     """
-    calls = trace(model)
+    calls = trace(model) if calls is None else calls
     temporal = temporal_inputs(calls)
     timesteps, endless = count_timesteps(calls, temporal, unknown), is_endless(calls, temporal)
     network = Network(name=model.name, nodes=(), outputs=(), timesteps=timesteps, endless=endless)

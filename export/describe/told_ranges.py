@@ -27,13 +27,15 @@ DEFAULT_RANGE = (0.0, 1.0)  # of an input of which nothing is told
 Range = tuple[float, float]
 
 
-def told_ranges(model: keras.Model) -> dict[str, Range]:
+def told_ranges(model: keras.Model, calls: Trace | None = None) -> dict[str, Range]:
     """(low, high) of every input by the name that users give it: told by its first layers, else (0, 1).
+
+    calls: the model's trace, if it is there already.
 
     Raises:
         ValueError: where the first layers contradict each other, or were adapted to other numbers than 0 to 1.
     """
-    calls, names = trace(model), input_names(model)
+    calls, names = trace(model) if calls is None else calls, input_names(model)
     return {name: _told(calls, index, name) for index, name in enumerate(names)}
 
 

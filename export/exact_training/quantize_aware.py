@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_ternary_spike import PerTimestep, exact
+from keras_ternary_spike.layers.trace import trace
 
 from ..calibration.output_extremes import output_ranges
 from ..describe.assemble import MERGES
@@ -60,13 +61,14 @@ def quantize_aware(
         >>> qat.fit(images, labels, epochs=1)
         >>> Path("model.tflite").write_bytes(export_tflite(qat))
     """
-    network = describe(model)
+    calls = trace(model)
+    network = describe(model, calls=calls)
     if network.exact:
         raise ValueError(
             f"A model can be made exact once. Received: {model.name!r}, which `quantize_aware` returned. Go on "
             "training it, or start from the float model."
         )
-    folded, ranges = fold_network(network), told_ranges(model) if input_range is None else input_range
+    folded, ranges = fold_network(network), told_ranges(model, calls) if input_range is None else input_range
     arrays = None if samples is None else check_arrays(input_shapes(folded), samples)
     decisions = decide(folded, ranges, output_ranges(folded, output_range, arrays))
     values: dict[str, Any] = {}
