@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from . import imports as imports
     from . import inside as inside
     from . import models as models
+    from .conversion.convert import convert as convert
     from .layers.batch_normalization import BatchNormalization as BatchNormalization
     from .layers.complemented import ComplementedTernaryLIF as ComplementedTernaryLIF
     from .layers.complemented import ComplementedTernaryLIFCell as ComplementedTernaryLIFCell
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NAMES = {
+    "conversion.convert": ("convert",),
     "layers.batch_normalization": ("BatchNormalization",),
     "layers.complemented": ("ComplementedTernaryLIF", "ComplementedTernaryLIFCell"),
     "layers.leaky_integrator": ("LeakyIntegrator", "LeakyIntegratorCell"),

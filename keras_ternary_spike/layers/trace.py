@@ -140,7 +140,7 @@ class _StandIn(keras.layers.Layer):
         return keras.tree.map_structure(lambda x: keras.KerasTensor(x.shape, dtype=x.dtype), self.spec)
 
 
-ACTIVATIONS = {"Relu": "relu", "Sigmoid": "sigmoid", "Softmax": "softmax", "Tanh": "tanh"}
+ACTIVATIONS = {"Relu": "relu", "Relu6": "relu6", "Sigmoid": "sigmoid", "Softmax": "softmax", "Tanh": "tanh"}
 MERGES = {"Add": keras.layers.Add, "Subtract": keras.layers.Subtract}
 
 

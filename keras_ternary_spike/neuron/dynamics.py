@@ -91,6 +91,13 @@ class Dynamics:
 
     def fire(self, membrane: Any, threshold: Any) -> Any:
         """Spikes, unscaled: integers where the membrane is finite, NaN where it is not."""
+        counted = self.highest == 1 or self.dead_zone != 1
+        spike = self._crossed(membrane, threshold) if counted else self._level(membrane, threshold)
+        # 0 where finite, NaN elsewhere: a comparison alone would turn NaN into silence.
+        return spike + (membrane - membrane)
+
+    def _crossed(self, membrane: Any, threshold: Any) -> Any:
+        """Thresholds crossed, one after the other."""
         spike = None
         for level in range(self.highest):
             height = self._start(level) * threshold
@@ -98,8 +105,16 @@ class Dynamics:
             spike = crossed if spike is None else spike + crossed
             if self.signed:
                 spike = spike - ops.cast(membrane <= -height, membrane.dtype)
-        # 0 where finite, NaN elsewhere: a comparison alone would turn NaN into silence.
-        return spike + (membrane - membrane)
+        return spike
+
+    def _level(self, membrane: Any, threshold: Any) -> Any:
+        """The same where all levels are alike, in one step: a quotient is rounded, so its neighbours are compared."""
+        height, dtype = self._height(membrane), membrane.dtype
+        level = ops.clip(ops.floor(height / (2.0 * threshold) + 0.5), 0.0, float(self.highest))
+        higher = (height >= (2.0 * level + 1.0) * threshold) & (level < self.highest)
+        lower = (height < (2.0 * level - 1.0) * threshold) & (level > 0)
+        level = level + ops.cast(higher, dtype) - ops.cast(lower, dtype)
+        return ops.sign(membrane) * level if self.signed else level
 
     def carry(self, membrane: Any, spike: Any, threshold: Any, *, fused: bool = False) -> Any:
         """State: the membrane after the reset, before the decay.

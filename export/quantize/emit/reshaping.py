@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...network import nodes
 from ...program.builder import Builder
 from ...program.grid import Grid, with_zero
@@ -16,12 +18,8 @@ def emit_concatenate(context: Context, node: nodes.Concatenate, *sources: Signal
             f"Cannot export layer '{node.name}': its inputs lie on different grids. Concatenate spikes with spikes, or "
             "currents that the same spiking layer reads."
         )
-    grid = Grid(
-        sources[0].grid.scale,
-        sources[0].grid.zero_point,
-        min(source.grid.low for source in sources),
-        max(source.grid.high for source in sources),
-    )
+    low, high = min(source.grid.low for source in sources), max(source.grid.high for source in sources)
+    grid = replace(sources[0].grid, low=low, high=high)
     frames = list(zip(*(source.tensors for source in sources), strict=True))
     still, name, axis = len(set(frames)) == 1, Name(node.name, "joined"), len(node.shape)
     tensors = [
