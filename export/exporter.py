@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import keras
 
-from keras_ternary_spike.layers.trace import trace
+from keras_ternary_spike.layers.trace import Trace, trace
 
 from .calibration.calibrate import calibrate, with_constants
 from .calibration.output_extremes import output_ranges
@@ -14,6 +17,8 @@ from .describe.model import describe
 from .describe.told_ranges import told_ranges
 from .folding.passes import fold_network
 from .folding.separate_outputs import separate_outputs
+from .network import nodes
+from .network.nodes import Network
 from .program.program import Program
 from .program.samples import Samples, check_arrays, count_samples
 from .quantize.emit.context import Form
@@ -36,6 +41,7 @@ def export_tflite(
     input_range: Ranges | None = None,
     output_range: Ranges | None = None,
     form: Form = "unrolled",
+    window: int | None = None,
     target: str | None = None,
     samples: Samples | None = None,
     verbose: int = 1,
@@ -58,6 +64,9 @@ def export_tflite(
             as the logits of classes, twice what noise brings.
         form: `"unrolled"` computes all timesteps, at most 16, in one call. `"step"` computes one timestep a call, with
             the states as inputs and outputs paired by name; `StepRunner` drives it. Default: `"unrolled"`.
+        window: With `form="step"`: averages over time are of the last so many timesteps, a stream without end. Before
+            as many have come, those that are missing count as 0. Default: None, of all since the reset, which ends
+            after as many timesteps as the model has.
         target: refuse a file that would not run wholly on this target, such as `"ethos-u55-128"`; see `check`. For
             `"cortex-m"`, and for an Ethos-U where Vela finds it faster, neurons are convolutions: other operators, the
             same integers. Default: None, any target; the operators that XNNPACK computes fastest.
@@ -85,7 +94,7 @@ def export_tflite(
     if target is not None:
         check_target(target)
     calls = trace(model)
-    network = separate_outputs(describe(model, unknown=ANY_TIMESTEPS if form == "step" else None, calls=calls))
+    network = separate_outputs(_described(model, calls, form, window, samples))
     if form == "unrolled" and network.timesteps > MAX_UNROLLED:
         raise ValueError(
             f"Timesteps must be 1 to {MAX_UNROLLED} to be unrolled in one file. Received: {network.timesteps} of "
@@ -121,6 +130,32 @@ def _written(program: Program, target: str | None) -> bytes:
     stacked = flatbuffer.write(with_stacked_neurons(program, in_place=True))
     found = check(stacked, target=target)
     return stacked if found.accepted and found.facts["cycles"] < facts["cycles"] else tflite_bytes
+
+
+def _described(model: keras.Model, calls: Trace, form: Form, window: int | None, samples: Samples | None) -> Network:
+    """The network; what stands for an unknown number of timesteps, and whether they may go on without end."""
+    if window is None:
+        unknown = (_length(samples) or ANY_TIMESTEPS) if form == "step" else None
+        return describe(model, unknown=unknown, calls=calls)
+    if form != "step" or isinstance(window, bool) or not isinstance(window, int) or window < 1:
+        raise ValueError(
+            '`window` must be a number of timesteps, at least 1, of a stream, form="step". Received: '
+            f"window={window!r}, form={form!r}"
+        )
+    network = replace(describe(model, unknown=window, averages=True, calls=calls), timesteps=window, endless=True)
+    if not any(isinstance(node, nodes.TimeAverage) for node in network.nodes):
+        raise ValueError(
+            f"`window` is of averages over time. Received: window={window} for {network.name!r}, which has none. Leave "
+            "`window` out."
+        )
+    return network
+
+
+def _length(samples: Samples | None) -> int | None:
+    """How many timesteps sequences among samples have; None where that is not told by their shapes."""
+    arrays = samples.values() if isinstance(samples, Mapping) else [samples]
+    lengths = {array.shape[1] for array in arrays if len(getattr(array, "shape", ())) > 2}
+    return lengths.pop() if len(lengths) == 1 else None
 
 
 def fold(model: keras.Model) -> keras.Model:

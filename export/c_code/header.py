@@ -92,6 +92,9 @@ def _reset_note(design: Design) -> str:
 def _run_note(design: Design) -> str:
     if not design.steps_in_time:
         return f"All {design.timesteps} timesteps of one input; calls do not depend on each other."
+    if design.program.facts.any_length:
+        window = design.program.facts.window
+        return "One timestep of a stream without end" + (f"; means are of the last {window}." if window else ".")
     return (
         f"One timestep; the output is that of all timesteps since reset, {design.timesteps} when trained. "
         "To stop earlier is the caller's choice."

@@ -144,7 +144,7 @@ def certify(
         work=count_operations(program, activity),
         memory=memory(flatbuffer.read(tflite_bytes), tflite_bytes, report.arena_bytes),
         target=found,
-        beside_relu=relu_costs(model, tflite_bytes, report.arena_bytes, found),
+        beside_relu=relu_costs(model, tflite_bytes, program.facts.timesteps, report.arena_bytes, found),
         sha256=hashlib.sha256(tflite_bytes).hexdigest(),
         metadata=program.metadata,
         flash=None if before is None else (flash(before), flash(tflite_bytes)),
@@ -160,8 +160,29 @@ def compare(
     program = flatbuffer.read(tflite_bytes)
     if not is_step(program):
         return verify(model, tflite_bytes, samples, also=also), program
-    whole = unroll(program, sequence=is_sequence(program, samples))
+    whole = unrolled(program, samples, alone=model is None)
     return verify_steps(model, program, tflite_bytes, samples, whole, also=also), whole
+
+
+def unrolled(program: Program, samples: Samples, *, alone: bool = True) -> Program:
+    """A program of the step form for as many timesteps as samples have, where the file takes any number of them.
+
+    alone: whether nobody asks for Keras's mean over time, which is one of the window only where that is as long.
+    """
+    facts, sequence = program.facts, is_sequence(program, samples)
+    timesteps = _length(program, samples) if sequence and facts.any_length else facts.timesteps
+    if not alone and facts.window is not None and timesteps != facts.window:
+        raise ValueError(
+            f"The samples must be as long as the window of {facts.window} timesteps to be compared with the Keras "
+            f"model, which averages over all. Received: {timesteps} timesteps. Give such samples, or no model."
+        )
+    return unroll(program, sequence=sequence, timesteps=timesteps)
+
+
+def _length(program: Program, samples: Samples) -> int:
+    frames = {name: program.tensors[index] for name, index in program.named_inputs.items()}
+    arrays = by_name(samples, [name for name in frames if not is_state(name, STATE_IN)])
+    return next(np.shape(values)[1] for name, values in arrays.items() if np.ndim(values) > len(frames[name].shape))
 
 
 def is_sequence(program: Program, samples: Samples) -> bool:
@@ -174,11 +195,12 @@ def is_sequence(program: Program, samples: Samples) -> bool:
 
 
 def relu_costs(
-    model: keras.Model | None, tflite_bytes: bytes, arena: int | None, target: TargetReport | None
+    model: keras.Model | None, tflite_bytes: bytes, timesteps: int, arena: int | None, target: TargetReport | None
 ) -> BesideRelu | None:
     """The costs of a file beside those of its model with ReLU for neurons."""
     if model is None:
         return None
     from ..describe.model import describe
 
-    return beside_relu(describe(model), tflite_bytes, arena=arena, target=target)
+    described = describe(model, unknown=timesteps, averages=True)
+    return beside_relu(described, tflite_bytes, arena=arena, target=target)

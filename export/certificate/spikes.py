@@ -52,7 +52,7 @@ def observe(
     Returns: the spiking layers in the order of `proofs`; and the tensors' activity, as `count_operations` takes it.
     """
     samples = check_samples(program, samples)
-    spiking = KerasSpikes(model) if model is not None else None
+    spiking = KerasSpikes(model, program.facts.timesteps) if model is not None else None
     same, compared, fired, values = Counter(), Counter(), Counter(), Counter()
     activity: dict[str, np.ndarray] = {}
     flipped = {neuron.name: neuron.flipped for neuron in program.facts.neurons}
@@ -80,12 +80,12 @@ def observe(
 class KerasSpikes:
     """The spikes of all spiking layers of a Keras model, nothing folded, by layer name."""
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, timesteps: int):
         from ..describe.assemble import assemble
         from ..describe.model import describe
         from ..network.nodes import LIF
 
-        network = describe(model)
+        network = describe(model, unknown=timesteps, averages=True)
         self._amplitudes = {node.name: node.amplitude for node in network.nodes if isinstance(node, LIF)}
         network = replace(network, outputs=tuple(self._amplitudes), output_names=())
         self._model = assemble(network) if self._amplitudes else None

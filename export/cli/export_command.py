@@ -46,6 +46,7 @@ def export(arguments: Sequence[str]) -> None:
         input_range=given_range(options.input_range, options.input_ranges),
         output_range=given_range(options.output_range, options.output_ranges),
         form=options.form,
+        window=options.window,
         target=options.target,
         samples=chosen_for,
     )
@@ -149,6 +150,12 @@ def add_network_options(group: argparse._ArgumentGroup) -> None:
         choices=("unrolled", "step"),
         default="unrolled",
         help="all timesteps in one call, or one a call with the states as inputs and outputs (default: unrolled)",
+    )
+    group.add_argument(
+        "--window",
+        type=int,
+        metavar="TIMESTEPS",
+        help="with --form step: averages are of the last so many timesteps, without end (default: all since the reset)",
     )
 
 

@@ -149,15 +149,14 @@ def run_steps(tflite_bytes: bytes, samples: Samples) -> dict[str, np.ndarray]:
     """As `run`, for a file of the step form: every sample a stream of its own."""
     import numpy as np
 
-    from ..certificate.certificate import is_sequence
+    from ..certificate.certificate import is_sequence, unrolled
     from ..program.names import STATE_OUT, is_state
     from ..program.samples import check_samples, count_samples
-    from ..program.step_form import unroll
     from ..runtimes.step_runner import StepRunner
 
     runner = StepRunner(tflite_bytes)
     sequence = is_sequence(runner.program, samples)
-    arrays = check_samples(unroll(runner.program, sequence=sequence), samples)
+    arrays = check_samples(unrolled(runner.program, samples), samples)
     found = []
     for sample in range(count_samples(arrays)):
         values = {name: array[sample] for name, array in arrays.items()}

@@ -29,7 +29,9 @@ NOTES = {
 }
 
 
-def describe(model: keras.Model, *, unknown: int | None = None, calls: Trace | None = None) -> Network:
+def describe(
+    model: keras.Model, *, unknown: int | None = None, averages: bool = False, calls: Trace | None = None
+) -> Network:
     """The Network of a Sequential or functional model.
 
     Weights and moving statistics become float64 arrays; "same" padding becomes pixels (TensorFlow's rule); dropout
@@ -40,6 +42,7 @@ def describe(model: keras.Model, *, unknown: int | None = None, calls: Trace | N
         model: Built Keras model.
         unknown: How many timesteps stand for an unknown number of them, `keras.Input((None, *features))`, where nothing
             averages over them. Default: None, they must be known.
+        averages: Whether something may average over an unknown number: then it is the mean of `unknown` timesteps.
         calls: Its trace. Default: None, it is traced.
 
     Raises:
@@ -48,7 +51,8 @@ def describe(model: keras.Model, *, unknown: int | None = None, calls: Trace | N
     """
     calls = trace(model) if calls is None else calls
     temporal = temporal_inputs(calls)
-    timesteps, endless = count_timesteps(calls, temporal, unknown), is_endless(calls, temporal)
+    endless = is_endless(calls, temporal)
+    timesteps = count_timesteps(calls, temporal, unknown, averages=averages)
     network = Network(name=model.name, nodes=(), outputs=(), timesteps=timesteps, endless=endless)
     values: list[str] = []
     for index, call in enumerate(calls.calls):

@@ -47,10 +47,10 @@ def _time(call: Call) -> str:
     return time_of(call.layer) if whole else ENDING
 
 
-def count_timesteps(calls: Trace, temporal: set[int], unknown: int | None) -> int:
+def count_timesteps(calls: Trace, temporal: set[int], unknown: int | None, *, averages: bool = False) -> int:
     """The length of the time axis, from the DirectEncoding layers and the temporal inputs; 1 without any.
 
-    unknown: what stands for a length of None, where nothing averages over it.
+    unknown: what stands for a length of None, where nothing averages over it, or `averages`.
     """
     found: dict[str, Any] = {}
     for index, call in enumerate(calls.calls):
@@ -65,7 +65,7 @@ def count_timesteps(calls: Trace, temporal: set[int], unknown: int | None) -> in
         )
     for name, timesteps in found.items():
         if timesteps is None:
-            _check_unknown(calls, name, unknown)
+            _check_unknown(calls, name, unknown, averages=averages)
         elif timesteps < 1:
             raise ValueError(f"There must be at least one timestep. Received: {timesteps} from {name!r}.")
     timesteps = next(iter(found.values()), 1)
@@ -77,11 +77,11 @@ def is_endless(calls: Trace, temporal: set[int]) -> bool:
     return any(calls.calls[index].layer.batch_shape[1] is None for index in temporal)
 
 
-def _check_unknown(calls: Trace, name: str, unknown: int | None) -> None:
-    averages = [call.layer.name for call in calls.calls if isinstance(call.layer, TimeAverage)]
-    if unknown is None or averages:
-        why = f", over which {averages[0]!r} averages" if averages else ""
-        way_out = "" if averages else ', or export with form="step"'
+def _check_unknown(calls: Trace, name: str, unknown: int | None, *, averages: bool) -> None:
+    means = [call.layer.name for call in calls.calls if isinstance(call.layer, TimeAverage)]
+    if unknown is None or (means and not averages):
+        why = f", over which {means[0]!r} averages" if means else ""
+        way_out = ', or export with form="step"' + (" and window=..., the timesteps to average over" if means else "")
         raise ValueError(
             f"The number of timesteps must be known. Received: None from {name!r}{why}. Build the model on "
             f"keras.Input((timesteps, *features)){way_out}."

@@ -151,7 +151,9 @@ def slice_(operator, inputs, output, arrays):
 
 
 def concatenation(operator, inputs, output, arrays):
-    return np.concatenate(arrays, axis=operator.options["axis"])
+    samples = max(map(len, arrays))  # a constant is the same of all
+    every = [np.broadcast_to(array, (samples, *array.shape[1:])) for array in arrays]
+    return np.concatenate(every, axis=operator.options["axis"])
 
 
 KERNELS: dict[str, Kernel] = {

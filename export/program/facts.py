@@ -70,6 +70,8 @@ class Facts:
 
     input_range: of the only input, or of each by name. weights_sha256: of the Keras model's weights.
     guessed_outputs: the outputs whose ranges were taken from noise, by name.
+    window: of a stream, how many of the last timesteps an average over time is of; None: of all since the reset.
+    any_length: whether the number of timesteps is unknown, and `timesteps` only stands for it.
     endless: the layers that are no neurons whose states hold after any number of steps: of all others sums over time.
     """
 
@@ -80,6 +82,8 @@ class Facts:
     neurons: tuple[NeuronFacts, ...] = ()
     guessed_outputs: tuple[str, ...] = ()
     endless: tuple[str, ...] = ()
+    window: int | None = None
+    any_length: bool = False
     notes: tuple[str, ...] = ()
     weights_sha256: str | None = None
 
@@ -95,6 +99,8 @@ class Facts:
             "neurons": [neuron.to_json() for neuron in self.neurons],
             **({"guessed_outputs": list(self.guessed_outputs)} if self.guessed_outputs else {}),
             **({"endless": list(self.endless)} if self.endless else {}),
+            **({} if self.window is None else {"window": self.window}),
+            **({"any_length": True} if self.any_length else {}),
             "notes": list(self.notes),
             **({} if self.weights_sha256 is None else {"weights_sha256": self.weights_sha256}),
         }
@@ -119,6 +125,8 @@ class Facts:
             neurons=neurons,
             guessed_outputs=tuple(read.items("guessed_outputs", _text)),
             endless=tuple(read.items("endless", _text)),
+            window=read.get("window", _positive, None),
+            any_length=read.get("any_length", _boolean, False),
             notes=notes,
             weights_sha256=read.get("weights_sha256", _text, None),
         )
@@ -179,6 +187,12 @@ class _Reader:
         if not isinstance(values, list | tuple):
             raise wrong(f"{self.key}{key}", "a list", values)
         return [check(value, f"{self.key}{key}[{position}]") for position, value in enumerate(values)]
+
+
+def _boolean(value: object, key: str) -> bool:
+    if not isinstance(value, bool):
+        raise wrong(key, "true or false", value)
+    return value
 
 
 def _text(value: object, key: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from .builder import Builder
 from .grid import Grid
 from .names import STATE_IN, STATE_OUT, Name, is_state, parse, partner
-from .operators import Tensor
+from .operators import ELEMENTWISE, Tensor
 from .program import Program
 
 
@@ -56,16 +56,18 @@ def is_step(program: Program) -> bool:
     return program.facts.form == "step"
 
 
-def unroll(program: Program, *, sequence: bool) -> Program:
+def unroll(program: Program, *, sequence: bool, timesteps: int | None = None) -> Program:
     """The operators of one step, once for every timestep of the model, with states of 0 before the first.
 
     Nothing is merged: what is the same at every timestep is computed as often as the file is called.
 
     sequence: whether every timestep has a frame of its own; otherwise the same image goes in at all of them.
+    timesteps: how many; None: as many as the model has.
     """
+    program = _of_length(program, timesteps or program.facts.timesteps)
     builder, pairs = Builder(), states(program)
     builder.tensors = list(program.tensors)
-    before = {index: _zero(builder, program.tensors[index]) for index in pairs}
+    before = {index: _zero(builder, program, index) for index in pairs}
     images = {
         index: _image(builder, program, index, sequence=sequence) for index in program.inputs if index not in pairs
     }
@@ -83,6 +85,14 @@ def unroll(program: Program, *, sequence: bool) -> Program:
         outputs=tuple(outputs.values()),
         names=_names(program, inputs | outputs),
     )
+
+
+def _of_length(program: Program, timesteps: int) -> Program:
+    """The program, which says that it has so many timesteps."""
+    facts = program.facts
+    if timesteps == facts.timesteps:
+        return program
+    return replace(program, metadata=replace(facts, timesteps=timesteps).to_json())
 
 
 def states(program: Program) -> dict[int, int]:
@@ -104,8 +114,11 @@ def _repeat(builder: Builder, program: Program, feeds: Mapping[int, int], t: int
     return mapped
 
 
-def _zero(builder: Builder, state: Tensor) -> int:
-    zero = np.full([1] * len(state.shape), state.zero_point, np.int8)
+def _zero(builder: Builder, program: Program, index: int) -> int:
+    """One number where it is added, else as many as the state has."""
+    state = program.tensors[index]
+    added = all(operator.kind in ELEMENTWISE for operator in program.operators if index in operator.inputs)
+    zero = np.full([1] * len(state.shape) if added else state.shape, state.zero_point, np.int8)
     return builder.constant(Name(parse(state.name).layer, "zero"), zero, state.scale, zero_point=state.zero_point)
 
 

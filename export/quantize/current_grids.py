@@ -190,7 +190,8 @@ def keeps_rest(network: Network, node: nodes.LIF) -> bool:
 
 def effective_decay(network: Network, node: nodes.LIF) -> Decay:
     """The decay in integers, a tuple where channels differ; 0 where a single timestep carries no state."""
-    return snap(node.decay, even=node.reset == "subtract") if network.timesteps > 1 else Fraction(0)
+    several = network.timesteps > 1 or network.endless
+    return snap(node.decay, even=node.reset == "subtract") if several else Fraction(0)
 
 
 def shortcut_bounds(network: Network, node: nodes.Affine) -> tuple[float, int]:

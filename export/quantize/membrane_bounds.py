@@ -45,18 +45,22 @@ def bounded_quiet_steps(
         return None
     for quiet_steps in range(math.floor((INT8_MAX / max(current, 1) * (2 * least + 1) - 1) / 2) + 1, least - 1, -1):
         steps = sum(_integer_reach(network, node, quiet_steps) for node in linears) + reserve(quiet_steps)
-        if largest_membrane(reader, decay, quiet_steps, steps, network.timesteps) <= INT8_MAX:
+        timesteps = None if network.endless else network.timesteps
+        if largest_membrane(reader, decay, quiet_steps, steps, timesteps) <= INT8_MAX:
             return quiet_steps
     return None
 
 
-def largest_membrane(reader: nodes.LIF, decay: Decay, quiet_steps: int, current: int, timesteps: int) -> int:
-    """Steps that no |membrane| exceeds, if no |current| exceeds `current`."""
+def largest_membrane(reader: nodes.LIF, decay: Decay, quiet_steps: int, current: int, timesteps: int | None) -> int:
+    """Steps that no |membrane| exceeds, if no |current| exceeds `current`. timesteps: None for any number of them."""
     clears = reader.reset == "subtract" and reader.signed
     strongest, drop, membrane = max(distinct(decay)), drop_steps(decay, quiet_steps, reader.reset_amount), current
-    for _ in range(timesteps - 1):
+    for _ in range(2 * INT8_MAX if timesteps is None else timesteps - 1):  # by then it has settled: it only grows
         left = _largest_left(membrane, quiet_steps, drop, reader.levels) if clears else membrane
-        membrane = min(math.floor(strongest * left + Fraction(1, 2)) + current, 2 * INT8_MAX)
+        later = min(math.floor(strongest * left + Fraction(1, 2)) + current, 2 * INT8_MAX)
+        if later == membrane:
+            break
+        membrane = later
     return membrane
 
 

@@ -69,6 +69,8 @@ def facts(context: Context) -> Facts:
         neurons=tuple(neuron_facts(context, node) for node in network.nodes if isinstance(node, nodes.LIF)),
         guessed_outputs=tuple(called[name] for name in network.outputs if is_guessed(context, name)),
         endless=tuple(node.name for node in network.nodes if is_endless(context, node)),
+        window=network.timesteps if context.windowed and nodes_of(network, nodes.TimeSum) else None,
+        any_length=context.windowed,
         notes=(*network.notes, *saturation_notes(context)),
     )
 
@@ -96,7 +98,8 @@ def flipped_channels(node: nodes.LIF) -> Flipped:
 
 def is_endless(context: Context, node: nodes.Node) -> bool:
     """Whether a node that is no neuron has a state that holds after any number of steps."""
-    return context.form == "step" and isinstance(node, nodes.TimeMax | nodes.Integrator)
+    kinds = (nodes.TimeMax, nodes.Integrator, *([nodes.TimeSum] if context.windowed else []))
+    return context.form == "step" and isinstance(node, kinds)
 
 
 def is_guessed(context: Context, output: str) -> bool:

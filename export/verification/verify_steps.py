@@ -58,7 +58,7 @@ def verify_steps(
 
 def calls_of(program: Program, whole: Program, samples: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What goes into the file at all timesteps of all samples, as real numbers: `(timesteps * samples, *shape)`."""
-    timesteps = program.facts.timesteps
+    timesteps = whole.facts.timesteps
     calls = {}
     for name, values in samples.items():
         sequence = whole.tensors[whole.named_inputs[name]].shape != program.tensors[program.named_inputs[name]].shape

@@ -55,6 +55,11 @@ class Context:
         """How many timesteps the program computes."""
         return 1 if self.form == "step" else self.network.timesteps
 
+    @property
+    def windowed(self) -> bool:
+        """Whether it is a stream without end: then sums over time are of a window."""
+        return self.form == "step" and self.network.endless
+
     def unit(self, name: str) -> float:
         """What 1 of node `name` is worth in the file's real numbers."""
         if name in self.currents:

@@ -1,7 +1,10 @@
-"""One value of all timesteps: the last, the largest. Sums are in `sums`.
+"""One value of all timesteps: the last, the largest; the sum of the last ones. Sums of all are in `sums`.
 
 Unrolled, the largest is MAX_POOL_2D over timesteps stacked as rows of an image. In the step form it is that of the
 state and the step, the state one that every step exceeds at first: it holds x - low, and starts at 0.
+
+In a stream without end the state is the timesteps of a window but one, as rows of an image. With the step behind them
+they are summed by a depthwise convolution with ones; without the first they are the next state.
 """
 
 from __future__ import annotations
@@ -13,10 +16,13 @@ from functools import partial
 import numpy as np
 
 from ...network import nodes
+from ...network.node import like
+from ...network.nodes import Node
 from ...program.builder import Builder
 from ...program.grid import INT8_MAX, INT8_MIN, Grid
 from ...program.names import Name
 from .context import Context, Signal
+from .pooling import emit_sum_pool
 
 
 def emit_last_timestep(context: Context, node: nodes.LastTimestep, source: Signal) -> Signal:
@@ -34,6 +40,25 @@ def emit_time_max(context: Context, node: nodes.TimeMax, source: Signal) -> Sign
     return Signal((context.builder.reshape(largest, Name(node.name, "max"), node.shape, source.grid),), source.grid)
 
 
+def emit_window_sum(context: Context, node: nodes.TimeSum, source: Signal) -> int:
+    """The sum of the last `network.timesteps` timesteps; those before the first are 0."""
+    builder, grid, window = context.builder, source.grid, context.network.timesteps
+    if window == 1:
+        return source.tensors[0]
+    row = builder.reshape(source.tensors[0], Name(node.name, "frame", 0), _row(node), grid)
+    image, kept = (window, *_row(node)[1:]), (window - 1, *_row(node)[1:])
+    joined: list[int] = []
+
+    def emit(before: int) -> int:
+        joined.append(builder.join((before, row), Name(node.name, "joined"), image, grid, axis=1))
+        return builder.crop(joined[0], Name(node.name, "rows"), node.name, ((1, 0), (0, 0)), kept, grid)
+
+    context.state(node.name, kept, grid, emit)
+    pool = nodes.SumPool(size=(window, 1), strides=(1, 1), **like(node.name, node, shape=_row(node)))
+    total = emit_sum_pool(context, pool, Signal((joined[0],), grid))
+    return builder.reshape(total.tensors[0], Name(node.name, "sum").part("rows"), node.shape, total.grid)
+
+
 def _emit_largest(builder: Builder, node: nodes.TimeMax, tensors: tuple[int, ...], grid: Grid, name: Name) -> int:
     """The largest of tensors, `(1, pixels, channels)`."""
     pixels, channels = _row(node)[1:]
@@ -45,7 +70,7 @@ def _emit_largest(builder: Builder, node: nodes.TimeMax, tensors: tuple[int, ...
     return builder.emit("MAX_POOL_2D", (joined,), name, _row(node), grid, options=options)
 
 
-def _row(node: nodes.TimeMax) -> tuple[int, int, int]:
+def _row(node: Node) -> tuple[int, int, int]:
     """The shape of a timestep as a row of pixels."""
     return 1, math.prod(node.shape[:-1]), node.shape[-1]
 

@@ -11,6 +11,7 @@ from ...program.builder import Builder
 from ...program.grid import INT8_MAX, Grid, firing_activation, spike_grid
 from ...program.names import Name
 from .context import Context, Signal, fused_neuron
+from .over_time import emit_window_sum
 
 Pairs = Sequence[tuple[int, int]]
 
@@ -71,10 +72,12 @@ def sum_grid(node: nodes.Add, grids: list[Grid]) -> Grid:
 
 
 def emit_time_sum(context: Context, node: nodes.TimeSum, source: Signal) -> Signal:
-    """A chain of ADD with all scales 1: integer sums. In the step form, one ADD to the sum so far."""
+    """A chain of ADD with all scales 1: integer sums. In the step form, one ADD to the sum so far, or of a window."""
     timesteps = context.network.timesteps
     grid = replace(source.grid, low=timesteps * source.grid.low, high=timesteps * source.grid.high)
     check_time_sum(node, source.grid, grid)
+    if context.windowed:
+        return Signal((emit_window_sum(context, node, source),), grid)
     emit = partial(context.builder.emit, "ADD", shape=node.shape, grid=grid)
     total, *others = source.tensors
     if context.form == "step":

@@ -38,7 +38,7 @@ def integrator_behind(network: Network, node: nodes.Linear) -> nodes.Integrator 
 
 def integer_decay(network: Network, node: nodes.Integrator) -> Decay:
     """The decay in integers, a tuple where channels differ; 0 where there is one timestep."""
-    return snap(node.decay) if network.timesteps > 1 else Fraction(0)
+    return snap(node.decay) if network.timesteps > 1 or network.endless else Fraction(0)
 
 
 def most_steps(network: Network, node: nodes.Integrator) -> int:
