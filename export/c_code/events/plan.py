@@ -161,7 +161,7 @@ def fires(plan: Plan, operator: Operator) -> bool:
 def spike_sources(plan: Plan, index: int) -> list[int] | None:
     """The spike tensors whose sum a tensor is; None if it is no such sum. A RESHAPE stands for what it reads."""
     tensor, operator = plan.program.tensors[index], plan.writers.get(index)
-    if operator is not None and operator.kind == "RESHAPE":
+    if operator is not None and operator.kind == "RESHAPE" and index not in plan.layers:
         return spike_sources(plan, operator.inputs[0])
     low, high = plan.source.intervals[index]
     if tensor.zero_point == 0 and low >= SPIKE[0] and high <= SPIKE[1]:

@@ -7,7 +7,7 @@ import pytest
 
 from branching_networks import BLOCKS, built
 from every_runtime import assert_every_tensor_equals
-from keras_ternary_spike.export.c_code.events.neurons import spiking_layers
+from keras_ternary_spike.export.c_code.design import design
 from keras_ternary_spike.export.certificate.proof import prove
 from keras_ternary_spike.export.costs.nonzero_additions import nonzero_additions
 from keras_ternary_spike.export.costs.operation_counts import count_operations
@@ -153,8 +153,9 @@ def test_factors_are_no_weights_that_meet_spikes(rng):
     assert nonzero_additions(program, program.trace(inputs)) == nonzero_additions(stacked, stacked.trace(inputs))
 
 
-def test_the_c_code_knows_stacked_neurons(rng):
+@IN_PLACE
+def test_the_c_code_is_that_of_elementwise_operators(rng, in_place):
     program = chain(rng)
-    one, other = spiking_layers(program), spiking_layers(with_stacked_neurons(program, in_place=False))
-    assert [layer.neuron for layer in other] == [layer.neuron for layer in one]
-    assert len(other) == 4
+    one, other = (design(each, "net") for each in (program, with_stacked_neurons(program, in_place=in_place)))
+    assert [step.kernels for step in other.steps] == [step.kernels for step in one.steps]
+    assert sum("integrate" in step.kernels for step in other.steps) == 4
