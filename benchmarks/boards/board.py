@@ -35,6 +35,7 @@ from keras_ternary_spike.export.describe.model import describe
 from keras_ternary_spike.export.folding.passes import fold_network
 from keras_ternary_spike.export.program.names import spike_tensors
 from keras_ternary_spike.export.runtimes.implementations import litert, set_inputs
+from keras_ternary_spike.export.targets.check import CORTEX_M
 from keras_ternary_spike.export.tflite import flatbuffer
 
 NETWORKS = ("keyword_spotter", "tiny")
@@ -47,13 +48,16 @@ TFLM, ENGINE = "TFLM", "C"
 
 
 def network_files(name: str, timesteps: Sequence[int], thresholds: Sequence[float]) -> Iterator[tuple[str, bytes]]:
-    """The files of one network, labelled: its ReLU network first."""
+    """The files of one network, labelled: its ReLU network first; of several timesteps also that for Cortex-M."""
     model = zoo.randomized(name, timesteps=1)
     yield f"{name}, ReLU", flatbuffer.write(relu_network(fold_network(describe(model))))
     for count in timesteps:
         for threshold in thresholds:
             at = f", threshold {threshold}" if len(thresholds) > 1 else ""
-            yield f"{name}, T={count}{at}", export_tflite(zoo.randomized(name, timesteps=count, threshold=threshold))
+            spiking = zoo.randomized(name, timesteps=count, threshold=threshold)
+            yield f"{name}, T={count}{at}", export_tflite(spiking)
+            if count > 1:
+                yield f"{name}, T={count}{at}, for {CORTEX_M}", export_tflite(spiking, target=CORTEX_M)
 
 
 def samples(tflite_bytes: bytes, count: int) -> tuple[np.ndarray, np.ndarray]:
