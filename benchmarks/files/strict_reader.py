@@ -10,6 +10,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 BYTES = {schema.TensorType.INT8: 1, schema.TensorType.INT32: 4}
 KERNEL_AXES = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
+VERSIONS = dict.fromkeys(("ADD", "SUB", "MUL", "MAX_POOL_2D", "SLICE", "PAD", "CONCATENATION"), 2)
+VERSIONS |= dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"), 3) | {"FULLY_CONNECTED": 4, "RESHAPE": 1}
 KINDS = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
 
 
@@ -20,8 +22,12 @@ def faults(tflite_bytes):
     found = [fault for tensor in graph.tensors for fault in _tensor_faults(tensor, model.buffers)]
     for operator in graph.operators:
         kind = KINDS[model.operatorCodes[operator.opcodeIndex].builtinCode]
+        tensors, output = [graph.tensors[index] for index in operator.inputs], graph.tensors[operator.outputs[0]]
         if kind in KERNEL_AXES:
-            found += _kernel_faults(kind, [graph.tensors[index] for index in operator.inputs])
+            found += _kernel_faults(kind, tensors, model.buffers)
+        stated, lowest = model.operatorCodes[operator.opcodeIndex].version, _version(kind, tensors, output)
+        if stated != lowest:
+            found.append(f"{output.name.decode()}: version {stated} of {kind}, the lowest that computes it is {lowest}")
     return [*found, *_buffer_faults(model, graph), *_signature_faults(model, graph)]
 
 
@@ -41,9 +47,22 @@ def _tensor_faults(tensor, buffers):
         yield f"{name}: {len(stored)} bytes for shape {tensor.shape}"
 
 
-def _kernel_faults(kind, inputs):
+def _version(kind, inputs, output):
+    """As TensorFlow's op_version.cc says of int8."""
+    ratio = np.prod([tensor.quantization.scale[0] for tensor in inputs[:2]]) / output.quantization.scale[0]
+    more = max(len(tensor.shape) for tensor in inputs) > 4
+    if kind == "MUL" and ratio >= 1:
+        return 3
+    if more and (kind in ("SLICE", "PAD") or (kind == "SUB" and list(inputs[0].shape) != list(inputs[1].shape))):
+        return {"SLICE": 5, "PAD": 4, "SUB": 3}[kind]
+    return VERSIONS[kind]
+
+
+def _kernel_faults(kind, inputs, buffers):
     source, kernel, bias = inputs[2 if kind == "TRANSPOSE_CONV" else 0], inputs[1], inputs[-1]
     name, scales = kernel.name.decode(), kernel.quantization.scale
+    if np.frombuffer(buffers[kernel.buffer].data, np.int8).min() < -127:
+        yield f"{name}: a kernel integer is -128"
     if np.any(kernel.quantization.zeroPoint) or np.any(bias.quantization.zeroPoint):
         yield f"{name}: a zero point of kernel or bias is not 0"
     if len(scales) > 1 and kernel.quantization.quantizedDimension != KERNEL_AXES[kind]:

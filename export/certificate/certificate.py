@@ -94,7 +94,7 @@ class Certificate:
 
     def to_json(self) -> str:
         """`to_dict()` as text."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(self.to_dict(), indent=2) + "\n"  # ASCII: a viewer obeys no character of a name
 
     def to_html(self) -> str:
         """One page that needs nothing else: no script, no style sheet, no image from elsewhere."""

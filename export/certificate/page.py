@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..costs.beside_relu import BesideRelu
@@ -15,7 +14,19 @@ from ..text import duration, fact_text
 from ..verification.report import Report
 from .proof import Proof
 from .spikes import LayerSpikes
-from .text import EXACT_MEANS, METHOD_NOTES, bytes_text, count, operands, ratio_text, relu_rows, relu_text, share_text
+from .text import (
+    EXACT_MEANS,
+    METHOD_NOTES,
+    bytes_text,
+    count,
+    operands,
+    range_text,
+    ratio_text,
+    relu_rows,
+    relu_text,
+    share_text,
+    shown,
+)
 
 if TYPE_CHECKING:
     from .certificate import Certificate
@@ -70,7 +81,7 @@ Cell = str | tuple[str, str]  # text, or (text, class)
 
 def page(certificate: Certificate) -> str:
     """The page, a whole HTML document."""
-    report, stated, name = certificate.report, certificate.facts, escape(certificate.report.name)
+    report, stated, name = certificate.report, certificate.facts, shown(certificate.report.name)
     body = "".join(
         (
             summary(certificate),
@@ -97,7 +108,7 @@ def summary(certificate: Certificate) -> str:
     report, work = certificate.report, certificate.work.total
     style = (" doubt" if report.doubts else "") if certificate.exact else " bad"
     verdict = "EXACT" if certificate.exact else "NOT EXACT"
-    doubts = f" But {'; '.join(map(escape, report.doubts))}." if report.doubts else ""
+    doubts = f" But {'; '.join(map(shown, report.doubts))}." if report.doubts else ""
     compared = sum(one.values + one.output_values for one in report.runtimes.values())
     unequal = sum(one.differing + one.output_differing for one in report.runtimes.values())
     holding = sum(proof.holds for proof in certificate.proofs)
@@ -118,7 +129,7 @@ def summary(certificate: Certificate) -> str:
         ("SHA-256 of the file", certificate.sha256),
         ("Date", certificate.date or "not stated"),
     ]
-    means = f"<p>{escape(EXACT_MEANS)}</p>"
+    means = f"<p>{shown(EXACT_MEANS)}</p>"
     return f'<p class="verdict{style}"><b>{verdict}</b>{doubts} {sentence}</p>{means}{pairs(rows)}'
 
 
@@ -214,7 +225,7 @@ def relu_network(found: BesideRelu | None, *, step: bool) -> str:
         for row in relu_rows(found)
     ]
     heads = ("the lesser in bold", ("unit", "unit"), "this file", "ReLU", "times ReLU")
-    return section(title, escape(relu_text(found, step=step)), table(heads, rows))
+    return section(title, shown(relu_text(found, step=step)), table(heads, rows))
 
 
 def target(found: TargetReport | None) -> str:
@@ -223,7 +234,7 @@ def target(found: TargetReport | None) -> str:
     rows = [(key.replace("_", " "), fact_text(value)) for key, value in found.facts.items()]
     refused = [(f"not run: {one.kind}", f"{one.name}: {one.reason}") for one in found.refused]
     text = f"{found.how}. Every operator accepted: {VERDICTS[found.accepted]}."
-    return section(f"Target {found.target}", escape(text), pairs([*rows, *refused]))
+    return section(f"Target {found.target}", shown(text), pairs([*rows, *refused]))
 
 
 def flash(sizes: tuple[Flash, Flash] | None) -> str:
@@ -231,10 +242,9 @@ def flash(sizes: tuple[Flash, Flash] | None) -> str:
     if sizes is None:
         return ""
     heads = ("", "file", "with gzip", "encoded for Ethos-U55")
-    names = ("before compression", "this file")
     rows = [
         (name, bytes_text(one.raw), bytes_text(one.gzip), bytes_text(one.encoded))
-        for name, one in zip(names, sizes, strict=True)
+        for name, one in zip(("before compression", "this file"), sizes, strict=True)
     ]
     return section("Flash", "Encoded: weights, biases and commands as Vela stores them.", table(heads, rows))
 
@@ -252,23 +262,14 @@ def facts(report: Report, stated: Facts, memory: MemoryUse) -> str:
     return section("File", "", pairs(rows))
 
 
-def range_text(stated: Sequence[float] | Mapping[str, Sequence[float]] | None) -> str:
-    """As in: 0 to 1; for several inputs one after the other."""
-    if stated is None:
-        return "not stated"
-    if isinstance(stated, Mapping):
-        return ", ".join(f"{name} {range_text(one)}" for name, one in stated.items())
-    return " to ".join(f"{end:g}" for end in stated)
-
-
 def notes(report: Report) -> str:
     lines = [*report.notes, *METHOD_NOTES]
-    return section("Notes", "", "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>")
+    return section("Notes", "", "<ul>" + "".join(f"<li>{shown(line)}</li>" for line in lines) + "</ul>")
 
 
 def section(title: str, text: str, content: str) -> str:
     paragraph = f"<p>{text}</p>" if text else ""
-    return f"<h2>{escape(title)}</h2>{paragraph}{content}\n"
+    return f"<h2>{shown(title)}</h2>{paragraph}{content}\n"
 
 
 def table(heads: Sequence[Cell], rows: Iterable[Sequence[Cell]], *, total: bool = False) -> str:
@@ -286,7 +287,7 @@ def pairs(rows: Iterable[tuple[str, str]]) -> str:
 
 def cell(content: Cell, tag: str = "td") -> str:
     text, kind = content if isinstance(content, tuple) else (content, "")
-    return f"<{tag}{f' class={kind}' if kind else ''}>{escape(text)}</{tag}>"
+    return f"<{tag}{f' class={kind}' if kind else ''}>{shown(text)}</{tag}>"
 
 
 def zero(number: int) -> Cell:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 
 from ..costs.beside_relu import BesideRelu, Cost
-from ..text import Fact, fact_text, listed
+from ..text import Fact, fact_text, listed, printable
 from ..verification.report import Agreement
 from .proof import Proof
 
@@ -33,6 +34,11 @@ class CostRow:
     more: float
 
 
+def shown(text: str) -> str:
+    """Text of anybody's in HTML: neither tags, nor characters that a browser obeys without showing them."""
+    return escape(printable(text))
+
+
 def count(number: int) -> str:
     return f"{number:,}"
 
@@ -57,6 +63,15 @@ def operands(proof: Proof) -> str:
     if proof.method == "currents":
         return f"{proof.cases} currents: " + ("no state" if proof.decay == "0" else "the same at all timesteps")
     return f"no state: the kernel fires, {proof.cases - proof.wrong} of {proof.cases} channels cannot tie"
+
+
+def range_text(stated: Sequence[float] | Mapping[str, Sequence[float]] | None) -> str:
+    """As in: 0 to 1; for several inputs one after the other."""
+    if stated is None:
+        return "not stated"
+    if isinstance(stated, Mapping):
+        return ", ".join(f"{name} {range_text(one)}" for name, one in stated.items())
+    return " to ".join(f"{end:g}" for end in stated)
 
 
 def relu_rows(costs: BesideRelu) -> list[CostRow]:

@@ -6,6 +6,7 @@ trained as one. A dense int8 operator costs the same whatever it multiplies.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -88,13 +89,17 @@ def emit_mean(context: Context, node: nodes.SumPool, source: Signal) -> Signal:
 
 
 def _emit_mean(builder: Builder, tensor: int, name: Name, size: Pair, strides: Pair, channels: int) -> int:
-    scale = 1 / (size[0] * size[1])
-    kernel = builder.constant(Name(str(name), "ones"), np.ones((1, *size, channels), np.int8), scale, channel_axis=3)
-    bias = builder.constant(Name(str(name), "zeros"), np.zeros(channels, np.int32), np.float32(scale) * GRID.scale)
-    options = {"stride_h": strides[0], "stride_w": strides[1], "dilation_h_factor": 1, "dilation_w_factor": 1}
-    options |= {"depth_multiplier": 1, "padding": "VALID"}
-    shape = (*window_counts(builder.shape(tensor)[:2], size, strides), channels)
-    return builder.emit("DEPTHWISE_CONV_2D", (tensor, kernel, bias), name, shape, GRID, options=options)
+    shape, area = (*window_counts(builder.shape(tensor)[:2], size, strides), channels), math.prod(size)
+    mean = nodes.DepthwiseConv(
+        name=str(name),
+        inputs=("",),
+        shape=shape,
+        temporal=False,
+        kernel=np.full((*size, channels, 1), 1 / area),
+        bias=np.zeros(channels),
+        strides=strides,
+    )
+    return emit_linear(builder, mean, tensor, name, source=GRID, emission=Emission(GRID))
 
 
 def same(context: Context, node: Node, source: Signal) -> Signal:

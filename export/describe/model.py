@@ -140,7 +140,7 @@ def _check_layer(call: Call, sources: list[Node]) -> None:
     if not layer.built:
         raise ValueError(f"Layer {layer.name!r} was never built. Call the model on data, or give it keras.Input.")
     check_call(layer)
-    _check_weights(layer)
+    _check_numbers(layer)
     check_options(layer, (RULES | MERGES)[kind])
     if len(sources) != 1 and kind not in MERGES:
         raise ValueError(
@@ -157,7 +157,13 @@ def _check_one_value(call: Call) -> None:
         )
 
 
-def _check_weights(layer: Any) -> None:
+def _check_numbers(layer: Any) -> None:
+    """A layer must compute with the numbers that it stores, and in floating point."""
+    if not keras.backend.is_float_dtype(layer.compute_dtype):
+        raise ValueError(
+            f"Layers must compute in floating point: numbers are cut off else. Received: layer {layer.name!r} "
+            f"with dtype={layer.compute_dtype!r}. Build it with a float dtype, such as 'float32'."
+        )
     mode = getattr(layer, "quantization_mode", None)
     if mode is not None:
         raise ValueError(

@@ -23,27 +23,33 @@ STATISTICS = (keras.layers.Normalization, keras.layers.BatchNormalization, Batch
 
 
 DEFAULT_RANGE = (0.0, 1.0)  # of an input of which nothing is told
+DTYPE_RANGES = {"uint8": (0.0, 255.0), "int8": (-128.0, 127.0), "bool": (0.0, 1.0)}  # every number that it can hold
 
 Range = tuple[float, float]
 
 
 def told_ranges(model: keras.Model, calls: Trace | None = None) -> dict[str, Range]:
-    """(low, high) of every input by the name that users give it: told by its first layers, else (0, 1).
+    """(low, high) of every input by the name that users give it: told by its dtype or its first layers, else (0, 1).
 
     calls: the model's trace, if it is there already.
 
     Raises:
-        ValueError: where the first layers contradict each other, or were adapted to other numbers than 0 to 1.
+        ValueError: where the first layers contradict each other, or were adapted to other numbers than 0 to 1, or an
+            input of integers does not tell which.
     """
     calls, names = trace(model) if calls is None else calls, input_names(model)
     return {name: _told(calls, index, name) for index, name in enumerate(names)}
 
 
 def _told(calls: Trace, index: int, name: str) -> Range:
-    readers = list(_first_readers(calls, index))
+    dtype, readers = calls.calls[index].layer.dtype, list(_first_readers(calls, index))
+    if dtype in DTYPE_RANGES:
+        return DTYPE_RANGES[dtype]
     layers = [calls.calls[reader].layer for reader in readers]
     told = {rescaled_range(*_rescaling(calls, reader)) for reader in readers if _rescales(calls, reader)}
     doubts = [doubt for layer in layers if type(layer) in STATISTICS and (doubt := _doubt(layer))]
+    if not keras.backend.is_float_dtype(dtype):
+        doubts.append(f"it is of dtype {dtype}")
     if len(told) > 1:
         doubts.append(f"the layers that read it were made for {' and '.join(map(str, sorted(told, key=str)))}")
     if doubts and (len(told) != 1 or None in told):

@@ -1,8 +1,4 @@
-"""The builtin operators that a Program may use, and the check that it uses them as a file can hold them.
-
-Reference for versions:
-[op_version.cc](https://github.com/tensorflow/tensorflow/blob/master/tensorflow/lite/tools/versioning/op_version.cc).
-"""
+"""The check that a Program uses builtin operators as a file can hold them, and as every runtime computes them."""
 
 from __future__ import annotations
 
@@ -14,6 +10,7 @@ from .labels import check_labels, check_zero_point
 from .operators import ACTIVATIONS, DTYPES, KINDS, Operator, Tensor
 from .program import Program
 from .shapes import check_shape, check_sizes
+from .ties import check_ties
 
 SCALE_MIN, SCALE_MAX = 2.0**-62, 2.0**30  # what the runtimes can turn into a multiplier
 
@@ -38,6 +35,7 @@ def check(program: Program) -> None:
     if not {operator.output for operator in program.operators}.issuperset(program.outputs):
         raise ValueError("Every output of the program must be written by an operator.")
     _check_names(program)
+    check_ties(program.operators, program.tensors)
 
 
 def _check_inputs(program: Program) -> None:

@@ -39,6 +39,8 @@ def kernel(operator: Operator, inputs: Sequence[Tensor], output: Tensor) -> None
     """XNNPACK refuses, or ends the process, where an accumulator is worth PRODUCT_RATIO steps of the output or more."""
     source, weights, bias = inputs[source_position(operator)], inputs[1], inputs[-1]
     expect(operator, output, weights.zero_point == 0, "have a kernel with the zero point 0", weights.zero_point)
+    lowest = int(weights.data.min())
+    expect(operator, output, lowest >= -INT8_MAX, "have kernel integers of -127 to 127", lowest)
     products = np.float64(source.scale) * weights.scale.astype(np.float64)
     _check_ratio(operator, output, products)
     near = np.allclose(bias.scale, products, rtol=BIAS_TOLERANCE, atol=0)

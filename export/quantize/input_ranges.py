@@ -114,7 +114,7 @@ def warn_of_saturation(program: Program, samples: Mapping[str, np.ndarray]) -> N
 
 def _is_next_to_nothing(program: Program, name: str, values: np.ndarray) -> bool:
     """Whether samples that are not all alike keep within a few steps of the input."""
-    spread = float(np.ptp(values)) if values.size else 0.0
+    spread = float(np.max(values)) - float(np.min(values)) if values.size else 0.0
     return 0 < spread < FEWEST_STEPS * float(sample_tensors(program)[name].scale)
 
 

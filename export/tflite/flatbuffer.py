@@ -34,10 +34,10 @@ from .unpacking import (
     unpack_metadata,
     unpack_names,
 )
+from .versions import check_version, min_runtime_version, version
 
 BUFFER_ALIGNMENT = 16  # bytes, as the schema's `force_align` asks; the Python generator ignores it
 SIGNATURE_KEY = "serving_default"
-MIN_RUNTIME_VERSION = "1.15.0"  # the first that has MUL with a multiplier of 1; all others came with 1.14
 
 TENSOR_TYPES: Mapping[str, int] = {name: getattr(schema.TensorType, name.upper()) for name in DTYPES}
 PADDINGS: Mapping[str, int] = {"SAME": schema.Padding.SAME, "VALID": schema.Padding.VALID}
@@ -66,15 +66,16 @@ def pack(program: Program) -> bytes:
     """As `write`, but without any check: a file that no `read` may take."""
     buffers = _Buffers()
     model = schema.ModelT(version=SCHEMA_VERSION, description="Written by keras_ternary_spike")
-    kinds = list(dict.fromkeys(operator.kind for operator in program.operators))
-    model.operatorCodes = [_pack_kind(kind) for kind in kinds]
+    used = [(operator.kind, version(operator, program.tensors)) for operator in program.operators]
+    codes = list(dict.fromkeys(used))
+    model.operatorCodes = [_pack_code(*code) for code in codes]
     graph = schema.SubGraphT(name=program.name, inputs=_int32(program.inputs), outputs=_int32(program.outputs))
     graph.tensors = [_pack_tensor(tensor, buffers) for tensor in program.tensors]
-    graph.operators = [_pack_operator(operator, kinds) for operator in program.operators]
+    graph.operators = [_pack_operator(*each) for each in zip(program.operators, map(codes.index, used), strict=True)]
     model.subgraphs = [graph]
     model.signatureDefs = [_pack_signature(program)]
     model.metadata = [
-        schema.MetadataT(name="min_runtime_version", buffer=buffers.add(MIN_RUNTIME_VERSION.encode())),
+        schema.MetadataT(name="min_runtime_version", buffer=buffers.add(min_runtime_version(codes).encode())),
         schema.MetadataT(name=METADATA_KEY, buffer=buffers.add(_to_json(program.metadata))),
     ]
     model.buffers = buffers.packed
@@ -128,9 +129,9 @@ class _Buffers:
         return self._index[data]
 
 
-def _pack_kind(kind: str) -> schema.OperatorCodeT:
+def _pack_code(kind: str, version: int) -> schema.OperatorCodeT:
     code = getattr(schema.BuiltinOperator, kind)
-    return schema.OperatorCodeT(deprecatedBuiltinCode=code, builtinCode=code, version=KINDS[kind].version)
+    return schema.OperatorCodeT(deprecatedBuiltinCode=code, builtinCode=code, version=version)
 
 
 def _pack_tensor(tensor: Tensor, buffers: _Buffers) -> schema.TensorT:
@@ -206,7 +207,7 @@ def _constant(
     return np.frombuffer(data.tobytes(), element).astype(dtype, copy=False).reshape(shape)  # cannot be written to
 
 
-def _pack_operator(operator: Operator, kinds: Sequence[str]) -> schema.OperatorT:
+def _pack_operator(operator: Operator, code: int) -> schema.OperatorT:
     kind = KINDS[operator.kind]
     options = shared(_options_class(kind))()
     for name, value in operator.options.items():
@@ -214,7 +215,7 @@ def _pack_operator(operator: Operator, kinds: Sequence[str]) -> schema.OperatorT
     if operator.activation != "NONE":
         options.fusedActivationFunction = ACTIVATION_TYPES[operator.activation]
     return schema.OperatorT(
-        opcodeIndex=kinds.index(operator.kind),
+        opcodeIndex=code,
         inputs=_int32(operator.inputs),
         outputs=_int32([operator.output]),
         builtinOptions=options,
@@ -265,6 +266,7 @@ def _unpack_kind(code: schema.OperatorCodeT) -> str:
     name = kind_name(code)
     if name not in KINDS:
         raise ValueError(f"Operator {name} is not supported. Supported: {', '.join(KINDS)}")
+    check_version(name, code.version)
     return name
 
 

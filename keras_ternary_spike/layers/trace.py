@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -66,7 +66,7 @@ def trace(model: keras.Model) -> Trace:
             f"`model` must be a built Sequential or functional model. Received: {model.name!r} "
             f"({type(model).__name__}). Give it an input: keras.Input(shape) first, or keras.Model(inputs, outputs)."
         )
-    calls = [Call(keras.layers.InputLayer(batch_shape=x.shape, name=x.name)) for x in model.inputs]
+    calls = [Call(keras.layers.InputLayer(batch_shape=x.shape, dtype=x.dtype, name=x.name)) for x in model.inputs]
     outputs = _enter(model, tuple(range(len(calls))), False, calls)
     return Trace(tuple(calls), outputs)
 
@@ -97,6 +97,8 @@ def _enter_functional(
     values = {id(tensor): index for tensor, index in zip(inputs, sources, strict=True)}
 
     def record(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(layer, keras.layers.Layer):
+            _check_arguments(layer, args, kwargs)
         tensors = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
         sources = tuple(values[id(x)] for x in tensors)
         ranks = tuple(len(x.shape) for x in tensors)
@@ -124,6 +126,22 @@ def _enter_functional(
         bare, input_tensors=inputs, clone_function=lambda layer: layer, call_function=record
     )
     return tuple(values[id(x)] for x in clone.outputs)
+
+
+def _check_arguments(layer: keras.layers.Layer, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Raises ValueError where a layer was called with more than values of the model, as with a constant mask.
+
+    `training` of a call plays no part: prediction says False.
+    """
+    named = {f"argument {place}": value for place, value in enumerate(args)} | dict(kwargs)
+    for name, value in named.items():
+        given = [part for part in keras.tree.flatten(value) if not isinstance(part, keras.KerasTensor | None)]
+        if given and name != "training":
+            raise ValueError(
+                "Layers must be called with nothing but values of the model: what a layer makes of anything else is in "
+                f"no option of it. Received: layer {layer.name!r} with {name} of type {type(given[0]).__name__}. Make "
+                "it an input of the model, or leave it out."
+            )
 
 
 class _StandIn(keras.layers.Layer):

@@ -37,7 +37,7 @@ def multipliers(rng, channels):
 def kernel_of(rng, shape, step):
     largest = int(rng.choice([1, 40, 127]))
     values = rng.integers(-largest, largest + 1, shape) * (rng.random(shape) < rng.choice([0.3, 1.0]))
-    return (values // step * step).astype(np.int8)
+    return (np.sign(values) * (np.abs(values) // step * step)).astype(np.int8)
 
 
 def weighted(rng, kind, source=None, *, shape=None):
@@ -119,7 +119,9 @@ def elementwise(rng, kind):
         size = [1, 1, 1, 1 if how == "number" else shape[-1]]
         second = builder.constant("constant", rng.integers(-127, 128, size).astype(np.int8), 2.0)
     operands = (first, second) if rng.random() < 0.5 else (second, first)
-    target = Grid(float32(rng.choice([3.0, 7.0, 21.0])), int(rng.integers(-20, 20)))
+    # Of sums any odd number; a product is rounded twice below 1/2.
+    steps = [1.0, 3.0, 63 / 16] if kind == "MUL" else [3.0, 7.0, 21.0]
+    target = Grid(float32(rng.choice(steps)), int(rng.integers(-20, 20)))
     output = builder.emit(kind, operands, "out", shape, target, activation=str(rng.choice(ACTIVATIONS[:2])))
     return builder.program("random", inputs, (output,), {"timesteps": 1})
 

@@ -249,8 +249,11 @@ def test_the_page_names_file_and_date_and_says_at_its_top_what_exact_means(certi
 
 
 def test_names_cannot_break_the_page(tflite_bytes, samples):
-    page = certify(None, write(replace(read(tflite_bytes), name="<b>&")), samples).to_html()
-    assert "<title>&lt;b&gt;&amp;: certificate</title>" in page
+    named = certify(None, write(replace(read(tflite_bytes), name="<b>&\x1b[31m\a\u202e")), samples)
+    page = named.to_html()
+    assert r"<title>&lt;b&gt;&amp;\x1b[31m\x07\u202e: certificate</title>" in page
+    assert all(letter.isprintable() or letter == "\n" for letter in page + named.to_json())
+    assert json.loads(named.to_json())["report"]["name"] == "<b>&\x1b[31m\a\u202e"
 
 
 def test_the_estimate_for_an_ethos_u_is_on_the_page(tflite_bytes, samples):

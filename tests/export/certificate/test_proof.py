@@ -69,14 +69,15 @@ def test_a_wrong_decay_in_the_file_is_not_proven(tflite_bytes):
     assert set(proof.differing.values()) == {0}  # the runtimes agree: on another neuron
 
 
-def test_a_threshold_that_ties_is_not_proven(tflite_bytes):
+def test_a_threshold_that_ties_is_refused(tflite_bytes):
     program = read(tflite_bytes)
     grid = np.float32(1 / 200)  # the threshold lies on a step: equality fires in some roundings only
     names = [t.name for t in program.tensors if t.name.startswith(("conv_1/current", "lif_1/membrane"))]
     tampered = program
     for name in names:
         tampered = changed(tampered, name, scale=grid)
-    assert not prove(tampered)[1].holds
+    with pytest.raises(ValueError, match=r"keep every integer it can read from a tie"):
+        prove(tampered)
 
 
 def test_an_odd_kernel_of_a_firing_layer_may_tie(tflite_bytes):

@@ -194,3 +194,35 @@ def test_a_layer_of_several_values_is_refused_by_name():
     model = keras.Model(inputs, layers.Dense(2)(Halves(name="halves")(inputs)[1]))
     with pytest.raises(ValueError, match=r"'halves' \(Halves\) with 2\. Use layers that give one value each"):
         describe(model)
+
+
+@pytest.mark.parametrize(
+    ("layer", "arguments"),
+    [
+        (TernaryLIF(name="mine"), {"mask": np.array([[True, False, True]])}),
+        (TernaryLIF(name="mine"), {"initial_state": [np.full((2, 4), 0.4, "float32")]}),
+        (TimeAverage(name="mine"), {"mask": np.array([[True, False, True]])}),
+        (layers.Softmax(name="mine"), {"mask": np.array([True, False, True, True])}),
+        (layers.BatchNormalization(name="mine"), {"mask": np.array([[True, False, True]])}),
+    ],
+)
+def test_what_a_layer_was_called_with_beside_values_is_refused_by_name(layer, arguments):
+    inputs = keras.Input(batch_shape=(2, 3, 4))
+    model = keras.Model(inputs, layer(layers.Dense(4)(inputs), **arguments))
+    for way in WAYS.values():
+        with pytest.raises(ValueError, match=f"nothing but values.*'mine' with {next(iter(arguments))} of type"):
+            way(model)
+
+
+def test_training_of_a_call_plays_no_part_in_prediction(rng):
+    inputs = keras.Input((3, 4))
+    noisy = layers.Dropout(0.9)(layers.BatchNormalization()(inputs, training=True), training=True)
+    model = keras.Model(inputs, layers.Dense(3)(noisy))
+    samples = rng.uniform(0, 1, (4, 3, 4)).astype("float32")
+    np.testing.assert_allclose(fold(model).predict(samples), model.predict(samples), atol=1e-6)
+
+
+@pytest.mark.parametrize("layer", [layers.Rescaling(3.0, dtype="int32"), layers.Activation("linear", dtype="uint8")])
+def test_a_layer_that_computes_in_integers_is_refused_by_name(layer):
+    with pytest.raises(ValueError, match=f"compute in floating point.*{layer.name!r} with dtype='u?int"):
+        describe(keras.Sequential([keras.Input((4,)), layer, layers.Dense(2)]))

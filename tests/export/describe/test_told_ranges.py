@@ -124,3 +124,24 @@ def test_integer_exact_training_takes_the_told_range():
         one for one in quantize_aware(network(layers.Rescaling(1 / 255))).layers if hasattr(one, "input_range")
     )
     assert layer.input_range == PIXELS
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"), [("uint8", PIXELS), ("int8", (-128.0, 127.0)), ("bool", (0.0, 1.0)), ("float16", (0.0, 1.0))]
+)
+def test_the_dtype_of_an_input_tells_what_it_can_hold(dtype, expected):
+    model = keras.Sequential([keras.Input((4,), name="x", dtype=dtype), layers.Dense(3)])
+    assert told_ranges(model) == {"x": expected}
+
+
+def test_integers_of_no_told_range_are_asked_for():
+    with pytest.raises(ValueError, match=r"`input_range` must be given.*'x', and it is of dtype int32"):
+        told_ranges(keras.Sequential([keras.Input((4,), name="x", dtype="int32"), layers.Dense(3)]))
+
+
+def test_bytes_and_truth_values_are_samples():
+    for dtype, samples in (("uint8", np.arange(64) * 4), ("bool", np.arange(64) % 3 == 0)):
+        samples = samples.reshape(8, 8).astype(dtype)
+        model = keras.Sequential([keras.Input((8,), dtype=dtype), layers.Dense(3)])
+        predicted = load(export_tflite(model, samples=samples, verbose=0)).predict(samples)
+        np.testing.assert_allclose(predicted, model.predict(samples), atol=0.02 * np.ptp(predicted))

@@ -118,8 +118,8 @@ def test_a_state_of_another_scale_behind_than_before_is_refused():
     program = flatbuffer.read(export_tflite(still_model(2, TernaryLIF, 0.25), form="step"))
     read = {index for operator in program.operators for index in operator.inputs}
     index = next(index for index in reversed(program.outputs) if index not in read)  # a neuron's state
-    doubled = replace(program.tensors[index], scale=2 * program.tensors[index].scale)
-    tensors = (*program.tensors[:index], doubled, *program.tensors[index + 1 :])
+    tripled = replace(program.tensors[index], scale=3 * program.tensors[index].scale)
+    tensors = (*program.tensors[:index], tripled, *program.tensors[index + 1 :])
     with pytest.raises(ValueError, match=r"one shape and scale before and after\. Received: 'state_in/.*'state_out/"):
         StepRunner(flatbuffer.write(replace(program, tensors=tensors)))
 

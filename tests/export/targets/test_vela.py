@@ -68,6 +68,14 @@ def test_a_file_that_takes_vela_down_is_an_error(tflite_bytes):
         vela.compile_file(tflite_bytes[:200], accelerator="ethos-u55-32")
 
 
+@pytest.mark.parametrize("name", ["a\nb", "a\r\nb", 'a",\n"b'])
+def test_a_line_break_in_a_name_is_an_error_that_says_so(name):
+    tensors = (Tensor("in", (1, 4, 4, 8), SCALE), Tensor(name, (1, 4, 4, 8), SCALE))
+    named = write(Program("named", tensors, (Operator("ADD", (0, 0), 1),), (0,), (1,)))
+    with pytest.raises(ValueError, match="names of tensors must hold no line breaks"):
+        vela.compile_file(named, accelerator="ethos-u55-32")
+
+
 def test_nothing_is_left_behind(tflite_bytes, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(vela.tempfile, "tempdir", str(tmp_path))

@@ -50,8 +50,8 @@ def one_scale(axis):
     """A depthwise convolution whose channels share a scale."""
     builder, grid = Builder(), Grid(0.5)
     image = builder.activation("image", (2, 2, 3), grid)
-    kernel = builder.constant("layer/kernel", np.ones((1, 1, 1, 3), np.int8), 0.25, channel_axis=axis)
-    operands = (image, kernel, builder.constant("layer/bias", np.zeros(3, np.int32), 0.125))
+    kernel = builder.constant("layer/kernel", np.ones((1, 1, 1, 3), np.int8), 1.0, channel_axis=axis)
+    operands = (image, kernel, builder.constant("layer/bias", np.zeros(3, np.int32), 0.5))
     options = dict.fromkeys(("stride_h", "stride_w", "dilation_h_factor", "dilation_w_factor", "depth_multiplier"), 1)
     options |= {"padding": "VALID"}
     output = builder.emit("DEPTHWISE_CONV_2D", operands, "layer/current", (2, 2, 3), grid, options=options)

@@ -15,6 +15,7 @@ from keras_ternary_spike.export.tflite.flatbuffer import read, write
 
 ONE_STEP = {"stride_h": 1, "stride_w": 1, "padding": "SAME"}
 CONV = {**ONE_STEP, "dilation_h_factor": 1, "dilation_w_factor": 1}
+CONV_SCALES = np.float32([1 / 2, 1 / 6, 1 / 10, 1 / 6])
 
 
 def activation(name, *shape, scale=1.0, zero_point=0):
@@ -30,22 +31,22 @@ def int32(*values):
 
 
 def every_operator():
-    """A program that uses each operator once, every option and every kind of tensor."""
+    """A program that uses each operator once, every option and every kind of tensor; nowhere near a tie."""
     rng = np.random.default_rng(0)
-    kernel = rng.integers(-9, 10, (4, 3, 3, 2)).astype(np.int8)
+    kernel = (2 * rng.integers(-9, 10, (4, 3, 3, 2))).astype(np.int8)
     depthwise = rng.integers(-1, 2, (1, 3, 3, 4)).astype(np.int8)
-    weights = rng.integers(-9, 10, (3, 24)).astype(np.int8)
+    weights = (2 * rng.integers(-9, 10, (3, 24))).astype(np.int8)
     tensors = (
         activation("image", 6, 4, 2, scale=1 / 255, zero_point=-128),
-        constant("conv/kernel", kernel, scale=[0.5, 0.25, 0.125, 0.25]),
-        constant("conv/bias", int32(1, 2, 3, 4), scale=np.float32([0.5, 0.25, 0.125, 0.25]) / 255),
-        activation("conv/current/0", 6, 4, 4, scale=0.05),
+        constant("conv/kernel", kernel, scale=CONV_SCALES),
+        constant("conv/bias", int32(2, 4, 6, 8), scale=CONV_SCALES / 255),
+        activation("conv/current/0", 6, 4, 4, scale=13 / 255),
         constant("lif/zero", np.zeros((1, 1, 1, 1), np.int8)),
         activation("lif/spike/0", 6, 4, 4),
         activation("lif/fired/0", 6, 4, 4),
         activation("lif/keep/0", 6, 4, 4),
-        constant("pool/kernel", depthwise, scale=[1.0, 1.0, 2.0, 0.5], channel_axis=3),
-        constant("pool/bias", int32(0, 0, 0, 0), scale=[1.0, 1.0, 2.0, 0.5]),
+        constant("pool/kernel", depthwise, scale=[1.0, 1.0, 2.0, 3.0], channel_axis=3),
+        constant("pool/bias", int32(0, 0, 0, 0), scale=[1.0, 1.0, 2.0, 3.0]),
         activation("pool/sum/0", 3, 4, 4),
         constant("pad/width", int32(0, 0, 1, 0, 0, 0, 0, 0).reshape(4, 2)),
         activation("pad/0", 4, 4, 4),
@@ -56,8 +57,8 @@ def every_operator():
         activation("concatenate/0", 2, 3, 4),
         constant("flatten/shape", int32(1, 24)),
         activation("flatten/0", 24),
-        constant("dense/kernel", weights, scale=0.125),
-        constant("dense/bias", int32(2, 6, -2), scale=0.125),
+        constant("dense/kernel", weights, scale=2 / 17),
+        constant("dense/bias", int32(2, 6, -2), scale=2 / 17),
         activation("dense/0", 3, scale=4.0, zero_point=7),
     )
     depthwise_options = CONV | {"stride_h": 2, "dilation_w_factor": 2, "stride_w": 1, "depth_multiplier": 1}
@@ -107,7 +108,7 @@ def test_litert_sees_the_names_scales_and_shapes_of_the_program():
     details = {detail["name"]: detail for detail in interpreter.get_tensor_details()}
     assert details["image"]["quantization"] == (np.float32(1 / 255), -128)
     assert details["lif/spike/0"]["quantization"] == (1.0, 0)
-    assert details["conv/kernel"]["quantization_parameters"]["scales"].tolist() == [0.5, 0.25, 0.125, 0.25]
+    assert details["conv/kernel"]["quantization_parameters"]["scales"].tolist() == CONV_SCALES.tolist()
     assert details["pool/kernel"]["quantization_parameters"]["quantized_dimension"] == 3
     assert details["concatenate/0"]["shape"].tolist() == [1, 2, 3, 4]
     np.testing.assert_array_equal(interpreter.get_tensor(details["dense/bias"]["index"]), [2, 6, -2])
@@ -118,7 +119,7 @@ def test_litert_finds_the_signature_with_tensor_names():
     assert signatures == {"serving_default": {"inputs": ["image"], "outputs": ["dense/0", "lif/keep/0"]}}
 
 
-def test_operator_versions_are_the_lowest_that_have_int8():
+def test_operator_versions_are_the_lowest_that_compute_them():
     # Written by hand from TensorFlow's op_version.cc.
     from ai_edge_litert import schema_py_generated as schema
 
@@ -126,7 +127,7 @@ def test_operator_versions_are_the_lowest_that_have_int8():
     assert {code.builtinCode: code.version for code in model.operatorCodes} == {
         schema.BuiltinOperator.CONV_2D: 3,
         schema.BuiltinOperator.ADD: 2,
-        schema.BuiltinOperator.MUL: 2,
+        schema.BuiltinOperator.MUL: 3,  # its scales multiply to 1, which 2 had not
         schema.BuiltinOperator.SUB: 2,
         schema.BuiltinOperator.DEPTHWISE_CONV_2D: 3,
         schema.BuiltinOperator.PAD: 2,

@@ -143,7 +143,7 @@ def test_firing_rates_are_means_over_samples_timesteps_and_neurons(tflite_bytes,
     assert report.spike_tensors == ("first/spike/0", "first/spike/1", "second/spike/0", "second/spike/1")
 
 
-@pytest.mark.parametrize("changes", [{"scale": np.float32(0.5)}, {"zero_point": 1}])
+@pytest.mark.parametrize("changes", [{"scale": np.float32(1 / 3)}, {"zero_point": 1}])
 def test_a_spike_tensor_that_is_not_literal_is_named(changes, tflite_bytes, samples):
     report = verify(None, changed_tensor(tflite_bytes, "second/spike/1", **changes), samples)
     assert report.improper_spikes == ("second/spike/1",)
