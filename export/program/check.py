@@ -9,7 +9,7 @@ import numpy as np
 from .labels import check_labels, check_zero_point
 from .operators import ACTIVATIONS, DTYPES, KINDS, Operator, Tensor
 from .program import Program
-from .shapes import check_shape, check_sizes
+from .shapes import check_shape, check_sizes, check_work
 from .ties import check_ties
 
 SCALE_MIN, SCALE_MAX = 2.0**-62, 2.0**30  # what the runtimes can turn into a multiplier
@@ -35,6 +35,7 @@ def check(program: Program) -> None:
     if not {operator.output for operator in program.operators}.issuperset(program.outputs):
         raise ValueError("Every output of the program must be written by an operator.")
     _check_names(program)
+    check_work(program.operators, program.tensors)
     check_ties(program.operators, program.tensors)
 
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from .operators import Operator, Tensor, source_position
+from .operators import WEIGHTED, Operator, Tensor, source_position
 
 LARGEST_TENSOR = 2**26  # elements; a file of 1 kB may state any shape
 LARGEST_PROGRAM = 2**29  # elements of all tensors together
+LARGEST_WORK = 2**38  # multiply-accumulates of one sample: a minute or two, and a hundred times a ResNet-18's
 LARGEST_RANK = 5  # axes: the runtimes broadcast and slice no further
 LARGEST_WINDOW = 2**10  # taps along one axis of a pool, which no bytes of the file stand for
 PADDINGS = ("SAME", "VALID")
@@ -41,6 +42,28 @@ def check_sizes(tensors: Sequence[Tensor]) -> None:
     total = sum(math.prod(tensor.shape) for tensor in tensors)
     if total > LARGEST_PROGRAM:
         raise ValueError(f"All tensors must have at most {LARGEST_PROGRAM:,} elements. Received: {total:,}")
+
+
+def check_work(operators: Sequence[Operator], tensors: Sequence[Tensor]) -> None:
+    """Raises ValueError where one sample would take hours: a file of some kilobytes may state that."""
+    work = sum(_work(operator, tensors) for operator in operators)
+    if work > LARGEST_WORK:
+        raise ValueError(
+            f"All operators must take at most {LARGEST_WORK:,} multiply-accumulates for a sample. Received: {work:,}"
+        )
+
+
+def _work(operator: Operator, tensors: Sequence[Tensor]) -> int:
+    """Products, or of a pool the values that it looks at."""
+    written = math.prod(tensors[operator.output].shape)
+    if operator.kind == "MAX_POOL_2D":
+        return written * operator.options["filter_height"] * operator.options["filter_width"]
+    if operator.kind not in WEIGHTED:
+        return written
+    kernel, source = tensors[operator.inputs[1]], tensors[operator.inputs[source_position(operator)]]
+    if operator.kind == "TRANSPOSE_CONV":
+        return math.prod(source.shape) * math.prod(kernel.shape[:-1])
+    return written * math.prod(kernel.shape) // kernel.shape[3 if operator.kind == "DEPTHWISE_CONV_2D" else 0]
 
 
 def expect(operator: Operator, output: Tensor, holds: bool, rule: str, *received: object) -> None:

@@ -12,6 +12,7 @@ from command_folder import assert_fails
 from keras_ternary_spike.export import __main__ as command_line
 from keras_ternary_spike.export import export_tflite, load, verify
 from keras_ternary_spike.export.__main__ import main
+from keras_ternary_spike.export.certificate import enumeration
 from keras_ternary_spike.export.runtimes import implementations as runtimes
 
 
@@ -66,6 +67,14 @@ def test_certify_writes_the_certificate_of_the_file_that_is_there(files, folder,
     assert document["sha256"] in (folder / "cert.html").read_text()
 
 
+def test_certify_writes_what_it_finds_of_a_file_that_is_not_proven(files, folder, capsys, monkeypatch):
+    monkeypatch.setattr(enumeration, "recurrence", lambda currents, neuron: np.ones_like(currents))
+    assert main(["certify", "m.tflite", "--samples", "samples.npz", "-o", "failed.html"]) == 1
+    assert "The certificate says what." in capsys.readouterr().err
+    assert json.loads((folder / "failed.json").read_text())["exact"] is False
+    assert "not proven" in (folder / "failed.html").read_text()
+
+
 @pytest.mark.parametrize("file", ["m.tflite", "s.tflite"])
 def test_run_prints_and_writes_what_the_file_computes(file, files, folder, capsys):
     expected = load(files["m.tflite"]).predict(np.load("samples.npz")["samples"])
@@ -108,6 +117,7 @@ def test_what_cannot_work_is_said_in_one_line(arguments, message, folder, capsys
 REFUSED = """
 import sys
 from keras_ternary_spike.export.__main__ import main
+from keras_ternary_spike.export.certificate import enumeration
 for arguments in (["verfy"], ["none.keras", "-o", "m.tflite"], ["samples.npz", "-o", "m.tflite"],
                   ["model.keras", "-o", "m.onnx"], ["verify", "none.tflite", "--samples", "samples.npz"],
                   ["run", "m.tflite", "--samples", "none.npz"], ["c-code", "none.keras", "-o", "c"]):

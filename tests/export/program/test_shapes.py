@@ -125,6 +125,25 @@ def test_elements_of_all_tensors_are_limited(monkeypatch):
         checks.check(program)
 
 
+@pytest.mark.parametrize(
+    ("kind", "seed"), [(kind, seed) for kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV") for seed in (0, 1)]
+)
+def test_work_is_limited(kind, seed, monkeypatch):
+    """Against a count of pixels, taps and channels."""
+    program = program_of(kind, seed)
+    [operator] = program.operators
+    kernel = program.tensors[operator.inputs[1]].shape
+    image = program.tensors[program.inputs[0]].shape
+    pixels = image if kind == "TRANSPOSE_CONV" else program.tensors[operator.output].shape
+    taps = kernel[1] * kernel[2]
+    work = pixels[1] * pixels[2] * taps * (kernel[3] if kind == "DEPTHWISE_CONV_2D" else kernel[0] * kernel[3])
+    monkeypatch.setattr(shapes, "LARGEST_WORK", work)
+    checks.check(program)
+    monkeypatch.setattr(shapes, "LARGEST_WORK", work - 1)
+    with pytest.raises(ValueError, match=f"at most {work - 1:,} multiply-accumulates.*Received: {work:,}"):
+        checks.check(program)
+
+
 def test_a_fused_relu6_ends_at_6():
     program = convolution(activation="RELU6")
     checks.check(program)

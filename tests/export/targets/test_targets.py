@@ -209,7 +209,7 @@ def test_a_file_that_makes_a_runtime_abort_is_an_error_of_this_process():
 
 def test_scales_at_which_runtimes_abort_are_refused_before_they_see_the_file():
     # Sums are computed on 20 more bits, of twice the largest scale: that of the output is 2**-19 of it at least.
-    assert check(write(chain(last_scale=1.01 * 2**-19)), target="tflm").accepted
+    assert check(pack(chain(last_scale=1.01 * 2**-19)), target="tflm").accepted
     aborts = pack(chain(last_scale=2**-19))
     for function in (read, load, lambda file: verify(None, file, np.zeros((1, 4, 4, 2)))):
         with pytest.raises(ValueError, match=r"less than 524288 times the scale that it writes.*1\.90735e-06"):
