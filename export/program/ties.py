@@ -101,7 +101,10 @@ def weighted(operator: Operator, inputs: Sequence[Tensor], output: Tensor, value
         far = _is_far(ratio, step, offset)
         expect(operator, output, far, RULE, f"{ratio:.9g} times sums that are {offset} and multiples of {step}")
     low, high = _ends(operator, output)
-    return tuple(range(low, high + 1))
+    if rows[0].size > 1:
+        return tuple(range(low, high + 1))
+    sums = np.multiply.outer(rows.ravel().astype(np.int64), values[0]) + bias.data[:, None]  # a factor
+    return _written(sums * np.broadcast_to(ratios, len(rows))[:, None], low, high)
 
 
 def _step(values: Values) -> int:
@@ -152,6 +155,10 @@ def _rounded(exact: np.ndarray, low: int, high: int, needed: float) -> Values | 
     inside = exact[(exact > low) & (exact < high)]  # both neighbours of a tie beyond are clipped to the same
     if inside.size and _distance(inside) < needed:
         return None
+    return _written(exact, low, high)
+
+
+def _written(exact: np.ndarray, low: int, high: int) -> Values:
     return tuple(np.unique(np.clip(np.rint(exact), low, high)).astype(int).tolist())
 
 
