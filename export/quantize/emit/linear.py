@@ -15,6 +15,7 @@ from ...program.grid import Grid, with_zero
 from ...program.names import FIRST, Name, part_of
 from ..weights import Weights, quantize_weights
 from .strides import emit_skip, is_far, split_strides, window_counts
+from .subpixels import emit_phases, needs_phases
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,14 @@ def _emit_depthwise(
 def _emit_transpose(
     builder: Builder, node: nodes.ConvTranspose, tensor: int, name: Name, source: Grid, emission: Emission
 ) -> int:
-    """TRANSPOSE_CONV of the full output, or cropped as TensorFlow's "same" does; any other cropping is a SLICE."""
+    """TRANSPOSE_CONV of the full output, or cropped as TensorFlow's "same" does; any other cropping is a SLICE.
+
+    Of a stride that Ethos-U55 does not take, convolutions.
+    """
     weights = _weights(node, source, emission)
+    if needs_phases(node, builder.shape(tensor)):
+        mark = FIRST if emission.like else ""
+        return emit_phases(builder, node, tensor, name, source=source, grid=emission.grid, weights=weights, mark=mark)
     kernel = weights.kernel.transpose(3, 0, 1, 2)
     _, kernel, bias = _operands(builder, node.name, tensor, kernel, weights, source, emission, 0)
     crops = [sum(axis) for axis in node.cropping]
