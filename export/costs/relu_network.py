@@ -132,6 +132,7 @@ EMITTERS: dict[type[Node], Callable[..., Signal]] = {
     nodes.Affine: same,
     nodes.Repeat: same,
     nodes.Integrator: same,
+    nodes.FinalState: same,
     nodes.TimeSum: same,
     nodes.TimeMax: same,
     nodes.LastTimestep: same,

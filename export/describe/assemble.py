@@ -57,6 +57,7 @@ def _value(network: Network, node: Node, values: Mapping[str, Any], dtype: str) 
         layers, wrap = SINGLE[type(node)](node, source, dtype), node.temporal
     for layer, weights in layers:
         value = PerTimestep(layer, name=f"{layer.name}_per_timestep", dtype=dtype)(value) if wrap else layer(value)
+        value = value[-1] if isinstance(node, nodes.FinalState) else value
         layer.set_weights(weights)
     return value
 
@@ -178,6 +179,12 @@ def _lif(network: Network, node: nodes.LIF, dtype: str) -> Layers:
     return [(kind(reset=node.reset, reset_amount=node.reset_amount, **numbers, **options), [amplitude])]
 
 
+def _final_state(network: Network, node: nodes.FinalState, dtype: str) -> Layers:
+    numbers = {"decay": _plain(node.decay), "threshold": _plain(node.threshold)}
+    options = {"signed": node.signed, "return_state": True, "name": node.name, "dtype": dtype}
+    return [(MultiLevelLIF(node.levels, **numbers, **options), [np.ones(())])]
+
+
 def _integrator(network: Network, node: nodes.Integrator, dtype: str) -> Layers:
     return [(LeakyIntegratorLayer(_plain(node.decay), name=node.name, dtype=dtype), [])]
 
@@ -230,6 +237,7 @@ SINGLE: Mapping[type[Node], Callable[[Any, Node, str], Layers]] = {
 SEQUENCE: Mapping[type[Node], Callable[[Network, Any, str], Layers]] = {
     nodes.LIF: _lif,
     nodes.Integrator: _integrator,
+    nodes.FinalState: _final_state,
     nodes.Repeat: _repeat,
     nodes.TimeAverage: _time_average,
     nodes.TimeSum: _time_sum,

@@ -59,7 +59,7 @@ def check_trainable(network: Network, node: Node) -> None:
             f"{node.name!r} with a factor per timestep. Use ThresholdDependentBatchNormalization, or export the float "
             "model."
         )
-    if isinstance(node, nodes.Integrator):
+    if isinstance(node, nodes.Integrator | nodes.FinalState):
         raise ValueError(
             f"Integer-exact training knows no membranes that are read. Received: layer {node.name!r}. Export the float "
             "model: what leaves as numbers loses little in rounding."

@@ -51,11 +51,13 @@ def _check_dead_zone(network: Network, lif: nodes.LIF) -> None:
 
 
 def expose_thresholds(network: Network) -> Network:
-    """Every LIF fires at 1/2: its current is divided by 2 * threshold (state and reset are linear in it)."""
-    for lif in nodes_of(network, nodes.LIF):
+    """Every neuron fires at 1/2: its current is divided by 2 * threshold (state and reset are linear in it)."""
+    for lif in (*nodes_of(network, nodes.LIF), *nodes_of(network, nodes.FinalState)):
         if np.any(lif.threshold != THRESHOLD):
             network = substitute(network, lif.name, replace(lif, threshold=THRESHOLD))
             network = affine_before(network, network[lif.name], "threshold", THRESHOLD / lif.threshold, 0.0)
+            if isinstance(lif, nodes.FinalState):
+                network = affine_after(network, network[lif.name], "scale", lif.threshold / THRESHOLD, 0.0)
     return network
 
 

@@ -21,7 +21,7 @@ def separate_outputs(network: Network) -> Network:
     to be the same operator on the same integers is emitted once.
     """
     for name in dict.fromkeys(network.outputs):
-        if network.consumers(name) and not isinstance(network[name], nodes.LIF | nodes.Input):
+        if network.consumers(name) and not isinstance(network[name], nodes.LIF | nodes.FinalState | nodes.Input):
             network, own = _copied(network, network[name])
             outputs = tuple(own if output == name else output for output in network.outputs)
             network = replace(network, outputs=outputs)

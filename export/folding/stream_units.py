@@ -66,7 +66,7 @@ def _entries(network: Network, stream: set[str]) -> Iterator[Edge]:
 def _exits(network: Network, stream: set[str]) -> Iterator[Edge]:
     """Where neurons and Linears read the stream."""
     for node in network.nodes:
-        if isinstance(node, nodes.LIF | nodes.Linear):
+        if isinstance(node, nodes.LIF | nodes.FinalState | nodes.Linear):
             yield from ((source, node.name) for source in node.inputs if source in stream)
 
 
@@ -91,7 +91,7 @@ def _keeps_channels(network: Network, stream: set[str]) -> bool:
 
 def _factor_of_neuron(network: Network, source: str, reader: str) -> Unit | None:
     """What neuron `reader`, or the diagonal kernel in front of it, multiplies the stream's value by."""
-    if not isinstance(network[reader], nodes.LIF):
+    if not isinstance(network[reader], nodes.LIF | nodes.FinalState):
         return _unit(factors(network[reader]))
     return _factor(repeated(network, source))
 

@@ -1,6 +1,7 @@
 """The float description of a spiking network: frozen nodes in topological order, no Keras.
 
-Every kind by its name: those with a kernel are in `kernels`; what a kind has to say about itself, in `node`.
+Every kind by its name: those with a kernel are in `kernels`, membranes in `membranes`; what a kind has to say about
+itself, in `node`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from .kernels import Dense as Dense
 from .kernels import DepthwiseConv as DepthwiseConv
 from .kernels import Linear as Linear
 from .kernels import Windowed as Windowed
+from .membranes import FinalState as FinalState
+from .membranes import Integrator as Integrator
 from .node import NO_PADDING as NO_PADDING
 from .node import Node as Node
 from .node import Padding as Padding
@@ -197,16 +200,6 @@ class LIF(Node):
     flipped: bool | np.ndarray = False
     levels: int = 1
     dead_zone: float = 1.0
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Integrator(Node):
-    """membrane[t] = decay * membrane[t-1] + x[t], and no spike: decay in [0, 1], one or an array (channels,)."""
-
-    linear = keeps_channels = keeps_zeros = pointwise = True
-    monotone = keeps_counts = keeps_constants = stateless = mixes_channels = takes_activation = False
-
-    decay: float | np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

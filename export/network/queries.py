@@ -58,7 +58,7 @@ def has_linear_above(network: Network, node: Node) -> bool:
 
 def fires(network: Network, node: Node) -> bool:
     """Whether `node` is a neuron, or a factor for each channel in front of one."""
-    if isinstance(node, nodes.LIF):
+    if isinstance(node, nodes.LIF | nodes.FinalState):
         return True
     readers = network.consumers(node.name) if isinstance(node, nodes.Repeat) or factors(node) is not None else ()
     return any(fires(network, reader) for reader in readers)

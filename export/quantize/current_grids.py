@@ -47,7 +47,8 @@ def plan_currents(network: Network) -> dict[str, CurrentGrid]:
     """The grid of every value that reaches a neuron as a current, by node name."""
     plan = {}
     for group in current_groups(network):
-        readers = [node for node in network.nodes if isinstance(node, nodes.LIF) and node.inputs[0] in group]
+        neurons = (node for node in network.nodes if isinstance(node, nodes.LIF | nodes.FinalState))
+        readers = [node for node in neurons if node.inputs[0] in group]
         if readers:
             grid = _fixed(group_grid(network, [network[name] for name in group], readers), readers[0])
             grid = replace(grid, unit=_graded_unit(network, group, readers) or _unit(network, group, grid.quiet_steps))
@@ -104,7 +105,7 @@ def _spike_steps(network: Network, node: Node, quiet_steps: int) -> Fraction | N
 
     Never 1: a grid whose steps are worth a spike is one of spikes.
     """
-    if not isinstance(node, nodes.LIF) or not node.signed or node.reset == "none":
+    if not isinstance(node, nodes.LIF | nodes.FinalState) or not node.signed or node.reset == "none":
         return None
     decay = effective_decay(network, node)
     if node.reset == "zero" and not isinstance(decay, Fraction):

@@ -98,7 +98,7 @@ def flipped_channels(node: nodes.LIF) -> Flipped:
 
 def is_endless(context: Context, node: nodes.Node) -> bool:
     """Whether a node that is no neuron has a state that holds after any number of steps."""
-    kinds = (nodes.TimeMax, nodes.Integrator, *([nodes.TimeSum] if context.windowed else []))
+    kinds = (nodes.TimeMax, nodes.Integrator, nodes.FinalState, *([nodes.TimeSum] if context.windowed else []))
     return context.form == "step" and isinstance(node, kinds)
 
 

@@ -14,6 +14,7 @@ from .current_grids import plan_currents
 from .emit.context import Context, Form, Signal
 from .emit.factors import emit_affine
 from .emit.inputs_outputs import emit_input, emit_outputs
+from .emit.neurons.final_state import emit_final_state
 from .emit.neurons.integrator import emit_integrator
 from .emit.neurons.neuron import emit_lif
 from .emit.over_time import emit_last_timestep, emit_time_max
@@ -97,6 +98,7 @@ EMITTERS: dict[type[Node], Callable[..., Signal]] = {
     nodes.TimestepAffine: emit_timestep_kernels,
     nodes.LIF: emit_lif,
     nodes.Integrator: emit_integrator,
+    nodes.FinalState: emit_final_state,
     nodes.MaxPool: emit_max_pool,
     nodes.SumPool: emit_sum_pool,
     nodes.Reshape: emit_reshape_node,

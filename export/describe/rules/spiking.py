@@ -83,12 +83,17 @@ def last_state(layer: Any, name: str, outputs: Node, source: Node) -> tuple[Node
 
     outputs: the node that holds them. source: the node that the layer reads.
     """
-    if not isinstance(layer.cell, LeakyIntegratorCell):
+    if isinstance(layer.cell, LeakyIntegratorCell):
+        return (last_timestep(name, outputs),) if outputs.temporal else (outputs,)
+    (lif,) = _lif(layer, name, source)
+    if lif.reset != "zero" or lif.dead_zone != 1:
         raise ValueError(
-            f"The state of a neuron cannot be exported. Received: layer {layer.name!r} with its state read. Build it "
-            "with return_state=False."
+            "The state of a neuron that is read must be one that a spike clears, without a dead zone. Received: layer "
+            f'{layer.name!r} with reset={lif.reset!r}, dead_zone={lif.dead_zone:g}. Build it with reset="zero" and '
+            "dead_zone=1, or read the membrane of a LeakyIntegrator beside it."
         )
-    return (last_timestep(name, outputs),) if outputs.temporal else (outputs,)
+    numbers = {key: getattr(lif, key) for key in ("decay", "threshold", "signed", "levels")}
+    return (nodes.FinalState(**numbers, **like(name, source, temporal=False)),)
 
 
 def _reset(layer: Any) -> dict[str, Any]:

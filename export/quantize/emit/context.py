@@ -37,6 +37,8 @@ class Context:
     inputs, states: the program's inputs so far; its state inputs and the tensors that hold their next values.
     output_ranges: (low, high) of values that leave the network, by the name of the linear node, where they are known.
     output_grids: the grids of such values.
+    membranes: the membrane and the spikes of the last timestep of neurons whose state is read, by the name of the node
+        that holds it.
     """
 
     network: Network
@@ -49,6 +51,7 @@ class Context:
     inputs: list[int] = field(default_factory=list)
     states: dict[int, int] = field(default_factory=dict)
     output_grids: dict[str, OutputGrid] = field(default_factory=dict)
+    membranes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def timesteps(self) -> int:
@@ -92,7 +95,7 @@ def _stateless_reader(context: Context, node: Node) -> nodes.LIF | None:
     return None
 
 
-def integer_neuron(context: Context, node: nodes.LIF) -> Neuron:
+def integer_neuron(context: Context, node: nodes.LIF | nodes.FinalState) -> Neuron:
     decay, current = effective_decay(context.network, node), context.currents[node.inputs[0]]
     drop = drop_steps(decay, current.quiet_steps, node.reset_amount) if node.reset == "subtract" else Fraction(0)
     return Neuron(node.name, decay, current.quiet_steps, node.signed, node.reset, drop, current.unit, node.levels)

@@ -177,10 +177,10 @@ def test_tied_weights_are_those_that_the_layer_computes_with():
 @pytest.mark.parametrize("which", ["states", "both"])
 def test_values_that_no_rule_accounts_for_are_refused_by_the_layers_name(which):
     inputs = keras.Input((3, 4))
-    spikes, states = TernaryLIF(return_state=True, name="lif")(layers.Dense(4)(inputs))
+    spikes, states = TernaryLIF(reset="none", return_state=True, name="lif")(layers.Dense(4)(inputs))
     outputs = {"states": layers.Dense(2)(states), "both": [spikes, states]}[which]
     for way in WAYS.values():
-        with pytest.raises(ValueError, match=r"state of a neuron cannot be exported.*'lif'.*return_state=False"):
+        with pytest.raises(ValueError, match=r"must be one that a spike clears.*'lif' with reset='none'"):
             way(keras.Model(inputs, outputs))
 
 

@@ -12,7 +12,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
+
 from ....network import nodes
+from ....network.nodes import Network
 from ....program.builder import Builder
 from ....program.grid import BINARY_SPIKE, SMALLEST_ADD_RATIO, Grid, spike_grid
 from ....program.names import Name
@@ -43,11 +46,24 @@ def emit_neuron(builder: Builder, neuron: Neuron, currents: tuple[int, ...]) -> 
     return tuple(spikes)
 
 
-def emit_step(builder: Builder, neuron: Neuron, current: int, state: int) -> tuple[int, int]:
-    """Emits one timestep, from the state before it. Returns the spikes and the state after it."""
+def emit_observed(builder: Builder, neuron: Neuron, currents: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+    """As `emit_neuron`, timestep by timestep. Returns also the last membrane, before the reset."""
+    spikes, membrane = [], currents[0]
+    for t, current in enumerate(currents):
+        if t and neuron.decay != 0:
+            state = emit_state(builder, neuron, membrane, spikes[-1], t - 1)
+            membrane = _integrate(builder, neuron, state, current, t)
+        else:
+            membrane = current
+        spikes.append(emit_spike(builder, neuron, membrane, t))
+    return tuple(spikes), membrane
+
+
+def emit_step(builder: Builder, neuron: Neuron, current: int, state: int) -> tuple[int, int, int]:
+    """Emits one timestep, from the state before it. Returns the spikes, the membrane and the state after it."""
     membrane = _integrate(builder, neuron, state, current, 0)
     spike = emit_spike(builder, neuron, membrane, 0)
-    return spike, emit_state(builder, neuron, membrane, spike, 0)
+    return spike, membrane, emit_state(builder, neuron, membrane, spike, 0)
 
 
 def _integrate(builder: Builder, neuron: Neuron, state: int, current: int, t: int) -> int:
@@ -61,20 +77,37 @@ def emit_lif(context: Context, node: nodes.LIF, source: Signal) -> Signal:
     spike = spike_grid(node.levels, signed=node.signed)
     if source.grid == spike and spike != BINARY_SPIKE:  # the linear operator in front has fired
         return source
-    neuron = integer_neuron(context, node)
-    if context.form == "step" and neuron.decay != 0:
-        return Signal((emit_streaming(context, node, source.tensors[0], neuron),), spike)
-    return Signal(emit_neuron(context.builder, neuron, source.tensors), spike)
+    neuron, readers = integer_neuron(context, node), states_of(context.network, node)
+    if not readers and (context.form == "unrolled" or neuron.decay == 0):
+        return Signal(emit_neuron(context.builder, neuron, source.tensors), spike)
+    spikes, membrane = observe(context, node, neuron, source)
+    context.membranes.update({reader.name: (membrane, spikes[-1]) for reader in readers})
+    return Signal(spikes, spike)
 
 
-def emit_streaming(context: Context, node: nodes.LIF, current: int, neuron: Neuron) -> int:
-    """One timestep of a neuron whose state is an input and an output of the program. Returns the spikes."""
-    spikes = []
+def states_of(network: Network, node: nodes.LIF) -> list[nodes.FinalState]:
+    """The nodes that hold what the neurons of a LIF carry on."""
+    found = [reader for reader in network.consumers(node.inputs[0]) if isinstance(reader, nodes.FinalState)]
+    return [reader for reader in found if _equal_numbers(reader, node)]
+
+
+def _equal_numbers(state: nodes.FinalState, node: nodes.LIF) -> bool:
+    names = ("decay", "threshold", "signed", "reset", "levels")
+    return all(np.array_equal(getattr(state, name), getattr(node, name)) for name in names)
+
+
+def observe(
+    context: Context, node: nodes.LIF | nodes.FinalState, neuron: Neuron, source: Signal
+) -> tuple[tuple[int, ...], int]:
+    """Spikes of all timesteps and the last membrane; in the step form the state is an input and an output."""
+    if context.form == "unrolled" or neuron.decay == 0:
+        return emit_observed(context.builder, neuron, source.tensors)
+    found = []
 
     def emit(before: int) -> int:
-        spike, after = emit_step(context.builder, neuron, current, before)
-        spikes.append(spike)
+        spike, membrane, after = emit_step(context.builder, neuron, source.tensors[0], before)
+        found.extend((spike, membrane))
         return after
 
     context.state(node.name, node.shape, state_grid(neuron), emit)
-    return spikes[0]
+    return (found[0],), found[1]

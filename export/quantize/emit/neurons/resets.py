@@ -80,14 +80,14 @@ def _less_spike(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: 
 
 
 def _times_keep(builder: Builder, neuron: Neuron, membrane: int, spike: int, t: int) -> int:
-    shape, fired = builder.shape(membrane), _fired(builder, neuron, spike, t)
+    shape, after = builder.shape(membrane), fired(builder, neuron, spike, t)
     kept = decay_constant(builder, neuron.name, neuron.decay, len(shape))
     grid = Grid(float(builder.tensors[kept].scale), low=0, high=int(builder.tensors[kept].data.max()))
-    keep = builder.emit("SUB", (kept, fired), Name(neuron.name, "keep", t), shape, grid, activation="RELU")
+    keep = builder.emit("SUB", (kept, after), Name(neuron.name, "keep", t), shape, grid, activation="RELU")
     return builder.emit("MUL", (membrane, keep), Name(neuron.name, "state", t), shape, state_grid(neuron))
 
 
-def _fired(builder: Builder, neuron: Neuron, spike: int, t: int) -> int:
+def fired(builder: Builder, neuron: Neuron, spike: int, t: int) -> int:
     """1 after any spike, else 0."""
     shape, name = builder.shape(spike), Name(neuron.name, "fired", t)
     if neuron.levels > 1:
