@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import keras
 
+from keras_ternary_spike.layers.overrides import as_functional
 from keras_ternary_spike.layers.trace import Trace, trace
 
 from .calibration.calibrate import calibrate, with_constants
@@ -14,13 +15,14 @@ from .calibration.output_extremes import output_ranges
 from .describe.assemble import assemble
 from .describe.class_outputs import class_outputs
 from .describe.model import describe
+from .describe.signature import input_names
 from .describe.told_ranges import told_ranges
 from .folding.passes import fold_network
 from .folding.separate_outputs import separate_outputs
 from .network import nodes
 from .network.nodes import Network
-from .program.program import Program
-from .program.samples import Samples, check_arrays, count_samples
+from .program.program import Program, check_batch
+from .program.samples import Samples, by_name, check_arrays, count_samples
 from .quantize.emit.context import Form
 from .quantize.input_ranges import Ranges, check_told_ranges, input_shapes, warn_of_saturation
 from .quantize.metadata import with_origin
@@ -42,6 +44,7 @@ def export_tflite(
     output_range: Ranges | None = None,
     form: Form = "unrolled",
     window: int | None = None,
+    batch: int | None = 1,
     target: str | None = None,
     samples: Samples | None = None,
     verbose: int = 1,
@@ -53,7 +56,8 @@ def export_tflite(
     time is computed once, and every operator is a TFLite builtin. The same model gives the same bytes.
 
     Args:
-        model: Built Keras model, with any number of inputs and outputs. Batch size and dtype do not matter.
+        model: Built Keras model, with any number of inputs and outputs. Batch size and dtype do not matter. A layer or
+            model of your own is exported where its `call` is made of layers that are.
         input_range: `(low, high)` of the samples in the units of the model's inputs. Values beyond saturate. For
             several inputs also a range for each, by name: `{"image": (0, 255), "motion": (-1, 1)}`. Default: None, what
             the first layers tell, `(0, 255)` of a model that starts with `Rescaling(1/255)`, else `(0, 1)`; then
@@ -67,6 +71,9 @@ def export_tflite(
         window: With `form="step"`: averages over time are of the last so many timesteps, a stream without end. Before
             as many have come, those that are missing count as 0. Default: None, of all since the reset, which ends
             after as many timesteps as the model has.
+        batch: how many samples a call of the file takes, the first axis of its tensors. None: one, and whoever runs the
+            file may resize it to any number (`resize_tensor_input`); a TRANSPOSE_CONV does not allow it. Default: 1,
+            which can be resized too where no SLICE or TRANSPOSE_CONV stands in the way.
         target: refuse a file that would not run wholly on this target, such as `"ethos-u55-128"`; see `check`. For
             `"cortex-m"`, and for an Ethos-U where Vela finds it faster, neurons are convolutions: other operators, the
             same integers. Default: None, any target; the operators that XNNPACK computes fastest.
@@ -93,14 +100,22 @@ def export_tflite(
     """
     if target is not None:
         check_target(target)
-    calls = trace(model)
-    network = separate_outputs(_described(model, calls, form, window, samples))
+    check_batch(batch)
+    if form == "step" and batch != 1:
+        raise ValueError(
+            "`batch` must be 1 in the step form, whose states are those of one stream. Received: "
+            f'batch={batch}. Use form="unrolled", or a StepRunner for each stream.'
+        )
+    layers = as_functional(model)
+    calls = trace(layers)
+    samples = None if samples is None else by_name(samples, input_names(layers))  # a generator is read once
+    network = separate_outputs(_described(layers, calls, form, window, samples))
     if form == "unrolled" and network.timesteps > MAX_UNROLLED:
         raise ValueError(
             f"Timesteps must be 1 to {MAX_UNROLLED} to be unrolled in one file. Received: {network.timesteps} of "
             f'{network.name!r}. Export one timestep a call, form="step", for StepRunner.'
         )
-    folded, ranges = fold_network(network), told_ranges(model, calls) if input_range is None else input_range
+    folded, ranges = fold_network(network), told_ranges(layers, calls) if input_range is None else input_range
     arrays = None if samples is None else check_arrays(input_shapes(folded), samples)
     if arrays is not None and not count_samples(arrays):
         raise ValueError("`samples` must hold at least one sample. Received: 0")
@@ -113,8 +128,8 @@ def export_tflite(
         else:
             warn_of_saturation(unrolled, arrays)
         program = with_constants(program, calibrate(unrolled, folded, arrays, verbose=verbose))
-    warn_of_guesses(program, classes=class_outputs(model, calls))
-    return _written(with_origin(program, network, model), target)
+    warn_of_guesses(program, classes=class_outputs(layers, calls))
+    return _written(replace(with_origin(program, network, model), batch=batch), target)
 
 
 def _written(program: Program, target: str | None) -> bytes:
@@ -169,4 +184,5 @@ def fold(model: keras.Model) -> keras.Model:
 
     Reference: [Guo et al., 2024](https://arxiv.org/abs/2312.06372), eq. 15 to 17.
     """
-    return assemble(fold_network(separate_outputs(describe(model))), like=model)
+    layers = as_functional(model)
+    return assemble(fold_network(separate_outputs(describe(layers))), like=layers)

@@ -68,7 +68,7 @@ def samples(tflite_bytes: bytes, count: int) -> tuple[np.ndarray, np.ndarray]:
     for _ in range(count):
         shapes = [detail["shape"][1:] for detail in runtime.get_input_details()]
         sample = [rng.integers(-128, 128, shape, np.int8) for shape in shapes]
-        set_inputs(runtime, sample)
+        set_inputs(runtime, [values[None] for values in sample])
         runtime.invoke()
         inputs.append(_joined(sample))
         outputs.append(_joined([runtime.get_tensor(detail["index"]) for detail in runtime.get_output_details()]))

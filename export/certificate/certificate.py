@@ -17,7 +17,7 @@ from ..costs.sizes import Flash, MemoryUse, flash, memory
 from ..program.facts import Facts
 from ..program.names import STATE_IN, is_state
 from ..program.program import Program
-from ..program.samples import Samples, by_name
+from ..program.samples import Samples, by_name, sample_tensors
 from ..program.step_form import is_step, unroll
 from ..targets.check import check, check_target
 from ..targets.report import TargetReport
@@ -133,6 +133,7 @@ def certify(
     """
     if target is not None:
         check_target(target)
+    samples = by_name(samples, [*sample_tensors(flatbuffer.read(tflite_bytes))])  # a generator is read once
     report, program = compare(model, tflite_bytes, samples, also=also)
     proofs = prove(program)
     spikes, activity = observe(model, program, proofs, samples)
@@ -160,6 +161,7 @@ def compare(
     program = flatbuffer.read(tflite_bytes)
     if not is_step(program):
         return verify(model, tflite_bytes, samples, also=also), program
+    samples = by_name(samples, [*sample_tensors(program)])
     whole = unrolled(program, samples, alone=model is None)
     return verify_steps(model, program, tflite_bytes, samples, whole, also=also), whole
 

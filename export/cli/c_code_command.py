@@ -9,12 +9,13 @@ from pathlib import Path
 from ..c_code.projects.layouts import PROJECTS
 from ..user_files import import_module
 from .arguments import check_samples_file, check_source, command_parser
-from .export_command import add_modules, add_network_options, given_range, load_model, load_samples
+from .export_command import add_modules, add_network_options, load_model, load_samples
+from .ranges import given_range, spelled_out
 
 
 def write_c_code(arguments: Sequence[str]) -> None:
     """Writes a folder of C for a .keras model, or for a .tflite file of this package."""
-    options = c_code_parser().parse_args(arguments)
+    options = c_code_parser().parse_args(spelled_out(arguments))
     check_source(options.model, ".keras", ".tflite")
     if options.samples is not None:
         check_samples_file(options.samples)

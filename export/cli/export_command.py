@@ -13,6 +13,7 @@ from keras_ternary_spike import __version__
 from ..user_files import check_output, import_module, write_together
 from .arguments import ANOTHER_FORMAT, check_samples_file, check_source, check_suffix, command_parser
 from .keras_file import check_keras_file
+from .ranges import add_ranges, given_range, spelled_out
 
 if TYPE_CHECKING:
     import keras
@@ -47,6 +48,7 @@ def export(arguments: Sequence[str]) -> None:
         output_range=given_range(options.output_range, options.output_ranges),
         form=options.form,
         window=options.window,
+        batch=options.batch,
         target=options.target,
         samples=chosen_for,
     )
@@ -63,7 +65,7 @@ def export(arguments: Sequence[str]) -> None:
 def export_options(arguments: Sequence[str]) -> argparse.Namespace:
     """The options of `export`, checked as far as they can be before any work is done."""
     parser = export_parser()
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(spelled_out(arguments))
     if options.certificate is None:
         return options
     if options.verify is None:
@@ -75,15 +77,6 @@ def export_options(arguments: Sequence[str]) -> argparse.Namespace:
         if path.resolve() == options.output.resolve():
             parser.error(f"--certificate and --output must be different files. Received: {path} for both")
     return options
-
-
-def given_range(
-    numbers: Sequence[float] | None, named: Sequence[tuple[str, str, str]]
-) -> tuple[float, float] | dict[str, tuple[float, float]] | None:
-    """The range for all inputs or outputs, or for some of them by name; None where none was given."""
-    if named:
-        return {name: (number(low), number(high)) for name, low, high in named}
-    return None if numbers is None else tuple(numbers)
 
 
 def certificate_files(certificate: Certificate, html: Path) -> dict[Path, bytes]:
@@ -124,6 +117,13 @@ def add_file_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("-o", "--output", type=Path, required=True, help="the .tflite file to write")
     add_network_options(group)
     group.add_argument(
+        "--batch",
+        type=batch,
+        default=1,
+        metavar="SAMPLES",
+        help="how many samples a call of the file takes, or any for a file that can be resized (default: 1)",
+    )
+    group.add_argument(
         "--target",
         metavar="TARGET",
         help="write a file that runs wholly on this target, such as cortex-m or ethos-u55-128, in the operators "
@@ -131,12 +131,18 @@ def add_file_options(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def batch(text: str) -> int | None:
+    """A number of samples; None of "any". Raises: ValueError, which argparse turns into its own."""
+    return None if text == "any" else int(text)
+
+
 def add_network_options(group: argparse._ArgumentGroup) -> None:
     """What `export_tflite` has to know of a Keras model."""
     add_ranges(
         group,
         "input",
-        "range of the samples in the units of the model's inputs (default: what its first layers tell, else 0 1)",
+        "range of the samples in the units of the model's inputs, or int8 for samples that are the file's integers "
+        "(default: what the first layers tell, else 0 1)",
         "the same for one of several inputs, by name; then give it for each of them",
     )
     add_ranges(
@@ -156,20 +162,6 @@ def add_network_options(group: argparse._ArgumentGroup) -> None:
         type=int,
         metavar="TIMESTEPS",
         help="with --form step: averages are of the last so many timesteps, without end (default: all since the reset)",
-    )
-
-
-def add_ranges(group: argparse._ArgumentGroup, which: str, help_all: str, help_one: str) -> None:
-    """--input-range and --input-range-of, or those of the outputs: `input_range` and a list `input_ranges`."""
-    group.add_argument(f"--{which}-range", type=float, nargs=2, metavar=("LOW", "HIGH"), help=help_all)
-    group.add_argument(
-        f"--{which}-range-of",
-        dest=f"{which}_ranges",
-        nargs=3,
-        action="append",
-        default=[],
-        metavar=("NAME", "LOW", "HIGH"),
-        help=help_one,
     )
 
 
@@ -225,13 +217,6 @@ def load_model(path: Path) -> keras.Model:
             "keras.saving.register_keras_serializable and name their module with --import MODULE. "
             "Otherwise the file is damaged: save it again."
         ) from error
-
-
-def number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"A range is a name and two numbers. Received: {text!r}") from None
 
 
 def load_samples(path: Path, *, several: bool) -> Samples:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_ternary_spike.exact import ExactInput
-from keras_ternary_spike.layers.overrides import check_call
+from keras_ternary_spike.layers.overrides import as_functional, check_call
 from keras_ternary_spike.layers.trace import Call, Trace, trace
 
 from ..network import nodes
@@ -32,7 +32,7 @@ NOTES = {
 def describe(
     model: keras.Model, *, unknown: int | None = None, averages: bool = False, calls: Trace | None = None
 ) -> Network:
-    """The Network of a Sequential or functional model.
+    """The Network of a Sequential or functional model, or of a subclass whose `call` is made of layers.
 
     Weights and moving statistics become float64 arrays; "same" padding becomes pixels (TensorFlow's rule); dropout
     and noise disappear; a softmax or sigmoid at the end is left out, with a note. Inputs and outputs come in Keras's
@@ -49,6 +49,7 @@ def describe(
         ValueError: naming the layer, for anything the exporter does not support: a layer type or activation, a layer
             never built, unknown sizes, different timesteps, NaN or infinity in a weight, an amplitude of 0.
     """
+    model = as_functional(model)
     calls = trace(model) if calls is None else calls
     temporal = temporal_inputs(calls)
     endless = is_endless(calls, temporal)

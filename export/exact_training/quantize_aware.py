@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_ternary_spike import PerTimestep, exact
+from keras_ternary_spike.layers.overrides import as_functional
 from keras_ternary_spike.layers.trace import trace
 
 from ..calibration.output_extremes import output_ranges
@@ -61,6 +62,7 @@ def quantize_aware(
         >>> qat.fit(images, labels, epochs=1)
         >>> Path("model.tflite").write_bytes(export_tflite(qat))
     """
+    model = as_functional(model)
     calls = trace(model)
     network = describe(model, calls=calls)
     if network.exact:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .grid import Grid
 from .names import Name, checked, numbered
-from .operators import Operator, Tensor
+from .operators import ANY_BATCH, Operator, Tensor
 from .program import Program
 
 MOST_JOINED = 10  # inputs of a CONCATENATION that TFLite Micro takes
@@ -74,23 +74,23 @@ class Builder:
         """RESHAPE to `(1, *shape)`; the same tensor where nothing changes."""
         if self.shape(tensor) == tuple(shape):
             return tensor
-        new_shape = (1, *(int(size) for size in shape))
-        constant = self._integers(Name("", "shape", index="x".join(map(str, new_shape))), new_shape)
+        new_shape = (ANY_BATCH, *(int(size) for size in shape))
+        constant = self._integers(Name("", "shape", index="x".join(map(str, (1, *new_shape[1:])))), new_shape)
         return self.emit("RESHAPE", (tensor, constant), name, shape, grid, options={"new_shape": new_shape})
 
     def copy(self, tensor: int, name: Name) -> int:
         """RESHAPE to the same shape."""
         original = self.tensors[tensor]
-        constant = self._integers(Name(str(name), "shape"), original.shape)
+        new_shape = (ANY_BATCH, *original.shape[1:])
+        constant = self._integers(Name(str(name), "shape"), new_shape)
         grid = Grid(float(original.scale), original.zero_point)
-        options = {"new_shape": original.shape}
-        return self.emit("RESHAPE", (tensor, constant), name, original.shape[1:], grid, options=options)
+        return self.emit("RESHAPE", (tensor, constant), name, new_shape[1:], grid, options={"new_shape": new_shape})
 
     def crop(self, tensor: int, name: Name, layer: str, cropping: Padding, shape: tuple[int, ...], grid: Grid) -> int:
         """SLICE of the image `shape` out of a larger one, `cropping` pixels away from its edges."""
         (top, _), (left, _) = cropping
         begin = self._integers(Name(layer, "begin"), (0, top, left, 0))
-        size = self._integers(Name(layer, "size"), (1, *shape))
+        size = self._integers(Name(layer, "size"), (ANY_BATCH, *shape))
         return self.emit("SLICE", (tensor, begin, size), name, shape, grid)
 
     def pad(self, tensor: int, name: Name, layer: str, padding: Padding, grid: Grid) -> int:
@@ -106,7 +106,7 @@ class Builder:
         flat = self.reshape(tensor, Name(layer, "rows"), (timesteps * rows, *rest), grid)
         if timesteps == 1:
             return (flat,)
-        size, cut = self._integers(Name(layer, "size"), (1, rows, *rest)), []
+        size, cut = self._integers(Name(layer, "size"), (ANY_BATCH, rows, *rest)), []
         for t in range(timesteps):
             begin = self._integers(Name(layer, "begin", index=str(t)), (0, t * rows, *[0] * len(rest)))
             cut.append(self.emit("SLICE", (flat, begin, size), Name(layer, "frame", t), shape, grid))

@@ -8,7 +8,7 @@ import numpy as np
 
 from .labels import check_labels, check_zero_point
 from .operators import ACTIVATIONS, DTYPES, KINDS, Operator, Tensor
-from .program import Program
+from .program import Program, batched, check_batch, check_resizable
 from .shapes import check_shape, check_sizes, check_work
 from .ties import check_ties
 
@@ -19,7 +19,9 @@ def check(program: Program) -> None:
     """Raises ValueError unless operators are known, read what exists and write what nothing else writes."""
     known = {i for i, tensor in enumerate(program.tensors) if tensor.data is not None} | set(program.inputs)
     _check_indices(program)
-    check_sizes(program.tensors)
+    check_batch(program.batch)
+    check_resizable(program)
+    check_sizes(batched(program).tensors)
     for tensor in program.tensors:
         _check_tensor(tensor)
     _check_inputs(program)
@@ -35,7 +37,7 @@ def check(program: Program) -> None:
     if not {operator.output for operator in program.operators}.issuperset(program.outputs):
         raise ValueError("Every output of the program must be written by an operator.")
     _check_names(program)
-    check_work(program.operators, program.tensors)
+    check_work(program.operators, batched(program).tensors)
     check_ties(program.operators, program.tensors)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,6 +21,8 @@ class Program:
 
     metadata: JSON of what the file says of itself, as `Facts.to_json` gives it.
     names: what users call the inputs and outputs, by the index of the tensor; one without goes by the tensor's name.
+    batch: how many samples a call of the file takes; None: one, and the file says that it may be resized to any. The
+        tensors here are those of one sample.
     """
 
     name: str
@@ -30,6 +32,12 @@ class Program:
     outputs: tuple[int, ...]
     metadata: Mapping[str, object] = field(default_factory=dict)
     names: Mapping[int, str] = field(default_factory=dict)
+    batch: int | None = 1
+
+    @property
+    def samples_a_call(self) -> int:
+        """How many samples a call of the file takes as it is."""
+        return self.batch or 1
 
     @property
     def facts(self) -> Facts:
@@ -150,3 +158,73 @@ def kernel_rows(program: Program, operator: Operator) -> np.ndarray:
     axis = 3 if operator.kind == "DEPTHWISE_CONV_2D" else 0
     kernel = np.moveaxis(program.tensors[operator.inputs[1]].data.astype(np.int64), axis, -1)
     return kernel.reshape(-1, kernel.shape[-1])
+
+
+ONE_SAMPLE = 1
+
+
+def check_batch(batch: object) -> None:
+    """Raises ValueError unless `batch` is an integer of at least 1, or None."""
+    whole = isinstance(batch, int | np.integer) and not isinstance(batch, bool)
+    if batch is not None and not (whole and batch >= 1):
+        raise ValueError(f"`batch` must be an integer of at least 1, or None for any. Received: batch={batch!r}")
+
+
+def check_resizable(program: Program) -> None:
+    """Raises ValueError where an operator holds a batch size that no file of any batch size can state."""
+    stated = [operator for operator in program.operators if operator.kind == "TRANSPOSE_CONV"]
+    if program.batch is None and stated:
+        raise ValueError(
+            "A file of any batch size must have no TRANSPOSE_CONV, in which the size is a constant. Received: "
+            f"batch=None, and one that writes {program.tensors[stated[0].output].name!r}. Give the size, batch=8."
+        )
+
+
+def batched(program: Program) -> Program:
+    """The program with the tensors of its file."""
+    return _with_batch_axes(program, program.samples_a_call)
+
+
+def of_one_sample(program: Program, *, resizable: bool) -> Program:
+    """The program of a file's tensors: `batched` undone. resizable: whether the file says that it takes any batch.
+
+    Raises: ValueError if the activations have different batch axes.
+    """
+    sizes = {program.tensors[index].shape[:1] for index in program.inputs if 0 <= index < len(program.tensors)}
+    if resizable or sizes <= {(ONE_SAMPLE,), ()}:
+        return replace(program, batch=None if resizable else ONE_SAMPLE)
+    activations = [tensor for tensor in program.tensors if tensor.data is None]
+    if any(tensor.shape[:1] not in sizes for tensor in activations) or len(sizes) > 1:
+        found = sorted({tensor.shape[:1] for tensor in activations})
+        raise ValueError(f"All activations must have the batch axis of the inputs. Received: {found}")
+    return replace(_with_batch_axes(program, ONE_SAMPLE), batch=next(iter(sizes))[0])
+
+
+def resizable(program: Program) -> set[int]:
+    """Indices of the tensors of which a file of any batch says so: what users see, and what SLICE writes.
+
+    LiteRT checks what SLICE writes against the shape in the file unless that leaves a size open.
+    """
+    if program.batch is not None:
+        return set()
+    sliced = (operator.output for operator in program.operators if operator.kind == "SLICE")
+    return {*program.inputs, *program.outputs, *sliced}
+
+
+def _with_batch_axes(program: Program, size: int) -> Program:
+    """Activations, and the shapes that TRANSPOSE_CONV takes as constants, with a batch axis of `size`."""
+    stated = {operator.inputs[0] for operator in program.operators if _states_batch(operator)}
+    tensors = (_resized(tensor, size, states=index in stated) for index, tensor in enumerate(program.tensors))
+    return replace(program, tensors=tuple(tensors))
+
+
+def _states_batch(operator: Operator) -> bool:
+    return operator.kind == "TRANSPOSE_CONV" and bool(operator.inputs)
+
+
+def _resized(tensor: Tensor, size: int, *, states: bool) -> Tensor:
+    if tensor.data is None:
+        return replace(tensor, shape=(size, *tensor.shape[1:]))
+    if states and tensor.data.shape == (4,):
+        return replace(tensor, data=np.array([size, *tensor.data[1:]], tensor.data.dtype))
+    return tensor

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+
+from keras_ternary_spike.samples import gathered
 
 from .grid import INT8_MAX, INT8_MIN
 from .names import STATE_IN, is_state
 from .operators import Tensor
 from .program import Integers, Program, check_lengths, check_names
 
-Samples = np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray]
+# Arrays, or batches as `fit` takes them: a tf.data.Dataset, a keras.utils.PyDataset, a loader, a generator.
+Samples = np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray] | Iterable[Any]
 
 
 def check_samples(program: Program, samples: Samples) -> dict[str, np.ndarray]:
     """`samples` as arrays of finite numbers, `(samples, *input shape)`, by the name of the input; ValueError otherwise.
 
-    samples: an array; for several inputs a mapping by name, or a list in order. States are no samples.
+    samples: an array; for several inputs a mapping by name, or a list in order; or batches of those, read once, to the
+        end. States are no samples.
     """
     return check_arrays({name: tensor.shape[1:] for name, tensor in sample_tensors(program).items()}, samples)
 
@@ -27,7 +32,9 @@ def check_arrays(shapes: Mapping[str, tuple[int, ...]], samples: Samples) -> dic
     samples = by_name(samples, tuple(shapes))
     check_names("samples", samples, shapes)
     called = {name: "`samples`" if len(shapes) == 1 else f"`samples[{name!r}]`" for name in shapes}
-    arrays = {name: _check_array(called[name], shape, samples[name]) for name, shape in shapes.items()}
+    arrays = {
+        name: _check_array(called[name], shape, _unlisted(samples[name], shape)) for name, shape in shapes.items()
+    }
     check_lengths("samples", arrays)
     return arrays
 
@@ -38,7 +45,8 @@ def sample_tensors(program: Program) -> dict[str, Tensor]:
 
 
 def by_name(samples: Samples, names: Sequence[str]) -> object:
-    """A list of one array for each input, or the array of the only one, as a mapping; anything else as it is."""
+    """A list of one array for each input, the array of the only one, or batches, as a mapping; else as it is."""
+    samples = gathered(samples, names)
     if isinstance(samples, Mapping):
         return samples
     if isinstance(samples, list | tuple) and len(samples) == len(names) > 1:
@@ -94,12 +102,18 @@ def _each(program: Program, named: Mapping[str, int], values: Integers, apply: C
     return apply(program.tensors[next(iter(named.values()))], values)
 
 
+def _unlisted(samples: Any, expected: tuple[int, ...]) -> np.ndarray:
+    """An array; of a list of one array, as Keras takes the only input too, that array."""
+    array = np.asarray(samples)
+    listed = isinstance(samples, list | tuple) and len(samples) == 1 and array.ndim == len(expected) + 2
+    return array[0] if listed else array
+
+
 def _check_array(called: str, expected: tuple[int, ...], samples: np.ndarray) -> np.ndarray:
-    samples = np.asarray(samples)
     if samples.shape[1:] != expected or samples.ndim != len(expected) + 1:
         raise ValueError(
             f"{called} must have shape {('samples', *expected)}. Received: {samples.shape}. "
-            "A single sample needs a batch axis: samples[None]"
+            "A single sample needs a batch axis: samples[None], or dataset.batch(32)"
         )
     if samples.dtype.kind not in "biuf":
         raise ValueError(f"{called} must be real numbers. Received: dtype {samples.dtype}")

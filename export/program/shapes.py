@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from .operators import WEIGHTED, Operator, Tensor, source_position
+from .operators import ANY_BATCH, WEIGHTED, Operator, Tensor, source_position
 
 LARGEST_TENSOR = 2**26  # elements; a file of 1 kB may state any shape
 LARGEST_PROGRAM = 2**29  # elements of all tensors together
@@ -136,6 +136,7 @@ def reshape(operator: Operator, inputs: Sequence[Tensor], output: Tensor) -> Sha
     shape = _numbers(operator, output, stated, (len(output.shape),))
     option = tuple(operator.options["new_shape"])
     expect(operator, output, option in (shape, ()), f"state the shape {shape} twice", option)
+    shape = _with_batch(shape, source)
     expect(operator, output, math.prod(shape) == math.prod(source.shape), "keep the elements", source.shape, shape)
     return shape
 
@@ -150,6 +151,7 @@ def pad(operator: Operator, inputs: Sequence[Tensor], output: Tensor) -> Shape:
 def slice_(operator: Operator, inputs: Sequence[Tensor], output: Tensor) -> Shape:
     source, rank = inputs[0], len(inputs[0].shape)
     begin, size = (_numbers(operator, output, stated, (rank,)) for stated in inputs[1:])
+    size = _with_batch(size, source)
     inside = all(b >= 0 and s >= 1 and b + s <= n for b, s, n in zip(begin, size, source.shape, strict=True))
     expect(operator, output, inside, f"stay inside {tuple(source.shape)}", f"begin {begin}", f"size {size}")
     return size
@@ -163,6 +165,11 @@ def concatenation(operator: Operator, inputs: Sequence[Tensor], output: Tensor) 
     equal = len(others) == 1 and len({len(shape) for shape in shapes}) == 1
     expect(operator, output, equal, f"read shapes that differ in axis {axis} only", *shapes)
     return (*shapes[0][:axis], sum(shape[axis] for shape in shapes), *shapes[0][axis + 1 :])
+
+
+def _with_batch(shape: Shape, source: Tensor) -> Shape:
+    """A shape whose first size may be left open: it is that of what comes in."""
+    return (source.shape[0], *shape[1:]) if shape[:1] == (ANY_BATCH,) else shape
 
 
 def _check_ranks(operator: Operator, output: Tensor, source: Tensor, kernel: Tensor, *, rank: int) -> None:

@@ -83,29 +83,42 @@ def run_on_zeros(interpreter: Interpreter) -> None:
 
 
 def run_litert(tflite_bytes: bytes, samples: Integers, resolver: OpResolverType) -> Outputs:
-    """Runs the file on LiteRT with the kernels of `resolver`, sample by sample."""
+    """Runs the file on LiteRT with the kernels of `resolver`, call by call."""
     program = flatbuffer.read(tflite_bytes)
     feeds = tuple(program.feeds(samples).values())
     interpreter = litert(tflite_bytes, resolver=resolver)
     fetch = [detail["index"] for detail in interpreter.get_output_details()]
     outputs = _empty_outputs(program, len(feeds[0]))
     with failures("LiteRT"):
-        for i in range(len(feeds[0])):
-            set_inputs(interpreter, [values[i] for values in feeds])
+        for part, inputs in calls(feeds, program.samples_a_call):
+            set_inputs(interpreter, inputs)
             interpreter.invoke()
             for index, values in zip(fetch, outputs.values(), strict=True):
-                values[i] = interpreter.get_tensor(index)[0]
+                given = values[part]
+                given[:] = interpreter.get_tensor(index)[: len(given)]
     return outputs
 
 
-def set_inputs(interpreter: Interpreter, sample: Sequence[np.ndarray]) -> None:
-    """Feeds one sample: int8, an array without batch axis for each input in the order of the file."""
-    for detail, values in zip(interpreter.get_input_details(), sample, strict=True):
-        interpreter.set_tensor(detail["index"], values[None])
+def calls(feeds: Sequence[np.ndarray], batch: int) -> Iterator[tuple[slice, list[np.ndarray]]]:
+    """Which samples go in at each call, and they: as many as the file takes, at the end the last ones repeated."""
+    for start in range(0, len(feeds[0]), batch):
+        part = slice(start, start + batch)
+        yield part, [filled(values[part], batch) for values in feeds]
+
+
+def filled(samples: np.ndarray, batch: int) -> np.ndarray:
+    """`batch` samples: fewer are repeated."""
+    return samples if len(samples) == batch else np.resize(samples, (batch, *samples.shape[1:]))
+
+
+def set_inputs(interpreter: Interpreter, inputs: Sequence[np.ndarray]) -> None:
+    """Feeds one call: int8, an array with its batch axis for each input in the order of the file."""
+    for detail, values in zip(interpreter.get_input_details(), inputs, strict=True):
+        interpreter.set_tensor(detail["index"], values)
 
 
 def run_tflm(tflite_bytes: bytes, samples: Integers) -> Outputs:
-    """Runs the file on TFLite Micro, sample by sample.
+    """Runs the file on TFLite Micro, call by call.
 
     Raises: ImportError, naming the extra to install, if `tflite-micro` is missing.
     """
@@ -114,12 +127,13 @@ def run_tflm(tflite_bytes: bytes, samples: Integers) -> Outputs:
     interpreter = _tflm(tflite_bytes)
     outputs = _empty_outputs(program, len(feeds[0]))
     with failures("TFLite Micro"):
-        for i in range(len(feeds[0])):
-            for position, values in enumerate(feeds):
-                interpreter.set_input(values[i][None], position)
+        for part, inputs in calls(feeds, program.samples_a_call):
+            for position, values in enumerate(inputs):
+                interpreter.set_input(values, position)
             interpreter.invoke()
             for index, values in enumerate(outputs.values()):
-                values[i] = interpreter.get_output(index)[0]
+                given = values[part]
+                given[:] = interpreter.get_output(index)[: len(given)]
     return outputs
 
 

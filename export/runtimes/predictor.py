@@ -10,6 +10,7 @@ from ..program.program import Integers, Program, unwrapped
 from ..program.samples import Samples, check_samples, count_samples, dequantize_output, part, quantize_input
 from ..program.step_form import without_states
 from ..tflite import flatbuffer
+from .implementations import calls
 from .session import Session
 
 
@@ -68,10 +69,10 @@ class Predictor:
         feeds = tuple(self.program.feeds(quantize_input(self.program, samples)).values())
         tensors = [self.program.tensors[index] for index in self.program.outputs]
         integers = [np.empty((len(feeds[0]), *tensor.shape[1:]), np.int8) for tensor in tensors]
-        for i in range(len(feeds[0])):
-            outputs = self._session.run([values[i] for values in feeds])
-            for values, output in zip(integers, outputs, strict=True):
-                values[i] = output
+        for place, inputs in calls(feeds, self.program.samples_a_call):
+            for values, output in zip(integers, self._session.run(inputs), strict=True):
+                given = values[place]
+                given[:] = output[: len(given)]
         return dequantize_output(self.program, dict(zip(self.program.named_outputs, integers, strict=True)))
 
 

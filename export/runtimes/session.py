@@ -29,11 +29,11 @@ class Session:
         return Session, (self.tflite_bytes,)
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """One call: int8, an array without batch axis for each input of the file, to such an array for each output."""
+        """One call: int8, an array with its batch axis for each input of the file, to such an array for each output."""
         with self.turn(), runtimes.failures("LiteRT"):
             runtimes.set_inputs(self._interpreter, inputs)
             self._interpreter.invoke()
-            return [self._interpreter.get_tensor(index)[0] for index in self._fetch]
+            return [self._interpreter.get_tensor(index) for index in self._fetch]
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:

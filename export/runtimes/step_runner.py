@@ -145,8 +145,8 @@ class StepRunner:
 
     def _invoke(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """One call of the file; all inputs and outputs by name, `(1, *shape)`."""
-        outputs = self._session.run([feeds[name][0] for name in self.program.named_inputs])
-        return {name: values[None] for name, values in zip(self.program.named_outputs, outputs, strict=True)}
+        outputs = self._session.run([feeds[name] for name in self.program.named_inputs])
+        return dict(zip(self.program.named_outputs, outputs, strict=True))
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from ..program.program import Integers
 from ..tflite import flatbuffer
 from . import implementations as runtimes
-from .implementations import litert, set_inputs
+from .implementations import filled, litert, set_inputs
 
 ROUNDS = 100
 BLOCK_SECONDS = 0.002  # one turn of one file: calls that take about this long
@@ -70,18 +70,26 @@ class Latency:
 
 
 def latency(tflite_bytes: bytes, sample: Integers, *, invocations: int = 200) -> Latency:
-    """Time of one sample on XNNPACK, one thread. sample: int8, without batch axis; for several inputs by name."""
+    """Time of a sample on XNNPACK, one thread, in calls of as many as the file takes.
+
+    sample: int8, without batch axis; for several inputs by name.
+    """
     batch = {name: values[None] for name, values in sample.items()} if isinstance(sample, Mapping) else sample[None]
-    feeds = flatbuffer.read(tflite_bytes).feeds(batch).values()
+    program = flatbuffer.read(tflite_bytes)
     interpreter = litert(tflite_bytes)
-    set_inputs(interpreter, [values[0] for values in feeds])
+    set_inputs(interpreter, [filled(values, program.samples_a_call) for values in program.feeds(batch).values()])
+    return call_latency(interpreter.invoke, samples=program.samples_a_call, invocations=invocations)
+
+
+def call_latency(call: Callable[[], object], *, samples: int = 1, invocations: int = 200) -> Latency:
+    """Time of one of the samples of a call, after some that are not counted."""
     for _ in range(WARM_UP):
-        interpreter.invoke()
+        call()
     start, times = time.perf_counter(), []
     while len(times) < LEAST_INVOCATIONS or (
         len(times) < invocations and time.perf_counter() - start < LATENCY_SECONDS
     ):
-        times.append(_milliseconds(interpreter.invoke))
+        times.append(_milliseconds(call) / samples)
     low, median, high = np.percentile(times, [25, 50, 75])
     return Latency(float(median), float(low), float(high), len(times))
 

@@ -119,5 +119,6 @@ def state_bytes(program: Program) -> int:
 
 
 def shape(program: Program, index: int) -> str:
-    """Sizes without the batch axis, such as "8 x 8 x 1"."""
-    return " x ".join(map(str, program.tensors[index].shape[1:])) or "1"
+    """Sizes, without a batch axis of 1, such as "8 x 8 x 1"."""
+    batch = (program.samples_a_call,) if program.samples_a_call > 1 else ()
+    return " x ".join(map(str, (*batch, *program.tensors[index].shape[1:]))) or "1"

@@ -15,8 +15,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from ..program.check import check
-from ..program.operators import ACTIVATIONS, DTYPES, KINDS, Kind, Operator, Tensor
-from ..program.program import Program
+from ..program.operators import ACTIVATIONS, ANY_BATCH, DTYPES, KINDS, Kind, Operator, Tensor
+from ..program.program import Program, batched, of_one_sample, resizable
 from .sharing import SharingBuilder, shared
 from .unpacking import (
     IDENTIFIER,
@@ -64,13 +64,14 @@ def write(program: Program) -> bytes:
 
 def pack(program: Program) -> bytes:
     """As `write`, but without any check: a file that no `read` may take."""
-    buffers = _Buffers()
+    buffers, program = _Buffers(), batched(program)
     model = schema.ModelT(version=SCHEMA_VERSION, description="Written by keras_ternary_spike")
     used = [(operator.kind, version(operator, program.tensors)) for operator in program.operators]
     codes = list(dict.fromkeys(used))
     model.operatorCodes = [_pack_code(*code) for code in codes]
     graph = schema.SubGraphT(name=program.name, inputs=_int32(program.inputs), outputs=_int32(program.outputs))
-    graph.tensors = [_pack_tensor(tensor, buffers) for tensor in program.tensors]
+    resized = resizable(program)
+    graph.tensors = [_pack_tensor(t, buffers, any_batch=i in resized) for i, t in enumerate(program.tensors)]
     graph.operators = [_pack_operator(*each) for each in zip(program.operators, map(codes.index, used), strict=True)]
     model.subgraphs = [graph]
     model.signatureDefs = [_pack_signature(program)]
@@ -100,15 +101,18 @@ def _read(tflite_bytes: bytes) -> Program:
         raise ValueError(f"The file must hold one subgraph. Received: {len(model.subgraphs or [])} subgraphs")
     graph = model.subgraphs[0]
     kinds = [_unpack_kind(code) for code in model.operatorCodes or []]
+    tensors = tuple(_unpack_tensor(tensor, model.buffers) for tensor in listed(graph.tensors))
     program = Program(
         name=text(graph.name),
-        tensors=tuple(_unpack_tensor(tensor, model.buffers) for tensor in listed(graph.tensors)),
+        tensors=tensors,
         operators=tuple(_unpack_operator(operator, kinds) for operator in listed(graph.operators)),
         inputs=integers(graph.inputs),
         outputs=integers(graph.outputs),
         metadata=unpack_metadata(model),
         names=unpack_names(model),
     )
+    signatures = (integers(graph.tensors[index].shapeSignature) for index in program.inputs if index < len(tensors))
+    program = of_one_sample(program, resizable=any(signature[:1] == (ANY_BATCH,) for signature in signatures))
     check(program)
     _ = program.facts  # metadata of other types are an error of the file, wherever they are read first
     return program
@@ -134,7 +138,8 @@ def _pack_code(kind: str, version: int) -> schema.OperatorCodeT:
     return schema.OperatorCodeT(deprecatedBuiltinCode=code, builtinCode=code, version=version)
 
 
-def _pack_tensor(tensor: Tensor, buffers: _Buffers) -> schema.TensorT:
+def _pack_tensor(tensor: Tensor, buffers: _Buffers, *, any_batch: bool) -> schema.TensorT:
+    """any_batch: whether the file says that the batch axis may be resized."""
     scale = np.atleast_1d(np.asarray(tensor.scale, np.float32))
     quantization = shared(schema.QuantizationParametersT)(
         scale=scale,
@@ -144,6 +149,7 @@ def _pack_tensor(tensor: Tensor, buffers: _Buffers) -> schema.TensorT:
     return schema.TensorT(
         name=tensor.name,
         shape=_int32(tensor.shape),
+        shapeSignature=_int32((ANY_BATCH, *tensor.shape[1:])) if any_batch else None,
         type=TENSOR_TYPES[tensor.dtype],
         buffer=0 if tensor.data is None else buffers.add(_little_endian(tensor.data)),
         quantization=quantization,

@@ -63,7 +63,7 @@ def verify(model: keras.Model | None, tflite_bytes: bytes, samples: Samples, *, 
         ImportError: if C is asked for and there is no compiler.
         ValueError: if the file is corrupt or holds other operators than ours, or the samples do not fit.
     """
-    program = without_states(flatbuffer.read(tflite_bytes))
+    program, model = without_states(flatbuffer.read(tflite_bytes)), comparable(model)
     samples = check_samples(program, samples)
     if not count_samples(samples):
         raise ValueError("`samples` must hold at least one sample. Received: 0")
@@ -252,13 +252,11 @@ def stated_levels(program: Program) -> dict[str, int]:
     return {neuron.name: max(neuron.levels) for neuron in neurons}
 
 
-def predictions(model: keras.Model, samples: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """The Keras model's outputs in its order. samples: an array for each input, in its order."""
-    import keras
-
-    from keras_ternary_spike.layers.overrides import overridden
-
-    from ..describe.signature import input_structure, packed
+def comparable(model: keras.Model | None) -> keras.Model | None:
+    """The model as Keras predicts with it. Raises: ValueError if its predictions are no longer Keras's."""
+    if model is None:
+        return None
+    from keras_ternary_spike.layers.overrides import as_functional, overridden
 
     if method := overridden(model, "predict", "predict_step", "make_predict_function"):
         raise ValueError(
@@ -266,6 +264,15 @@ def predictions(model: keras.Model, samples: Mapping[str, np.ndarray]) -> list[n
             f"Received: {model.name!r} ({type(model).__name__}), which overrides it. Compare with "
             "keras.Model(model.inputs, model.outputs)."
         )
+    return as_functional(model)
+
+
+def predictions(model: keras.Model, samples: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """The Keras model's outputs in its order. samples: an array for each input, in its order."""
+    import keras
+
+    from ..describe.signature import input_structure, packed
+
     if len(model.inputs) != len(samples):
         raise ValueError(
             f"The model and the file must have equally many inputs. Received: {len(model.inputs)} of the model, "

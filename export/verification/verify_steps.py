@@ -12,7 +12,7 @@ from ..program.program import Program
 from ..program.samples import Samples, check_samples, count_samples, dequantize_output, part, quantize_input
 from ..program.step_form import states
 from .report import Report
-from .verify import Tally, chunked, left_out_of, predictions, report_on
+from .verify import Tally, chunked, comparable, left_out_of, predictions, report_on
 
 if TYPE_CHECKING:
     import keras
@@ -43,7 +43,7 @@ def verify_steps(
     Raises:
         ValueError: if the samples do not fit.
     """
-    samples = check_samples(whole, samples)
+    model, samples = comparable(model), check_samples(whole, samples)
     if not count_samples(samples):
         raise ValueError("`samples` must hold at least one sample. Received: 0")
     tally = Tally(program, tflite_bytes, left_out_of(model, program), also)

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from .overrides import check_call
+from .overrides import as_functional, check_call, is_own, unpacked
 from .time_axis import LastTimestep, PerTimestep, TimeAverage, TimeMax
 
 
@@ -54,13 +54,16 @@ class Trace:
 
 
 def trace(model: keras.Model) -> Trace:
-    """The calls of a Sequential or functional model. The model and its layers stay as they are.
+    """The calls of a Sequential or functional model, or of a subclass whose `call` is made of layers.
+
+    The model and its layers stay as they are, but that layers inside a user's own `call` learn of another one.
 
     Raises:
-        ValueError: if `model` is not a Keras model, is a subclassed one, or was never built.
+        ValueError: if `model` is not a Keras model, was never built, or a `call` is not made of layers.
     """
     if not isinstance(model, keras.Model):
         raise ValueError(f"`model` must be a Keras model. Received: {model!r} (of type {type(model).__name__})")
+    model = as_functional(model)
     if not model.built or not getattr(model, "inputs", None):
         raise ValueError(
             f"`model` must be a built Sequential or functional model. Received: {model.name!r} "
@@ -72,9 +75,19 @@ def trace(model: keras.Model) -> Trace:
 
 
 def _enter(
-    layer: Any, sources: tuple[int, ...], per_timestep: bool, calls: list[Call], ranks: tuple[int, ...] = ()
+    layer: Any,
+    sources: tuple[int, ...],
+    per_timestep: bool,
+    calls: list[Call],
+    ranks: tuple[int, ...] = (),
+    arguments: tuple[tuple, dict] = ((), {}),
 ) -> tuple[int, ...]:
-    """Append the calls of `layer` on `sources`; returns the indices of its outputs."""
+    """Append the calls of `layer` on `sources`; returns the indices of its outputs.
+
+    arguments: of the call, where more is known of it than its sources.
+    """
+    if is_own(layer) and not getattr(layer, "inputs", None):
+        return _enter_functional(unpacked(layer, *arguments), sources, per_timestep, calls)
     if isinstance(layer, PerTimestep | keras.layers.TimeDistributed | keras.Model):
         check_call(layer)
     if isinstance(layer, PerTimestep | keras.layers.TimeDistributed):
@@ -104,7 +117,7 @@ def _enter_functional(
         ranks = tuple(len(x.shape) for x in tensors)
         chain = () if isinstance(layer, keras.layers.Layer) else layers_for(layer, [*args, *kwargs.values()])
         first, *others = chain or (layer,)
-        indices = _enter(first, sources, per_timestep, calls, ranks)
+        indices = _enter(first, sources, per_timestep, calls, ranks, (args, kwargs))
         for other in others:
             indices = _enter(other, indices, per_timestep, calls)
         spec = layer.compute_output_spec(*args, **kwargs)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-INFINITE = -1  # the cardinality of a tf.data.Dataset that repeats
+from ..samples import batches_of, holds_arrays, inputs_of
 
 
 def batches(model: keras.Model, samples: Any, batch_size: int) -> Iterator[Any]:
@@ -24,10 +24,10 @@ def batches(model: keras.Model, samples: Any, batch_size: int) -> Iterator[Any]:
     Raises:
         ValueError: if there are no samples, no end of them, or arrays of different length.
     """
-    if _holds_arrays(samples):
+    if holds_arrays(samples):
         parts = _sliced(_structured(model, samples), batch_size)
     else:
-        parts = map(inputs_of, _batches_of(samples))
+        parts = map(inputs_of, batches_of(samples))
     empty = True
     for part in parts:
         empty = False
@@ -35,15 +35,6 @@ def batches(model: keras.Model, samples: Any, batch_size: int) -> Iterator[Any]:
         yield keras.tree.map_structure(lambda array: array if ops.is_tensor(array) else np.asarray(array), part)
     if empty:
         raise ValueError("`samples` must hold at least one sample. Received: 0")
-
-
-def inputs_of(batch: Any) -> Any:
-    """Of (inputs, targets) or (inputs, targets, weights), as `fit` takes them, the inputs; else all of it."""
-    return batch[0] if isinstance(batch, tuple | list) else batch
-
-
-def _holds_arrays(samples: Any) -> bool:
-    return hasattr(samples, "shape") or isinstance(samples, Mapping | list | tuple)
 
 
 def _structured(model: keras.Model, samples: Any) -> Any:
@@ -70,18 +61,3 @@ def _sliced(samples: Any, batch_size: int) -> Iterator[Any]:
         raise ValueError(f"`samples` must hold as many of each input. Received: {sorted(lengths)}")
     for start in range(0, *lengths, batch_size):
         yield keras.tree.map_structure(lambda array, start=start: array[start : start + batch_size], samples)
-
-
-def _batches_of(samples: Any) -> Iterator[Any]:
-    if isinstance(samples, keras.utils.PyDataset):
-        count = samples.num_batches
-    else:
-        count = int(samples.cardinality()) if hasattr(samples, "cardinality") else 0
-    if count in (None, INFINITE):
-        raise ValueError(
-            f"`samples` must come to an end. Received: a {type(samples).__name__} without one. Take some batches, "
-            "dataset.take(8), or say how many there are."
-        )
-    if isinstance(samples, keras.utils.PyDataset):
-        return (samples[index] for index in range(count))
-    return iter(samples)

@@ -15,6 +15,7 @@ import numpy as np
 from keras import ops
 
 from ..layers.lif_cell import LIFCell
+from ..samples import Kept
 from .batches import batches
 from .firing_rate import fired
 
@@ -73,16 +74,16 @@ class NeuronHealth(keras.callbacks.Callback):
     given. `report` holds the last `Health` by layer. In a model without spiking layers it warns once, and does nothing.
 
     Args:
-        samples: a few dozen that stand for the data, in any form that `measure_health` takes and that can be read again
-            after each epoch.
+        samples: a few dozen that stand for the data, in any form that `measure_health` takes, read after each epoch.
+            A generator is read once, at once and to its end, and its batches are kept.
         tolerance: Float in [0, 1]. Share of a layer's neurons that may be dead, or saturated, without a warning. Some
             always are where an image is always empty. Default: 0.1.
         every: Integer >= 1. Epochs from one look to the next. Default: 1.
         batch_size: Integer >= 1. Default: 32.
 
     Raises:
-        ValueError: tolerance, every or batch_size out of range, or samples that can be read once only; in training,
-            what `measure_health` refuses.
+        ValueError: tolerance, every or batch_size out of range, or a generator of more than 2 GiB; in training, what
+            `measure_health` refuses.
 
     Example:
 
@@ -98,12 +99,8 @@ class NeuronHealth(keras.callbacks.Callback):
         for name, value in {"every": every, "batch_size": batch_size}.items():
             if value < 1:
                 raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
-        if isinstance(samples, Iterator):
-            raise ValueError(
-                f"`samples` are read after each epoch. Received: a {type(samples).__name__}, which can be read once. "
-                "Pass an array, a list of batches in a dataset, or a keras.utils.PyDataset."
-            )
-        self.samples, self.tolerance, self.every, self.batch_size = samples, tolerance, every, batch_size
+        self.samples = Kept(samples) if isinstance(samples, Iterator) else samples
+        self.tolerance, self.every, self.batch_size = tolerance, every, batch_size
         self.report: dict[str, Health] = {}
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:

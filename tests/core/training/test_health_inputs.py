@@ -1,5 +1,6 @@
 """Samples in every form that `fit` takes, callbacks in any order, and what is said where nothing can be measured."""
 
+import itertools
 import re
 
 import keras
@@ -8,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from keras_ternary_spike import DirectEncoding, FiringRate, NeuronHealth, TernaryLIF, TimeAverage, measure_health
+from keras_ternary_spike import samples as forms
 
 SAMPLES = 8
 RNG = np.random.default_rng(0)
@@ -95,9 +97,17 @@ def test_inputs_of_different_length_are_refused():
         measure_health(two_inputs(dict), {"left": LEFT, "right": RIGHT[:3]})
 
 
-def test_a_callback_refuses_samples_that_can_be_read_once():
-    with pytest.raises(ValueError, match=r"read after each epoch. Received: a generator.*PyDataset"):
-        NeuronHealth(batch for batch in [LEFT])
+def test_a_callback_reads_a_generator_once_and_looks_at_its_batches_after_each_epoch():
+    model, callback = one_input(), NeuronHealth((batch, None) for batch in (LEFT[:4], LEFT[4:]))
+    history = model.fit(LEFT, TARGETS, epochs=2, verbose=0, callbacks=[callback]).history
+    assert len(history["lif_firing_rate"]) == 2
+    assert callback.report == measure_health(model, LEFT)
+
+
+def test_a_generator_without_end_is_refused_where_memory_ends(monkeypatch):
+    monkeypatch.setattr(forms, "MOST_BYTES", 3 * LEFT.nbytes)
+    with pytest.raises(ValueError, match=r"come to an end before 480 bytes. Received: .* 640 so far.*islice"):
+        NeuronHealth(itertools.repeat(LEFT))
 
 
 def test_the_relu_arm_of_a_comparison_trains_with_a_warning():

@@ -10,6 +10,8 @@ from command_folder import assert_fails
 from keras_ternary_spike.export import __main__ as command_line
 from keras_ternary_spike.export import export_tflite, user_files
 from keras_ternary_spike.export.__main__ import main
+from keras_ternary_spike.export.cli.export_command import export_options
+from keras_ternary_spike.export.cli.ranges import given_range
 from keras_ternary_spike.export.user_files import write_atomically
 
 
@@ -165,3 +167,21 @@ def test_the_old_file_keeps_its_name_until_the_new_one_takes_it(tmp_path, monkey
     with pytest.raises(PermissionError):
         write_atomically(tmp_path / "file", b"new")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+def test_int8_and_any_batch_are_spelled_on_the_command_line():
+    options = export_options(["--input-range", "int8", "--batch", "any", "m.keras", "-o", "m.tflite"])
+    assert given_range(options.input_range, options.input_ranges) == "int8"
+    assert (options.batch, str(options.model)) == (None, "m.keras")
+    several = ["--input-range-of", "x", "int8", "--input-range-of", "y", "0", "1"]
+    named = export_options(["m.keras", "-o", "m.tflite", *several])
+    assert given_range(named.input_range, named.input_ranges) == {"x": "int8", "y": (0.0, 1.0)}
+    assert given_range(["-1", "1"], []) == (-1.0, 1.0)
+    for wrong in (["uint8", "uint8"], ["0", "int8"]):
+        with pytest.raises(ValueError, match=r"two numbers, LOW HIGH, or for inputs the word int8\. Received: '"):
+            given_range(wrong, [])
+
+
+def test_the_command_writes_a_file_of_raw_integers_of_several_samples(model, folder):
+    assert main(["model.keras", "-o", "raw.tflite", "--input-range", "int8", "--batch", "3"]) == 0
+    assert (folder / "raw.tflite").read_bytes() == export_tflite(model, input_range="int8", batch=3)

@@ -42,7 +42,7 @@ class Subclassed(keras.Model):
 
 REFUSED = {
     "not_a_model": (lambda: 3, r"must be a Keras model.*3.*int"),
-    "subclassed": (Subclassed, r"built Sequential or functional model.*Subclassed.*keras.Model\(inputs, outputs\)"),
+    "subclassed": (Subclassed, r"must be built\. .*\(Subclassed\).*Call it on some samples first"),
     "never_built": (lambda: keras.Sequential([layers.Dense(2)]), r"built Sequential or functional.*keras.Input"),
     "unsupported": (
         lambda: keras.Sequential([keras.Input((4,)), layers.LayerNormalization(name="norm")]),

@@ -192,7 +192,7 @@ class Halves(layers.Layer):
 def test_a_layer_of_several_values_is_refused_by_name():
     inputs = keras.Input((4,))
     model = keras.Model(inputs, layers.Dense(2)(Halves(name="halves")(inputs)[1]))
-    with pytest.raises(ValueError, match=r"'halves' \(Halves\) with 2\. Use layers that give one value each"):
+    with pytest.raises(ValueError, match=r"'split' \(Split\) with 2\. Use layers that give one value each"):
         describe(model)
 
 

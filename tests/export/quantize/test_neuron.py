@@ -171,7 +171,7 @@ def test_every_decay_that_a_channel_can_have_is_exact_on_every_pair(largest):
 def only_output(tflite, resolver, sample):
     """Of LiteRT, without the file read first as `Runtime.run` does, which takes longer than the call."""
     interpreter = litert(tflite, resolver=resolver)
-    set_inputs(interpreter, [sample[0]])
+    set_inputs(interpreter, [sample[:1]])
     interpreter.invoke()
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
 
