@@ -25,6 +25,7 @@ REFERENCE = {
     "compression": ("Compression", f"{PACKAGE}.compression"),
     "exact": ("Exact integers", f"{PACKAGE}.exact"),
     "imports": ("From other libraries", f"{PACKAGE}.imports"),
+    "data": ("Data", f"{PACKAGE}.data"),
     "inside": ("A look inside", f"{PACKAGE}.inside"),
 }
 

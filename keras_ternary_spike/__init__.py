@@ -11,6 +11,7 @@ from .registration import when_keras_is_imported
 
 if TYPE_CHECKING:
     from . import compression as compression
+    from . import data as data
     from . import exact as exact
     from . import export as export
     from . import imports as imports
@@ -97,7 +98,7 @@ _NAMES = {
     "training.spike_budget": ("SpikeBudget",),
     "training.unfold": ("unfold",),
 }
-_ROOMS = ("compression", "exact", "export", "imports", "inside", "models")
+_ROOMS = ("compression", "data", "exact", "export", "imports", "inside", "models")
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = ["__version__", *_MODULES]

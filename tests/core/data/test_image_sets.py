@@ -1,26 +1,14 @@
-"""The data sets of the examples: what is read, from which files, and what is refused."""
+"""Image sets: what is read, from which files, and what is refused."""
 
 import gzip
-import importlib.util
 import struct
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+from keras_ternary_spike.data import load_imagenet, load_images, read_idx
+
 FILES = (("train-images-idx3", 5), ("train-labels-idx1", 5), ("t10k-images-idx3", 3), ("t10k-labels-idx1", 3))
-
-
-@pytest.fixture(scope="module")
-def datasets():
-    spec = importlib.util.spec_from_file_location("examples_datasets", EXAMPLES / "datasets.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
 
 
 def idx_bytes(array):
@@ -42,9 +30,9 @@ def write_idx_folder(folder, rng, *, compressed):
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_idx_files_are_read_plain_and_compressed(datasets, rng, tmp_path, compressed):
+def test_idx_files_are_read_plain_and_compressed(rng, tmp_path, compressed):
     arrays = write_idx_folder(tmp_path, rng, compressed=compressed)
-    data = datasets.load("fashion_mnist", data_dir=tmp_path)
+    data = load_images("fashion_mnist", data_dir=tmp_path)
     assert data.train_images.shape == (5, 4, 6, 1)
     assert data.train_images.dtype == data.test_images.dtype == np.float32
     np.testing.assert_allclose(data.train_images[..., 0], arrays[0] / 255, atol=1e-7)
@@ -53,10 +41,10 @@ def test_idx_files_are_read_plain_and_compressed(datasets, rng, tmp_path, compre
     np.testing.assert_array_equal(data.test_labels, arrays[3])
 
 
-def test_the_bytes_of_an_idx_file_are_big_endian_lengths_then_values(datasets, tmp_path):
+def test_the_bytes_of_an_idx_file_are_big_endian_lengths_then_values(tmp_path):
     path = tmp_path / "values"
     path.write_bytes(bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 255]))
-    assert datasets.read_idx(path).tolist() == [[1, 2, 3], [4, 5, 255]]
+    assert read_idx(path).tolist() == [[1, 2, 3], [4, 5, 255]]
 
 
 @pytest.mark.parametrize(
@@ -71,69 +59,81 @@ def test_the_bytes_of_an_idx_file_are_big_endian_lengths_then_values(datasets, t
     ],
     ids=["floats", "zip", "empty", "short header", "too short", "too long"],
 )
-def test_a_file_that_is_no_idx_file_is_refused(datasets, tmp_path, content, message):
+def test_a_file_that_is_no_idx_file_is_refused(tmp_path, content, message):
     path = tmp_path / "train-images-idx3-ubyte"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=message):
-        datasets.read_idx(path)
+        read_idx(path)
 
 
-def test_a_missing_idx_file_is_named(datasets, rng, tmp_path):
+def test_a_missing_idx_file_is_named(rng, tmp_path):
     write_idx_folder(tmp_path, rng, compressed=True)
     (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(FileNotFoundError, match=r"must hold t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte\.gz"):
-        datasets.load("fashion_mnist", data_dir=tmp_path)
+        load_images("fashion_mnist", data_dir=tmp_path)
 
 
-def test_more_labels_than_images_are_refused(datasets, rng, tmp_path):
+def test_more_labels_than_images_are_refused(rng, tmp_path):
     write_idx_folder(tmp_path, rng, compressed=False)
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx_bytes(np.zeros(4)))
     with pytest.raises(ValueError, match=r"equally many\. Received: 3 and 4"):
-        datasets.load("fashion_mnist", data_dir=tmp_path)
+        load_images("fashion_mnist", data_dir=tmp_path)
 
 
-def test_the_digits_are_split_by_the_seed(datasets):
-    data = datasets.load("digits")
+def test_the_digits_are_split_by_the_seed():
+    data = load_images("digits")
     assert data.train_images.shape == (1347, 8, 8, 1)
     assert data.test_images.shape == (450, 8, 8, 1)
     assert data.train_images.min() == 0 and data.train_images.max() == 1
     assert data.classes == 10
-    np.testing.assert_array_equal(data.test_images, datasets.load("digits", seed=0).test_images)
-    assert not np.array_equal(data.test_images, datasets.load("digits", seed=1).test_images)
+    np.testing.assert_array_equal(data.test_images, load_images("digits", seed=0).test_images)
+    assert not np.array_equal(data.test_images, load_images("digits", seed=1).test_images)
 
 
-def test_the_first_samples_are_of_both_splits(datasets):
-    data = datasets.load("digits").first(7)
+def test_the_first_samples_are_of_both_splits():
+    data = load_images("digits").first(7)
     assert [len(part) for part in (data.train_images, data.train_labels, data.test_images, data.test_labels)] == [7] * 4
 
 
-def test_an_unknown_name_lists_the_known_ones(datasets):
-    with pytest.raises(ValueError, match=r"one of digits, fashion_mnist, cifar10\. Received: 'mnits'"):
-        datasets.load("mnits")
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(ValueError, match=r"one of digits, mnist, fashion_mnist, cifar10, cifar100\. Received: 'mnits'"):
+        load_images("mnits")
 
 
-def test_a_prepared_folder_of_tensorflow_datasets_is_read(datasets, rng, tmp_path):
+def prepare(name, folder, rows):
+    """A set of tensorflow-datasets in its own format and features, of the rows of each split."""
     tfds = pytest.importorskip("tensorflow_datasets")
     tf = pytest.importorskip("tensorflow")
-    builder = tfds.builder("cifar10", data_dir=tmp_path)
-    images = {
-        split: rng.integers(0, 256, (samples, 32, 32, 3), np.uint8) for split, samples in (("train", 4), ("test", 2))
-    }
-    labels = {split: rng.integers(0, 10, len(images[split])) for split in images}
-    rows = {
-        split: {"id": [b""] * len(images[split]), "image": images[split], "label": labels[split]} for split in images
-    }
+    builder = tfds.builder(name, data_dir=folder)
     tfds.dataset_builders.store_as_tfds_dataset(
-        name="cifar10",
+        name=name,
         version=str(builder.version),
         features=builder.info.features,
         split_datasets={split: tf.data.Dataset.from_tensor_slices(rows[split]) for split in rows},
-        data_dir=tmp_path,
+        data_dir=folder,
     )
-    data = datasets.load("cifar10", data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(("name", "label"), [("cifar10", "label"), ("cifar100", "label")])
+def test_a_prepared_folder_of_tensorflow_datasets_is_read(rng, tmp_path, name, label):
+    counts = {"train": 4, "test": 2}
+    images = {split: rng.integers(0, 256, (samples, 32, 32, 3), np.uint8) for split, samples in counts.items()}
+    labels = {split: rng.integers(0, 10, samples) for split, samples in counts.items()}
+    rows = {
+        split: {"id": [b""] * counts[split], "image": images[split], label: labels[split]}
+        | ({"coarse_label": labels[split]} if name == "cifar100" else {})
+        for split in counts
+    }
+    prepare(name, tmp_path, rows)
+    data = load_images(name, data_dir=tmp_path)
     assert data.train_images.shape == (4, 32, 32, 3)
     for read, split in ((data.train_images, "train"), (data.test_images, "test")):
         assert sorted(map(np.sum, read)) == pytest.approx(
             sorted(image.sum() / 255 for image in images[split]), rel=1e-5
         )
     assert sorted(data.train_labels) == sorted(labels["train"])
+
+
+def test_imagenet_that_is_not_there_says_what_prepares_it(tmp_path):
+    with pytest.raises(OSError, match=rf"tfds build imagenet2012 --data_dir={tmp_path}"):
+        load_imagenet("train", data_dir=tmp_path)

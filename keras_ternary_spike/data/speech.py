@@ -1,0 +1,58 @@
+"""Speech Commands as MFCC images, what the keyword spotter hears."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from .dataset import Dataset
+from .image_sets import read_tfds
+
+RATE = 16_000  # samples a second
+WINDOW, STRIDE = 640, 320  # samples: 40 and 20 ms
+MEL_BINS, LOWEST, HIGHEST = 40, 20.0, 4000.0  # Hz
+COEFFICIENTS = 10
+LOG_FLOOR = 1e-6
+
+
+def load_speech_commands(*, data_dir: str | Path | None = None) -> Dataset:
+    """Speech Commands of twelve classes, through tensorflow-datasets: float32 MFCCs, `(samples, 49, 10, 1)`.
+
+    Clips of less than a second are padded with silence. The classes are TFDS's: ten words, silence, unknown.
+
+    Raises:
+        OSError: if it is not there and cannot be downloaded. Its text has the command that gets it.
+    """
+    parts = [_split(split, data_dir) for split in ("train", "test")]
+    return Dataset("speech_commands", *parts[0], *parts[1])
+
+
+def mfcc(audio: np.ndarray) -> np.ndarray:
+    """Mel-frequency cepstral coefficients of clips of one second.
+
+    Args:
+        audio: `(clips, samples)`, 16 kHz, int16 values or float32 in [-1, 1]; shorter clips are padded with silence,
+            longer ones cut.
+
+    Returns:
+        `(clips, 49, 10, 1)`, float32: ten coefficients of each window of 40 ms, every 20 ms.
+    """
+    import tensorflow as tf
+
+    scale = 32768 if np.issubdtype(audio.dtype, np.integer) else 1
+    clips = np.zeros((len(audio), RATE), "float32")
+    clips[:, : audio.shape[1]] = audio[:, :RATE] / scale
+    spectrum = tf.abs(tf.signal.stft(clips, WINDOW, STRIDE))
+    to_mel = tf.signal.linear_to_mel_weight_matrix(MEL_BINS, spectrum.shape[-1], RATE, LOWEST, HIGHEST)
+    log_mel = tf.math.log(spectrum @ to_mel + LOG_FLOOR)
+    return tf.signal.mfccs_from_log_mel_spectrograms(log_mel)[..., :COEFFICIENTS, None].numpy()
+
+
+def _split(split: str, data_dir: str | Path | None) -> tuple[np.ndarray, np.ndarray]:
+    """One clip after another: they differ in length."""
+    import tensorflow_datasets as tfds
+
+    clips = list(tfds.as_numpy(read_tfds("speech_commands", split, data_dir)))
+    features = np.concatenate([mfcc(audio[None]) for audio, _ in clips])
+    return features, np.array([label for _, label in clips])
