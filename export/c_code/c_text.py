@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -105,10 +105,14 @@ class Constants:
 
     def either(self, condition: str, name: str, values: np.ndarray, others: np.ndarray) -> str:
         """As `array`, of `values` where a condition of the preprocessor holds and `others` elsewhere."""
-        if values.dtype == others.dtype and np.array_equal(values, others):
+        return self.variants(name, {condition: values}, others)
+
+    def variants(self, name: str, values: Mapping[str, np.ndarray], others: np.ndarray) -> str:
+        """As `array`, of the first values whose condition of the preprocessor holds, else of `others`."""
+        if all(one.dtype == others.dtype and np.array_equal(one, others) for one in values.values()):
             return self.array(name, others)
-        text = f"#if {condition}\n{_array(values)}\n#else\n{_array(others)}\n#endif"
-        return self._define(name, text, others.nbytes)
+        parts = "#el".join(f"if {condition}\n{_array(one)}\n" for condition, one in values.items())
+        return self._define(name, f"#{parts}#else\n{_array(others)}\n#endif", others.nbytes)
 
     def struct(self, kind: str, name: str, values: Sequence[int | str | Sequence[int]], size: int) -> str:
         """A struct of `size` bytes, its members in order."""

@@ -16,28 +16,29 @@ from ..arithmetic.rescaling import reference, stepping_values
 from ..plain import Source, window_of
 from .packing import (
     BLOCK,
-    PAIR_BITS,
-    SUM_MAX,
-    SUM_MIN,
+    CURRENT_MAX,
+    CURRENT_MIN,
     ZERO,
     Accumulators,
     blocks,
     filled_up,
     lanes,
-    pair_weights,
     scattered_weights,
     spike_weights,
+    value_pairs,
     value_scaling,
+    value_weights,
     vector_weights,
 )
 
 LONGEST_LIST, LARGEST_SCRATCH, LARGEST_ROW = 512, 2**13, 2**16 - 1
-HALF_BYTES = 2
+HALF_BYTES, EVENT_BYTES = 2, 4
 SHORT_LIST = 255  # as in gather_wide.c
 MOST_TAPS = 8  # as in scatter_layer.c
 CURRENT = (-128, 127)
 ZERO_POINT = 14  # of window_t's members
 HELIUM = "defined(__ARM_FEATURE_MVE)"
+DSP = "defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32)"
 
 
 @dataclass(frozen=True)
@@ -184,10 +185,10 @@ def _dense_window(source: Source, operator: Operator, shape: tuple[int, ...]) ->
 def _as_currents(sums: Accumulators) -> tuple[Accumulators, tuple[np.ndarray, ...]]:
     """What is known of sums behind their scaling."""
     low, high = (
-        np.clip(np.rint(edge * sums.scale), SUM_MIN, SUM_MAX).astype(np.int64) for edge in (sums.low, sums.high)
+        np.clip(np.rint(edge * sums.scale), CURRENT_MIN, CURRENT_MAX).astype(np.int64) for edge in (sums.low, sums.high)
     )
     unit = np.ones_like(low)
-    return Accumulators(low, high, unit, unit.astype(np.float64)), (unit.astype(np.float64),)
+    return Accumulators(low, high, unit, unit.astype(np.float64), centred=False), (unit.astype(np.float64),)
 
 
 def _value_members(
@@ -219,8 +220,7 @@ def value_gather(source: Source, operators: Sequence[Operator], images: Sequence
     operator = operators[-1]
     sums, kernel, bias, _ = _accumulators(source, operator, halved=False)
     rows, image = kernel.shape[1], math.prod(source.tensor(images[0]).shape)
-    largest = max(np.abs(sums.low - bias).max(), np.abs(sums.high - bias).max())
-    fits = largest < 2 ** (PAIR_BITS - 1) and rows <= LARGEST_ROW and 4 * rows <= max(LARGEST_SCRATCH, 4 * image)
+    fits = rows <= LARGEST_ROW and EVENT_BYTES * rows <= max(LARGEST_SCRATCH, EVENT_BYTES * image)
     several = len(set(images)) > 1 and any(image in source.program.inputs for image in images)
     if operator.kind == "DEPTHWISE_CONV_2D" or not fits or several:
         return None
@@ -229,13 +229,17 @@ def value_gather(source: Source, operators: Sequence[Operator], images: Sequence
     if found is None:
         return None
     helium = vector_weights(kernel)
-    weights = source.constants.either(HELIUM, f"{_layer(source, operator)}_pairs", helium, pair_weights(kernel))
+    weights = source.constants.variants(
+        f"{_layer(source, operator)}_weights",
+        {HELIUM: helium, DSP: value_pairs(kernel)},
+        value_weights(kernel),
+    )
     return Gather(
         "gather_values",
         tuple((image,) for image in images) if len(set(images)) > 1 else ((images[0],),),
         False,
         window,
-        max(2 * rows, helium.shape[1] * BLOCK // 2),
+        max(EVENT_BYTES * (rows + rows % 2), helium.shape[1] * BLOCK) // HALF_BYTES,
         *_as_currents(sums),
         operator.kind == "TRANSPOSE_CONV",
         found | {"weights": weights},
@@ -248,7 +252,7 @@ def current_gather(source: Source, currents: Sequence[int]) -> Gather:
     channels = shape[-1]
     unit = np.ones(channels, np.int64)
     window = (1, math.prod(shape[:-1]), channels, 1, math.prod(shape[:-1]), channels, *(1,) * 6, 0, 0, 0, 0, *CURRENT)
-    sums = Accumulators(CURRENT[0] * unit, CURRENT[1] * unit, unit, unit.astype(np.float64))
+    sums = Accumulators(CURRENT[0] * unit, CURRENT[1] * unit, unit, unit.astype(np.float64), centred=False)
     return Gather("gather_currents", tuple((current,) for current in currents), False, window, 0, sums, (sums.scale,))
 
 

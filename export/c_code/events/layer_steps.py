@@ -10,16 +10,28 @@ import numpy as np
 
 from ...program.arithmetic import limits
 from ...program.operators import Operator
+from ...quantize.integer_neuron import Neuron
 from ..plain import WINDOW_BYTES, window_of
 from ..steps import Facts, Offsets, Step
-from .gathers import HALF_BYTES, Gather
+from .gathers import DSP, HALF_BYTES, HELIUM, Gather
 from .neurons import SpikingLayer, carried, needs_no_clipping, quiet
-from .packing import ZERO, Accumulators, Scaling, blocks, scaling, threshold_words, thresholds
+from .packing import (
+    ZERO,
+    Accumulators,
+    Scaling,
+    blocks,
+    lane_decay,
+    lane_scaling,
+    quiet_words,
+    scaling,
+    threshold_words,
+    thresholds,
+)
 
 if TYPE_CHECKING:
     from .plan import Plan
 
-LAYER_BYTES = WINDOW_BYTES + 14 * 4
+LAYER_BYTES = WINDOW_BYTES + 16 * 4
 # Instructions on a Cortex-M7: of CMSIS-NN's int8 kernels for a multiply-accumulate, of the kernels here for an event.
 DENSE, DENSE_DEPTHWISE = 2.25, 7.0
 EVENT, EVENT_BLOCK, EVENT_TAP = 9, 25, 6
@@ -56,6 +68,8 @@ class Layer:
             *(members.get(name, "0") for name in POINTERS),
             members.get("lowest", 0),
             members.get("highest", 0),
+            members.get("lanes", 0),
+            members.get("decay", 0),
         )
         struct = constants.struct("layer_t", f"{self.name}_layer", values, LAYER_BYTES)
         alone = sources[0] if len(sources) == 1 and not gather.as_words else None
@@ -106,7 +120,7 @@ def _facts(gather: Gather) -> Facts:
     if gather.kernel == "gather_currents":
         return Facts("dense", "its currents are stored: other layers read them, or they come from several", sums, 16)
     if gather.kernel == "gather_values":
-        return Facts("values", "its input holds numbers, not spikes; those that are 0 are left out", None, 64)
+        return Facts("values", "its input holds numbers, not spikes; those that are 0 are left out")
     wide = gather.kernel == "gather_wide"
     depthwise = gather.kernel in ("gather_depthwise", "scatter_layer")
     share = DENSE_DEPTHWISE / EVENT_TAP if depthwise else _share(gather.channels)
@@ -167,10 +181,12 @@ def neuron_layer(plan: Plan, spiking: SpikingLayer, gather: Gather) -> Layer | N
             return None
         lowest, highest = quiet(neuron)
         table, finish, counted_from = carried(neuron).astype(np.int8), "integrate_any", 0
+        lanes = {}
         if needs_no_clipping(neuron):
             table, counted_from = table[lowest + 128 : highest + 129], lowest
-            finish = "integrate_two" if len(spiking.spikes) == 2 else "integrate"
-        members = _scale_members(plan, name, found, counted_from) | {"lowest": lowest, "highest": highest}
+            lanes = _lane_members(plan, neuron, gather, found, table)
+            finish = "integrate_two" if lanes and len(spiking.spikes) == 2 else "integrate"
+        members = _scale_members(plan, name, found, counted_from) | {"lowest": lowest, "highest": highest} | lanes
         members["carried"] = plan.source.constants.array(f"{name}_carried", table)
     first = next(index for index in spiking.spikes if index is not None)
     spare = None
@@ -184,8 +200,8 @@ def neuron_layer(plan: Plan, spiking: SpikingLayer, gather: Gather) -> Layer | N
 
 def _exact(gather: Gather) -> Scaling | None:
     if np.all(gather.sums.scale == 1):
-        unit = np.ones(len(gather.sums.low), np.int64)
-        return Scaling(0 * unit, unit, -ZERO * unit, 0 * unit)
+        centre = np.broadcast_to(gather.sums.centre, gather.sums.low.shape)
+        return Scaling(centre, np.ones_like(centre), centre - ZERO, np.zeros_like(centre))
     return scaling(gather.sums, list(gather.scales))
 
 
@@ -193,14 +209,29 @@ def _scale_members(plan: Plan, name: str, found: Scaling, lowest: int = 0) -> di
     return {"scale": plan.source.constants.array(f"{name}_scale", found.rows(lowest))}
 
 
+def _lane_members(plan: Plan, neuron: Neuron, gather: Gather, found: Scaling, table: np.ndarray):
+    """What `integrate` reads where it computes several channels at once; empty where 16 bits do not hold that."""
+    lowest = -neuron.quiet_steps
+    lanes, decay = lane_scaling(gather.sums, list(gather.scales)), lane_decay(neuron.decay, lowest, table)
+    if lanes is None or decay is None:
+        return {}
+    values = {HELIUM: lanes.vectors(), DSP: lanes.pairs(lowest)}
+    scale = plan.source.constants.variants(f"{neuron.name}_scale", values, found.rows(lowest))
+    return {"scale": scale, "lanes": 1, "decay": decay}
+
+
 def _threshold_members(plan: Plan, name: str, sums: Accumulators, *, highest: int, binary: bool):
     found = thresholds(sums, highest)
     if found is None:
         return None
     never = sums.low - sums.centre - 1
-    above, below = threshold_words(found[0], never if binary else found[1])
-    constants = plan.source.constants
-    return {"above": constants.array(f"{name}_above", above), "below": constants.array(f"{name}_below", below)}
+    above, below = found[0], never if binary else found[1]
+    others = threshold_words(above, below)
+    words = (others, others, quiet_words(above, below, sums.low - sums.centre))  # with Helium, on others, with DSP
+    return {
+        member: plan.source.constants.variants(f"{name}_{member}", {HELIUM: vector, DSP: pair}, plain)
+        for member, vector, plain, pair in zip(("above", "below"), *words, strict=True)
+    }
 
 
 def pool_step(plan: Plan, operator: Operator, source: int, target: int) -> Step:

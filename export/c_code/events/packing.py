@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -13,7 +14,9 @@ BLOCK = 16  # output channels side by side in eight words of sums, and channels 
 ZERO = 2**15  # what a sum of 0 is stored as
 WEIGHT_ZERO = 128
 SUM_MIN, SUM_MAX = -ZERO, ZERO - 1
-PAIR_BITS = 23
+CURRENT_MIN, CURRENT_MAX = -(2**13), 2**13 - 1  # as in current_of.h
+CURRENT_BITS = 23  # of sums that current_of.h multiplies by 256
+LARGEST_LANE = 2**15 - 2**9  # and what a membrane may have beside a current
 WORD = 2**32
 
 
@@ -22,12 +25,14 @@ class Accumulators:
     """What is known of the sums of a layer before they are scaled, by output channel, int64 `(channels,)`.
 
     low, high: the least and the largest. unit: all are multiples of it. scale: float64, output steps for one.
+    centred: whether they are stored without their middle; currents are stored as they are.
     """
 
     low: np.ndarray
     high: np.ndarray
     unit: np.ndarray
     scale: np.ndarray
+    centred: bool = True
 
     @property
     def fits(self) -> bool:
@@ -36,9 +41,8 @@ class Accumulators:
 
     @property
     def centre(self) -> np.ndarray:
-        """What sums are stored without: 0, or the middle of those that a large bias puts far from 0."""
-        inside = (self.low >= SUM_MIN) & (self.high <= SUM_MAX)
-        return np.where(inside, 0, (self.low + self.high) // 2 // self.unit * self.unit)
+        """What sums are stored without: the middle of them, near the bias."""
+        return self.centred * ((self.low + self.high + 1) // 2 // self.unit * self.unit)
 
 
 def blocks(channels: int) -> int:
@@ -71,11 +75,17 @@ def scattered_weights(kernel: np.ndarray) -> np.ndarray:
     return np.moveaxis(filled_up(kernel)[:, :, ::-1].reshape(-1, BLOCK, *kernel.shape[1:]), 1, -1)
 
 
-def pair_weights(kernel: np.ndarray) -> np.ndarray:
-    """A kernel `(channels, rows)` as int32 `(eights, rows, 4)`: even + odd * 2^23, see gather_values.c."""
-    pairs = filled_up(kernel.astype(np.int64)).reshape(-1, 4, 2, kernel.shape[1])
-    words = pairs[:, :, 0] + 2**PAIR_BITS * pairs[:, :, 1]
-    return np.moveaxis(words, 1, 2).astype(np.int32)
+def value_weights(kernel: np.ndarray) -> np.ndarray:
+    """A kernel `(channels, rows)` as int8 `(fours of channels, rows, 4)`."""
+    return np.moveaxis(filled_up(kernel).reshape(-1, 4, kernel.shape[1]), 1, 2).astype(np.int8)
+
+
+def value_pairs(kernel: np.ndarray) -> np.ndarray:
+    """A kernel `(channels, rows)` as uint32 `(eights of channels, pairs of rows, 8)`: even + odd * 2^16."""
+    rows = filled_up(kernel.astype(np.int64))
+    pairs = np.pad(rows, ((0, 0), (0, rows.shape[1] % 2))).reshape(len(rows), -1, 2)
+    words = (pairs[..., 0] % 2**16 + 2**16 * pairs[..., 1]) % WORD
+    return np.moveaxis(words.reshape(-1, 8, words.shape[1]), 1, 2).astype(np.uint32)
 
 
 def vector_weights(kernel: np.ndarray) -> np.ndarray:
@@ -120,12 +130,63 @@ def scaling(sums: Accumulators, scales: list[np.ndarray]) -> Scaling | None:
     if shift.min() < 1:
         return None
     multiplier = np.rint(scale * 2.0**shift).astype(np.int64)
-    found = Scaling(sums.centre, multiplier, 2 ** (shift - 1) + (sums.centre - ZERO) * multiplier, shift)
-    for wanted in scales:
-        values = stepping_values(wanted, sums.low, sums.high, sums.unit)
-        if np.any(saturated(found.apply(values)) != reference(values, wanted)):
-            return None
-    return found
+    centre = np.rint(sums.centre * scale * 2.0**shift).astype(np.int64)
+    found = Scaling(sums.centre, multiplier, 2 ** (shift - 1) + centre - ZERO * multiplier, shift)
+    return found if _is_exact(found, sums, scales) else None
+
+
+SUM_BITS, SCALED_BITS, DECAY_BITS = 16, 13, 15  # as in lanes.h
+FOURS = np.array([[0, 4, 8, 12], [2, 6, 10, 14], [1, 5, 9, 13], [3, 7, 11, 15]])  # channels of a vector, as in lanes.h
+
+
+@dataclass(frozen=True)
+class LaneScaling:
+    """round(scale * sum) = ((multiplier * (sum - centre) >> 16) + offset) >> 13, by channel; see lanes.h."""
+
+    centre: np.ndarray
+    multiplier: np.ndarray
+    offset: np.ndarray
+
+    def pairs(self, lowest: int) -> np.ndarray:
+        """int32 `(channels of whole blocks, 2)`, for results less `lowest`."""
+        offset = filled_up(self.offset) - lowest * 2**SCALED_BITS
+        return np.stack([filled_up(self.multiplier), offset], axis=1).astype(np.int32)
+
+    def vectors(self) -> np.ndarray:
+        """int32 `(blocks, 4, 2, 4)`: negative multipliers and offsets of every fourth channel."""
+        both = np.stack([-filled_up(self.multiplier), filled_up(self.offset)], axis=1).reshape(-1, BLOCK, 2)
+        return np.moveaxis(both[:, FOURS], -1, -2).astype(np.int32)
+
+    def apply(self, sums: np.ndarray) -> np.ndarray:
+        return (((sums - self.centre) * self.multiplier >> SUM_BITS) + self.offset) >> SCALED_BITS
+
+
+def lane_scaling(sums: Accumulators, scales: list[np.ndarray]) -> LaneScaling | None:
+    """As `scaling`, for sums and results in lanes of 16 bits; None if they do not fit."""
+    reach = (np.maximum(np.abs(sums.low), np.abs(sums.high)) * sums.scale).max()
+    multiplier = np.rint(sums.scale * 2.0 ** (SUM_BITS + SCALED_BITS)).astype(np.int64)
+    if not sums.fits or reach > LARGEST_LANE or multiplier.max() >= WORD // 2:
+        return None
+    offset = np.rint((sums.centre * sums.scale + 0.5) * 2**SCALED_BITS).astype(np.int64)
+    found = LaneScaling(sums.centre, multiplier, offset)
+    return found if _is_exact(found, sums, scales) else None
+
+
+def _is_exact(found: Scaling | LaneScaling, sums: Accumulators, scales: list[np.ndarray]) -> bool:
+    """Whether a scaling equals each of some scales wherever one of them steps."""
+    tried = ((stepping_values(wanted, sums.low, sums.high, sums.unit), wanted) for wanted in scales)
+    return all(np.array_equal(saturated(found.apply(values)), reference(values, wanted)) for values, wanted in tried)
+
+
+def lane_decay(decay: Fraction, lowest: int, carried: np.ndarray) -> int | None:
+    """The factor with which `two_carried` of lanes.h gives what quiet membranes leave; None if there is none.
+
+    carried: what they leave, from `lowest` on.
+    """
+    factor = min(round(decay * 2**DECAY_BITS), 2**DECAY_BITS - 1)
+    membranes = np.arange(lowest, lowest + len(carried))
+    rounded = (membranes * factor + 2 ** (DECAY_BITS - 1)) >> DECAY_BITS
+    return factor if np.array_equal(rounded, carried) else None
 
 
 def thresholds(sums: Accumulators, highest: int) -> tuple[np.ndarray, np.ndarray] | None:
@@ -154,10 +215,21 @@ def threshold_words(above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, n
     return lanes(filled_up(-above, -1)), lanes(filled_up(below + 2 * ZERO, 2 * ZERO - 1))
 
 
+def quiet_words(above: np.ndarray, below: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest quiet sum and how many more are quiet, as `fire` reads them with DSP.
+
+    Where none is quiet, one that does not occur. least: sums, less the centre.
+    """
+    none = above - below < 2
+    below = below - (none & (above <= least))
+    more = above + (none & (above > least)) - below - 2
+    return lanes(filled_up(below + 1 + ZERO, ZERO)), lanes(filled_up(more, 0))
+
+
 def value_scaling(sums: Accumulators) -> tuple[np.ndarray, np.ndarray] | None:
     """(multiplier, shift) of every channel as `current_of` in gather_values.c reads them; None if it would not round
     every sum as the file does."""
-    if max(np.abs(sums.low).max(), np.abs(sums.high).max()) >= 2**PAIR_BITS or sums.scale.max() >= 2**6:
+    if max(np.abs(sums.low).max(), np.abs(sums.high).max()) >= 2**CURRENT_BITS or sums.scale.max() >= 2**6:
         return None
     shift = np.clip(37 - np.ceil(np.log2(sums.scale)).astype(np.int64) - 32, 1, 30)
     multiplier = np.rint(sums.scale * 2.0 ** (24 + shift)).astype(np.int64)

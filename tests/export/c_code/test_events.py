@@ -92,6 +92,36 @@ def test_packed_sums_are_exact_up_to_both_bounds():
     assert lanes.tolist() == kernel[:, :259].sum(axis=1).tolist() == [32767, -32768] * 8
 
 
+def test_lanes_of_16_bits_round_every_sum_as_the_file_does():
+    """Scales n / 63 and 1 / q of the exporter, biases far from 0; every sum that can occur."""
+    scale = np.array([32 / 63, 1 / 1365, 1 / 63, 200 / 63])
+    low, high = np.array([-900, 21595, -4000, -300]), np.array([900, 24295, 4000, 250])
+    sums = packing.Accumulators(low, high, np.ones(4, np.int64), scale)
+    lanes = packing.lane_scaling(sums, [scale])
+    for channel in range(4):
+        values = np.arange(low[channel], high[channel] + 1)
+        expected = [round(int(value) * Fraction(scale[channel]).limit_denominator(2000)) for value in values]
+        made = lanes.apply(np.repeat(values[:, None], 4, axis=1))[:, channel]
+        assert made.tolist() == expected
+    assert packing.lane_scaling(replace(sums, scale=scale * 10), [scale * 10]) is None
+
+
+def test_what_quiet_membranes_leave_is_one_product():
+    for decay in (Fraction(0), Fraction(16, 63), Fraction(32, 63), Fraction(1)):
+        left = np.array([round(decay * membrane) for membrane in range(-84, 85)])
+        factor = packing.lane_decay(decay, -84, left)
+        assert [(m * factor + 2**14) >> 15 for m in range(-84, 85)] == left.tolist()
+    assert packing.lane_decay(Fraction(16, 63), -84, left) is None
+
+
+def test_sums_between_the_thresholds_are_quiet():
+    """Thresholds 5 and -3; above everything that occurs; below everything, so that all sums fire."""
+    above, below, least = np.array([5, 90, -20]), np.array([-3, -91, -21]), np.array([-90, -90, -20])
+    lowest, more = packing.quiet_words(above, below, least)
+    halves = [[int(word) >> shift & 0xFFFF for word in words[:2] for shift in (0, 16)][:3] for words in (lowest, more)]
+    assert halves == [[32768 - 2, 32768 - 90, 32768 - 21], [6, 179, 0]]
+
+
 def test_bounds_of_sums_are_those_of_the_weights():
     ones = np.ones(1)
     reaches = packing.Accumulators(np.array([-32768]), np.array([32767]), np.array([1]), ones)

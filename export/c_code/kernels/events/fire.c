@@ -1,11 +1,14 @@
+#include "lanes.h"
 #include "layer.h"
 
-#if defined(__ARM_FEATURE_MVE)
-#include <arm_mve.h>
-#endif
+#define FIRE_PAIR(BACK)                                                                                                \
+    over = __usub16(sum[j - (BACK)], above[j - (BACK)]);                                                               \
+    __usub16(below[j - (BACK)], over);                                                                                 \
+    bits = __usat16((int16x2_t)__sel(0x00010001u, over << 1), 2) | bits << 2;
 
 /* No state: channel c fires where its sum reaches one of two thresholds. Two channels at a time: bit 15 of each half says
- * whether sum + above, and below - sum, are at least 32768. With Helium eight at a time. */
+ * whether sum + above, and below - sum, are at least 32768. With Helium eight at a time. With DSP `above` is the lowest
+ * quiet sum, and `below` how many more are quiet. */
 static void fire(const layer_t *layer, const word_t *sums, int32_t stride, int32_t pixel, int8_t *target,
                  const int32_t *out)
 {
@@ -18,8 +21,8 @@ static void fire(const layer_t *layer, const word_t *sums, int32_t stride, int32
         const uint32_t *above = layer->above, *below = layer->below;
         const word_t *sum = sums;
         for (block = 0; block < layer->blocks; block++, sum += 8, above += 8, below += 8) {
-            uint32_t plus = 0, minus = 0;
 #if defined(__ARM_FEATURE_MVE)
+            uint32_t plus = 0, minus = 0;
             uint16x8_t bits = vldrhq_u16(eight_bits);
             for (j = 0; j < 8; j += 4, bits = vshlq_n_u16(bits, 8)) {
                 uint32x4_t over = vaddq_u32(vldrwq_u32(sum + j), vldrwq_u32(above + j));
@@ -28,7 +31,14 @@ static void fire(const layer_t *layer, const word_t *sums, int32_t stride, int32
                 minus = vaddvaq_p_u16(minus, bits, vcmpltq_n_s16(vreinterpretq_s16_u32(under), 0));
             }
             *spikes++ = plus | minus << 16;
+#elif defined(LANES_OF_SIXTEEN)
+            uint32_t bits = 0, over;
+            for (j = 8; j != 0; j -= 4) {
+                FIRE_PAIR(1) FIRE_PAIR(2) FIRE_PAIR(3) FIRE_PAIR(4)
+            }
+            *spikes++ = spikes_of(bits);
 #else
+            uint32_t plus = 0, minus = 0;
             for (j = 0; j < 8; j++) {
                 plus |= ((sum[j] + above[j]) >> 15 & 0x00010001u) << 2 * j;
                 minus |= ((below[j] - sum[j]) >> 15 & 0x00010001u) << 2 * j;

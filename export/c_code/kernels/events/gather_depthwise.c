@@ -1,9 +1,8 @@
-#include <string.h>
-
 #include "inside.h"
 #include "lowest_bit.h"
 #include "lane.h"
 #include "layer.h"
+#include "start_sums.h"
 
 /* sums[c] = bias[c] + sum of weights[tap][c] * spike[.][.][c], only where a spike is */
 static uint32_t gather_depthwise(const layer_t *layer, const int8_t *base, const int32_t *in, int32_t y, int32_t x,
@@ -15,7 +14,7 @@ static uint32_t gather_depthwise(const layer_t *layer, const int8_t *base, const
     uint32_t events = 0;
     int32_t words = layer->blocks, ky, kx, source, word;
     (void)list;
-    memcpy(sums, layer->bias, (size_t)layer->blocks * 8 * sizeof(word_t));
+    start_sums(sums, layer->bias, layer->blocks);
     for (ky = 0; ky < window->taps_y; ky++) {
         int32_t in_y = y * window->stride_y + ky * window->dilation_y - window->top;
         for (kx = 0; kx < window->taps_x; kx++, weights += window->channels) {

@@ -1,25 +1,25 @@
-#include <string.h>
-
 #include "current_of.h"
 #include "listed.h"
 #include "sums.h"
 
 /* A list of 255 rows fits into 16 bits whatever the weights: 255 * 128 < 32768. So lists are added up in words, and the
  * sums of lists in 32 bits. */
-static void add_wide(const layer_t *layer, word_t *sums, int32_t rows, const half_t *list, const half_t *plus,
-                     const half_t *minus, const half_t *end)
+static void add_wide(const layer_t *layer, const word_t *from, word_t *sums, int32_t rows, const half_t *list,
+                     const half_t *plus, const half_t *minus, const half_t *end)
 {
     const uint32_t *weights = (const uint32_t *)layer->weights;
-    word_t *wide = sums;
+    static const word_t zeros[8] = {
+        0x80008000u, 0x80008000u, 0x80008000u, 0x80008000u, 0x80008000u, 0x80008000u, 0x80008000u, 0x80008000u,
+    };
+    uint32_t begun = from == sums ? 0xFFFFFFFFu : 0; /* else nothing is there */
     int32_t block, j;
     for (block = 0; block < layer->blocks; block++, weights += 4 * rows) {
         word_t part[8];
-        for (j = 0; j < 8; j++)
-            part[j] = 0x80008000u;
-        add_rows(part, weights, list, plus, minus, end);
+        add_rows(zeros, part, weights, list, plus, minus, end);
         for (j = 0; j < 8; j++) {
-            *wide++ += (part[j] & 0xFFFFu) - 32768u;
-            *wide++ += (part[j] >> 16) - 32768u;
+            uint32_t low = (part[j] & 0xFFFFu) - 32768u, high = (part[j] >> 16) - 32768u;
+            sums[0] = (sums[0] & begun) + low, sums[1] = (sums[1] & begun) + high;
+            sums += 2;
         }
     }
 }
@@ -34,7 +34,6 @@ static uint32_t gather_wide(const layer_t *layer, const int8_t *base, const int3
     const uint8_t *shift = layer->value_shift;
     int32_t channels = 16 * layer->blocks, c;
     uint32_t events;
-    memset(wide, 0, (size_t)channels * sizeof(word_t));
     events = listed(layer, base, in, y, x, wide, list + 2 * channels, add_wide);
     for (c = 0; c < channels; c += 2, scale += 4, shift += 2) {
         uint32_t low = current_of((int32_t)wide[c] + scale[1], scale[0], shift[0]);

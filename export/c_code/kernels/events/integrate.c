@@ -1,40 +1,55 @@
+#include "lanes.h"
 #include "layer.h"
 #include "scaled.h"
-#include "scaled_four.h"
 
 /* membrane[t] = carried(membrane[t - 1]) + round(scale * sum[t]); fires where it is not quiet, and then starts at 0.
  * Membranes are counted from the lowest quiet one on: `above`. The generator has proven that none needs saturation: what
- * would saturate fires either way. */
+ * would saturate fires either way. With DSP or Helium several channels at a time, where `lanes` says so. */
 #if defined(__ARM_FEATURE_MVE)
-static void integrate(const layer_t *layer, const word_t *sums, int32_t stride, int32_t pixel, int8_t *target,
-                      const int32_t *out)
+static void integrate_lanes(const layer_t *layer, const word_t *sums, int32_t stride, int32_t pixel, int8_t *target,
+                            const int32_t *out)
 {
-    static const uint32_t first_bits[4] = {1, 2, 4, 8};
     const int32_t *scale = layer->scale;
-    const int8_t *table = layer->carried;
-    uint32_t span = (uint32_t)(layer->highest - layer->lowest);
-    int32_t t, block, c, timesteps = layer->timesteps;
-    for (block = 0; block < layer->blocks; block++, sums += 8) {
-        int32_t word = pixel * layer->blocks + block;
-        uint32x4_t bits = vldrwq_u32(first_bits);
-        for (t = 0; t < timesteps; t++)
-            ((word_t *)(void *)(target + out[t]))[word] = 0;
-        for (c = 0; c < 16; c += 4, scale += 12, bits = vshlq_n_u32(bits, 4)) {
-            const word_t *sum = sums + (c >> 1);
-            int32x4_t carried = vdupq_n_s32(0);
-            for (t = 0; t < timesteps; t++, sum += stride) {
-                int32x4_t above = vaddq_s32(carried, scaled_four((const uint16_t *)sum, scale));
-                mve_pred16_t fires = vcmphiq_n_u32(vreinterpretq_u32_s32(above), span);
-                uint32_t fired = vaddvq_p_u32(bits, fires);
-                uint32_t down = vaddvq_p_u32(bits, vcmpltq_m_n_s32(above, 0, fires));
-                ((word_t *)(void *)(target + out[t]))[word] |= (fired - down) | down << 16;
-                fires = (mve_pred16_t)~fires;
-                carried = vldrbq_gather_offset_z_s32(table, vreinterpretq_u32_s32(above), fires);
-            }
+    int8_t lowest = (int8_t)layer->lowest;
+    uint8_t span = (uint8_t)(layer->highest - layer->lowest);
+    int32_t t, word = pixel * layer->blocks, end = word + layer->blocks;
+    for (; word != end; word++, sums += 8, scale += 32) {
+        const word_t *sum = sums;
+        int8x16_t carried = vdupq_n_s8(0);
+        for (t = 0; t < layer->timesteps; t++, sum += stride) {
+            int8x16_t membrane = vqaddq_s8(carried, sixteen_scaled(sum, scale));
+            uint8x16_t above = vreinterpretq_u8_s8(vsubq_n_s8(membrane, lowest));
+            mve_pred16_t fires = vcmphiq_n_u8(above, span);
+            ((word_t *)(void *)(target + out[t]))[word] = spikes_of(fires, membrane);
+            carried = vldrbq_gather_offset_z_s8(layer->carried, above, (mve_pred16_t)~fires);
         }
     }
 }
-#else
+#elif defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32)
+/* Two channels at a time; 8 words hold what goes on to the next timestep. */
+static void integrate_lanes(const layer_t *layer, const word_t *sums, int32_t stride, int32_t pixel, int8_t *target,
+                            const int32_t *out)
+{
+    int32_t decay = layer->decay, offset = (1 << 14) + layer->lowest * decay, t, j;
+    uint32_t span = (uint32_t)(layer->highest - layer->lowest) * 0x10001u;
+    int32_t block, timesteps = layer->timesteps, word = pixel * layer->blocks;
+    for (block = 0; block < layer->blocks; block++, word++, sums += 8) {
+        const word_t *sum = sums;
+        uint32_t carried[8] = {0};
+        for (t = 0; t < timesteps; t++, sum += stride) {
+            uint32_t bits = 0;
+            for (j = 7; j >= 0; j--) {
+                const int32_t *scale = layer->scale + 32 * block + 4 * j;
+                uint32_t above = __uadd16(carried[j], two_above(sum[j], scale));
+                FIRE_TWO(above, span, bits)
+                carried[j] = QUIET(two_carried(above, decay, offset));
+            }
+            ((word_t *)(void *)(target + out[t]))[word] = spikes_of(bits);
+        }
+    }
+}
+#endif
+
 /* One channel at two timesteps: fires where the membrane is not quiet, and otherwise leaves what the table says. */
 #define NEXT_TWO(SUM, LATER_SUM)                                                                                       \
     {                                                                                                                  \
@@ -60,6 +75,12 @@ static void integrate(const layer_t *layer, const word_t *sums, int32_t stride, 
     const int8_t *table = layer->carried;
     uint32_t span = (uint32_t)(layer->highest - layer->lowest);
     int32_t t, block, timesteps = layer->timesteps, word = pixel * layer->blocks;
+#ifdef LANES_OF_SIXTEEN
+    if (layer->lanes != 0) {
+        integrate_lanes(layer, sums, stride, pixel, target, out);
+        return;
+    }
+#endif
     for (block = 0; block < layer->blocks; block++, word++) {
         int8_t left[16] = {0};
         for (t = 0; t < timesteps; t += 2) {
@@ -80,4 +101,3 @@ static void integrate(const layer_t *layer, const word_t *sums, int32_t stride, 
         }
     }
 }
-#endif

@@ -1,39 +1,61 @@
+#include "lanes.h"
 #include "layer.h"
 #include "scaled.h"
-#include "scaled_four.h"
 
 #if defined(__ARM_FEATURE_MVE)
-/* Four channels at a time; `fired` counts both signs. */
-#define FIRES(MEMBRANE, FIRED, DOWN)                                                                                   \
-    fires = vcmphiq_n_u32(vreinterpretq_u32_s32(MEMBRANE), span);                                                      \
-    FIRED = vaddvaq_p_u32(FIRED, bits, fires);                                                                         \
-    DOWN = vaddvaq_p_u32(DOWN, bits, vcmpltq_m_n_s32(MEMBRANE, 0, fires));
+/* `integrate` for two timesteps, all in registers */
+static void integrate_two(const layer_t *layer, const word_t *sums, int32_t stride, int32_t pixel, int8_t *target,
+                          const int32_t *out)
+{
+    const int32_t *scale = layer->scale;
+    const word_t *end = sums + 8 * layer->blocks;
+    word_t *first = (word_t *)(void *)(target + out[0]) + pixel * layer->blocks;
+    word_t *second = (word_t *)(void *)(target + out[1]) + pixel * layer->blocks;
+    int8_t lowest = (int8_t)layer->lowest;
+    uint8_t span = (uint8_t)(layer->highest - layer->lowest);
+    for (; sums != end; sums += 8, scale += 32) {
+        int8x16_t membrane = sixteen_scaled(sums, scale);
+        int8x16_t later = sixteen_scaled(sums + stride, scale);
+        uint8x16_t above = vreinterpretq_u8_s8(vsubq_n_s8(membrane, lowest));
+        mve_pred16_t fires = vcmphiq_n_u8(above, span);
+        *first++ = spikes_of(fires, membrane);
+        later = vqaddq_s8(later, vldrbq_gather_offset_z_s8(layer->carried, above, (mve_pred16_t)~fires));
+        fires = vcmphiq_n_u8(vreinterpretq_u8_s8(vsubq_n_s8(later, lowest)), span);
+        *second++ = spikes_of(fires, later);
+    }
+}
+#elif defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32)
+/* Two timesteps of two channels. */
+#define TWO_OF_TWO                                                                                                     \
+    {                                                                                                                  \
+        uint32_t above, later;                                                                                         \
+        sum--, pair -= 4;                                                                                              \
+        above = two_above(*sum, pair), later = two_above(sum[stride], pair);                 \
+        FIRE_TWO(above, span, bits)                                                                                    \
+        later = __uadd16(later, QUIET(two_carried(above, decay, offset)));                                             \
+        FIRE_TWO(later, span, later_bits)                                                                              \
+    }
 
 /* `integrate` for two timesteps, all in registers */
 static void integrate_two(const layer_t *layer, const word_t *sums, int32_t stride, int32_t pixel, int8_t *target,
                           const int32_t *out)
 {
-    static const uint32_t first_bits[4] = {1, 2, 4, 8};
     const int32_t *scale = layer->scale;
-    const int8_t *carried = layer->carried;
-    const uint16_t *sum = (const uint16_t *)(const void *)sums, *end = sum + 16 * layer->blocks;
+    const word_t *end = sums + 8 * layer->blocks;
     word_t *first = (word_t *)(void *)(target + out[0]) + pixel * layer->blocks;
     word_t *second = (word_t *)(void *)(target + out[1]) + pixel * layer->blocks;
-    uint32_t span = (uint32_t)(layer->highest - layer->lowest);
-    mve_pred16_t fires;
-    while (sum != end) {
-        uint32_t fired = 0, down = 0, later_fired = 0, later_down = 0;
-        uint32x4_t bits = vldrwq_u32(first_bits);
-        const uint16_t *block_end = sum + 16;
-        for (; sum != block_end; sum += 4, scale += 12, bits = vshlq_n_u32(bits, 4)) {
-            int32x4_t above = scaled_four(sum, scale), later = scaled_four(sum + 2 * stride, scale);
-            FIRES(above, fired, down)
-            fires = (mve_pred16_t)~fires;
-            later = vaddq_s32(later, vldrbq_gather_offset_z_s32(carried, vreinterpretq_u32_s32(above), fires));
-            FIRES(later, later_fired, later_down)
+    int32_t decay = layer->decay, offset = (1 << 14) + layer->lowest * decay;
+    uint32_t span = (uint32_t)(layer->highest - layer->lowest) * 0x10001u;
+    for (; sums != end; sums += 8, scale += 32) {
+        const word_t *sum = sums + 8;
+        const int32_t *pair = scale + 32;
+        uint32_t bits = 0, later_bits = 0;
+        while (sum != sums) {
+            TWO_OF_TWO
+            TWO_OF_TWO
         }
-        *first++ = (fired - down) | down << 16;
-        *second++ = (later_fired - later_down) | later_down << 16;
+        *first++ = spikes_of(bits);
+        *second++ = spikes_of(later_bits);
     }
 }
 #else

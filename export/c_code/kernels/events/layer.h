@@ -15,11 +15,19 @@ typedef struct {
     const uint32_t *bias;       /* where sums begin */
     const int32_t *value_scale; /* gather_values, of every channel: multiplier and bias */
     const uint8_t *value_shift;
-    const int32_t *scale;       /* of every channel: multiplier, offset and shift of its sum + 32768 */
+    const int32_t *scale;       /* of every channel: multiplier, offset and shift of its sum + 32768; or see lanes.h */
     const uint32_t *above, *below; /* fire */
     const int8_t *carried;      /* integrate: what is left of a membrane at the next timestep, from lowest on */
     int32_t lowest, highest;    /* integrate: quiet membranes; store: results */
+    int32_t lanes, decay;       /* integrate: whether scales are those of lanes.h where it is used; share of 2^15 kept */
 } layer_t;
+
+#if defined(__ARM_FEATURE_MVE) || (defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32))
+#define LANES_OF_SIXTEEN /* see lanes.h */
+#define SCALES_OF_BLOCK(LAYER) ((LAYER)->lanes != 0 ? 32 : 48)
+#else
+#define SCALES_OF_BLOCK(LAYER) 48
+#endif
 
 /* Adds what fired under the window of one output pixel to the sums; returns how many events that were. */
 typedef uint32_t gather_t(const layer_t *layer, const int8_t *base, const int32_t *in, int32_t y, int32_t x,

@@ -2,9 +2,10 @@
 #include "looked_at.h"
 #include "lowest_bit.h"
 
-/* Adds the rows of a list to the sums: those of spikes +1 from its start to plus, of spikes -1 from minus to its end. */
-typedef void add_t(const layer_t *layer, word_t *sums, int32_t rows, const half_t *list, const half_t *plus,
-                   const half_t *minus, const half_t *end);
+/* sums = from + the rows of a list: of spikes +1 from its start to plus, of spikes -1 from minus to its end. `from` is
+ * the layer's bias at first, and then the sums. */
+typedef void add_t(const layer_t *layer, const word_t *from, word_t *sums, int32_t rows, const half_t *list,
+                   const half_t *plus, const half_t *minus, const half_t *end);
 
 /* Lists the rows of weights under the window of one output pixel where spikes are, and hands on every full list, and the
  * last one. Returns the number of spikes. */
@@ -13,6 +14,7 @@ static uint32_t listed(const layer_t *layer, const int8_t *base, const int32_t *
 {
     const window_t *window = &layer->window;
     int32_t words = (window->channels + 15) / 16, rows = window->taps_y * window->taps_x * window->channels;
+    const word_t *from = layer->bias;
     half_t *plus = list, *end = list + layer->list, *minus = end;
     uint32_t events = 0;
     int32_t ky, kx, source, word, row = 0;
@@ -29,10 +31,12 @@ static uint32_t listed(const layer_t *layer, const int8_t *base, const int32_t *
                 pixel += (in_y * window->width + in_x) * words;
                 for (word = 0; word < words; word++) {
                     uint32_t first = (uint32_t)(row + 16 * word), up = pixel[word] & 0xFFFFu, down = pixel[word] >> 16;
+                    if (pixel[word] == 0)
+                        continue;
                     if (minus - plus < 16) {
-                        add(layer, sums, rows, list, plus, minus, end);
+                        add(layer, from, sums, rows, list, plus, minus, end);
                         events += (uint32_t)((plus - list) + (end - minus));
-                        plus = list, minus = end;
+                        plus = list, minus = end, from = sums;
                     }
                     for (; up != 0; up &= up - 1)
                         *plus++ = (half_t)(first + (uint32_t)lowest_bit(up));
@@ -42,6 +46,6 @@ static uint32_t listed(const layer_t *layer, const int8_t *base, const int32_t *
             }
         }
     }
-    add(layer, sums, rows, list, plus, minus, end);
+    add(layer, from, sums, rows, list, plus, minus, end);
     return events + (uint32_t)((plus - list) + (end - minus));
 }

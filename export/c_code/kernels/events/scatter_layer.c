@@ -1,8 +1,7 @@
-#include <string.h>
-
 #include "lane.h"
 #include "layer.h"
 #include "lowest_bit.h"
+#include "start_sums.h"
 
 #if defined(__ARM_FEATURE_MVE)
 #include <arm_mve.h>
@@ -12,6 +11,8 @@ static void add_tap(int16_t *sum, int16x8_t low, int16x8_t high, const int8_t *w
     vstrhq_s16(sum, vaddq_s16(vldrhq_s16(sum), vmulq_s16(low, vldrbq_s16(weight))));
     vstrhq_s16(sum + 8, vaddq_s16(vldrhq_s16(sum + 8), vmulq_s16(high, vldrbq_s16(weight + 8))));
 }
+
+#define ADD_TAP(ROW, AT, TAP) add_tap((int16_t *)(ROW) + first + (AT), low, high, weight + 16 * (TAP));
 
 /* Adds the weights of 16 channels, each times its spike, to the sums around a pixel; rows: where its window begins in
  * each row of sums. Returns the number of spikes. */
@@ -24,16 +25,14 @@ static uint32_t scatter(uint32_t up, uint32_t down, const int8_t *weight, half_t
     int32_t taps_y = window->taps_y, taps_x = window->taps_x, ky, kx;
     vstrbq_s8(spikes, spike);
     low = vldrbq_s16(spikes), high = vldrbq_s16(spikes + 8);
-    for (ky = 0; ky < taps_y; ky++, weight += 16 * taps_x) {
-        int16_t *sum = (int16_t *)rows[ky] + first;
-        if (taps_x == 3) {
-            add_tap(sum, low, high, weight);
-            add_tap(sum + lanes, low, high, weight + 16);
-            add_tap(sum + 2 * lanes, low, high, weight + 32);
-            continue;
-        }
-        for (kx = 0; kx < taps_x; kx++)
-            add_tap(sum + kx * lanes, low, high, weight + 16 * kx);
+    if (taps_y == 3 && taps_x == 3) {
+        ADD_TAP(rows[0], 0, 0) ADD_TAP(rows[0], lanes, 1) ADD_TAP(rows[0], 2 * lanes, 2)
+        ADD_TAP(rows[1], 0, 3) ADD_TAP(rows[1], lanes, 4) ADD_TAP(rows[1], 2 * lanes, 5)
+        ADD_TAP(rows[2], 0, 6) ADD_TAP(rows[2], lanes, 7) ADD_TAP(rows[2], 2 * lanes, 8)
+    } else {
+        for (ky = 0; ky < taps_y; ky++)
+            for (kx = 0; kx < taps_x; kx++)
+                ADD_TAP(rows[ky], kx * lanes, ky * taps_x + kx)
     }
     return vaddvq_u8(vreinterpretq_u8_s8(vabsq_s8(spike)));
 }
@@ -105,7 +104,7 @@ static uint32_t scatter_part(const layer_t *layer, int32_t parts, int32_t number
         int32_t complete = y + window->top - (taps_y - 1);
         for (; begun <= y + window->top && begun < window->out_height; begun++)
             for (x = 0; x < layer->sums * columns; x++)
-                memcpy(sums + (begun % taps_y * layer->sums * columns + x) * lanes, layer->bias, (size_t)lanes * 2);
+                start_sums((word_t *)(void *)(sums + (begun % taps_y * layer->sums * columns + x) * lanes), layer->bias, words);
         for (t = 0; y < window->height && t < layer->sums; t++) {
             for (ky = 0; ky < taps_y; ky++)
                 rows[ky] = sums + ((y + window->top - ky + taps_y) % taps_y * layer->sums + t) * row_lanes;
@@ -154,7 +153,7 @@ static uint32_t scatter_layer(const layer_t *layer, finish_t *finish, const int8
         if (part.above != 0)
             part.above += 8 * part.blocks, part.below += 8 * part.blocks;
         else
-            part.scale += 48 * part.blocks;
+            part.scale += SCALES_OF_BLOCK(layer) * part.blocks;
     }
     return events;
 }

@@ -8,17 +8,18 @@
 #if defined(__ARM_FEATURE_MVE)
 #include <arm_mve.h>
 
-/* sums += the rows of spikes +1, less the rows of spikes -1: eight sums a vector, in the order of the bytes */
-static void add_rows(word_t *sums, const uint32_t *weights, const half_t *plus, const half_t *plus_end,
-                     const half_t *minus, const half_t *minus_end)
+/* sums = from + the rows of spikes +1 - the rows of spikes -1: eight sums a vector, in the order of the bytes */
+static void add_rows(const word_t *from, word_t *sums, const uint32_t *weights, const half_t *plus,
+                     const half_t *plus_end, const half_t *minus, const half_t *minus_end)
 {
     static const uint16_t order_of_bytes[8] = {0, 2, 1, 3, 4, 6, 5, 7};
     const uint8_t *rows = (const uint8_t *)weights;
+    const uint16_t *begun = (const uint16_t *)(const void *)from;
     uint16_t *halves = (uint16_t *)(void *)sums;
     uint16_t offset = (uint16_t)(128 * ((plus_end - plus) - (minus_end - minus)));
     uint16x8_t order = vldrhq_u16(order_of_bytes);
-    uint16x8_t low = vsubq_n_u16(vldrhq_gather_shifted_offset_u16(halves, order), offset);
-    uint16x8_t high = vsubq_n_u16(vldrhq_gather_shifted_offset_u16(halves + 8, order), offset);
+    uint16x8_t low = vsubq_n_u16(vldrhq_gather_shifted_offset_u16(begun, order), offset);
+    uint16x8_t high = vsubq_n_u16(vldrhq_gather_shifted_offset_u16(begun + 8, order), offset);
     while (plus != plus_end) {
         const uint8_t *row = rows + 16 * *plus++;
         low = vaddq_u16(low, vldrbq_u16(row));
@@ -34,41 +35,34 @@ static void add_rows(word_t *sums, const uint32_t *weights, const half_t *plus, 
 }
 #else
 #if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
-/* A lane for each sum: nothing carries. A spike -1 adds 255 less the byte, so 127 - w. */
+/* A lane for each sum: nothing carries. */
 #define PLUS(SUM, ODD_SUM, BYTES)                                                                                      \
     __asm__("uxtab16 %0, %0, %1" : "+r"(SUM) : "r"(BYTES));                                                            \
     __asm__("uxtab16 %0, %0, %1, ror #8" : "+r"(ODD_SUM) : "r"(BYTES));
-#define MINUS(SUM, ODD_SUM, BYTES) PLUS(SUM, ODD_SUM, ~(BYTES))
-#define LESS(SUM, OFFSET) __asm__("usub16 %0, %0, %1" : "+r"(SUM) : "r"(OFFSET));
-#define OFFSET_OF_MINUS 127u
+#define FROM(SUM, START) __asm__("usub16 %0, %1, %0" : "+r"(SUM) : "r"(START));
 #define IN_BOTH_LANES(NUMBER) (((NUMBER) & 0xFFFFu) * 0x10001u)
 #else
 #define LANES 0x00FF00FFu
 #define PLUS(SUM, ODD_SUM, BYTES) SUM += (BYTES) & LANES; ODD_SUM += (BYTES) >> 8 & LANES;
-#define MINUS(SUM, ODD_SUM, BYTES) SUM -= (BYTES) & LANES; ODD_SUM -= (BYTES) >> 8 & LANES;
-#define LESS(SUM, OFFSET) SUM -= (OFFSET);
-#define OFFSET_OF_MINUS (0u - 128u)
+#define FROM(SUM, START) SUM = (START) - SUM;
 #define IN_BOTH_LANES(NUMBER) ((NUMBER) * 0x10001u)
 #endif
-#define ADD_ROW(ADD) ADD(a, b, row[0]) ADD(c, d, row[1]) ADD(e, f, row[2]) ADD(g, h, row[3])
+#define ADD_ROWS(EVENT, END)                                                                                           \
+    while (EVENT != END) {                                                                                             \
+        const uint32_t *row = weights + 4 * *EVENT++;                                                                  \
+        PLUS(a, b, row[0]) PLUS(c, d, row[1]) PLUS(e, f, row[2]) PLUS(g, h, row[3])                                    \
+    }
 
-/* sums += the rows of spikes +1, less the rows of spikes -1 */
-static void add_rows(word_t *sums, const uint32_t *weights, const half_t *plus, const half_t *plus_end,
-                     const half_t *minus, const half_t *minus_end)
+/* sums = from + the rows of spikes +1 - the rows of spikes -1 */
+static void add_rows(const word_t *from, word_t *sums, const uint32_t *weights, const half_t *plus,
+                     const half_t *plus_end, const half_t *minus, const half_t *minus_end)
 {
-    uint32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3], e = sums[4], f = sums[5], g = sums[6], h = sums[7];
-    uint32_t offset = 128u * (uint32_t)(plus_end - plus) + OFFSET_OF_MINUS * (uint32_t)(minus_end - minus);
-    offset = IN_BOTH_LANES(offset);
-    LESS(a, offset) LESS(b, offset) LESS(c, offset) LESS(d, offset)
-    LESS(e, offset) LESS(f, offset) LESS(g, offset) LESS(h, offset)
-    while (plus != plus_end) {
-        const uint32_t *row = weights + 4 * *plus++;
-        ADD_ROW(PLUS)
-    }
-    while (minus != minus_end) {
-        const uint32_t *row = weights + 4 * *minus++;
-        ADD_ROW(MINUS)
-    }
+    uint32_t offset = 128u * (uint32_t)((plus_end - plus) - (minus_end - minus));
+    uint32_t a = IN_BOTH_LANES(offset), b = a, c = a, d = a, e = a, f = a, g = a, h = a;
+    ADD_ROWS(minus, minus_end)
+    FROM(a, from[0]) FROM(b, from[1]) FROM(c, from[2]) FROM(d, from[3])
+    FROM(e, from[4]) FROM(f, from[5]) FROM(g, from[6]) FROM(h, from[7])
+    ADD_ROWS(plus, plus_end)
     sums[0] = a, sums[1] = b, sums[2] = c, sums[3] = d;
     sums[4] = e, sums[5] = f, sums[6] = g, sums[7] = h;
 }
