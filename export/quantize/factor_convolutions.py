@@ -10,6 +10,7 @@ CMSIS-NN has fast kernels for convolutions; for SUB and for constants that broad
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Sequence
 
@@ -60,16 +61,19 @@ def as_image(builder: Builder, tensor: int, name: Name) -> int:
     return tensor if len(shape) == 3 else builder.reshape(tensor, name, (1, 1, *shape), grid_of(builder, tensor))
 
 
-def emit_stacked(builder: Builder, tensors: Sequence[int], name: Name) -> int:
+def emit_stacked(builder: Builder, tensors: Sequence[int], name: Name, channels: int | None = None) -> int:
     """Images of one shape on one grid as rows: `(len(tensors), pixels, channels)`.
 
     They are joined as images, so that Vela lets each be written in its place.
+
+    channels: into how many to cut the rows, where it divides them; as many as the images have already for None.
     """
     images = tuple(as_image(builder, tensor, name.part("rows")) for tensor in tensors)
-    height, width, channels = builder.shape(images[0])
-    grid, count = grid_of(builder, images[0]), len(images)
-    joined = builder.join(images, name.part("stacked"), (count * height, width, channels), grid, axis=1)
-    return builder.reshape(joined, name.part("stacked", "rows"), (count, height * width, channels), grid)
+    height, *row = builder.shape(images[0])
+    grid, count, size = grid_of(builder, images[0]), len(images), math.prod(row)
+    joined = builder.join(images, name.part("stacked"), (count * height, *row), grid, axis=1)
+    cut = channels if channels and height > 1 and height * size % channels == 0 else row[-1]
+    return builder.reshape(joined, name.part("stacked", "rows"), (count, height * size // cut, cut), grid)
 
 
 def grid_of(builder: Builder, tensor: int) -> Grid:

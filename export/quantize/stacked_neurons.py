@@ -33,6 +33,7 @@ from .recurrences import Recurrence, recurrences, whole_currents
 
 CLIP = "RELU_N1_TO_1"
 WHOLE = Grid(1.0)  # of values in steps
+BRICK = 16  # channels, of which Ethos-U stores an image as all others store it, so that it may be cut into rows
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,8 @@ def _emit_sum(work: Rewriting, neuron: Recurrence, t: int, name: Name, grid: Gri
     tap, multiplier = neuron.leak
     leaked = {"taps": [tap], "multiplier": multiplier, "layer": layer}
     leaked = emit_taps(builder, _membrane(work, neuron, t - 1), Name(layer, "leaked", t - 1), steps, **leaked)
-    stacked = emit_stacked(builder, (current, leaked, _emit_drop(work, neuron, t - 1, steps)), name)
+    rows = (current, leaked, _emit_drop(work, neuron, t - 1, steps))
+    stacked = emit_stacked(builder, rows, name, BRICK if work.in_place else None)
     taps = [factor, factor, -factor * neuron.drop]
     multiplier = 1.0 if grid == neuron.clipped else 1 / (factor * (2 * neuron.quiet_steps + 1))
     options = {"taps": taps, "multiplier": multiplier, "layer": layer, "activation": CLIP}
