@@ -30,11 +30,13 @@ def output_ranges(
     Raises: ValueError as `named_ranges`.
     """
     given = {} if output_range is None else named_ranges(network, output_range)
-    if samples is None or network.exact or set(given) == set(network.outputs):
+    if samples is None or network.exact:
         return given
     sources = {linear_source(network, name) for name in given}
     integrators = nodes_of(network, nodes.Integrator)
     unknown = [node for node in integrators if linear_source(network, node.name) not in sources]
+    if set(given) == set(network.outputs) and not unknown:
+        return given
     names = dict.fromkeys((*network.outputs, *(name for node in unknown for name in (node.name, *node.inputs))))
     return {name: with_margin(reached) for name, reached in extremes(network, samples, tuple(names)).items()} | given
 

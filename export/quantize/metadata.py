@@ -22,7 +22,7 @@ from .current_grids import keeps_rest
 from .emit.context import Context, integer_neuron
 from .input_ranges import stated_ranges
 from .integer_neuron import step
-from .output_ranges import linear_source
+from .output_ranges import MEANS, SAME_GRID, linear_source
 
 
 def with_origin(program: Program, network: Network, model: keras.Model) -> Program:
@@ -68,7 +68,7 @@ def facts(context: Context) -> Facts:
         input_range=stated_ranges(network, context.input_ranges),
         neurons=tuple(neuron_facts(context, node) for node in network.nodes if isinstance(node, nodes.LIF)),
         guessed_outputs=tuple(called[name] for name in network.outputs if is_guessed(context, name)),
-        endless=tuple(node.name for node in network.nodes if is_endless(context, node)),
+        endless=tuple(n.name for n in network.nodes if context.form == "step" and is_endless(context, n)),
         window=network.timesteps if context.windowed and nodes_of(network, nodes.TimeSum) else None,
         any_length=context.windowed,
         notes=(*network.notes, *saturation_notes(context)),
@@ -98,13 +98,14 @@ def flipped_channels(node: nodes.LIF) -> Flipped:
 
 def is_endless(context: Context, node: nodes.Node) -> bool:
     """Whether a node that is no neuron has a state that holds after any number of steps."""
-    kinds = (nodes.TimeMax, nodes.Integrator, nodes.FinalState, *([nodes.TimeSum] if context.windowed else []))
-    return context.form == "step" and isinstance(node, kinds)
+    if isinstance(node, nodes.TimeSum):  # of spikes counted since the reset int8 holds so many
+        return context.windowed or isinstance(context.network[node.inputs[0]], nodes.Integrator)
+    return isinstance(node, nodes.TimeMax | nodes.Integrator | nodes.FinalState)
 
 
 def is_guessed(context: Context, output: str) -> bool:
     """Whether the range of an output was taken from noise."""
-    found = context.output_grids.get(linear_source(context.network, output))
+    found = context.output_grids.get(linear_source(context.network, output, through=(*SAME_GRID, *MEANS)))
     return found is not None and found.guessed
 
 

@@ -12,6 +12,7 @@ from .input_ranges import Range, Ranges, checked_range
 
 UNCHANGED = (nodes.Reshape, nodes.TimeMax, nodes.LastTimestep)  # their values are some of those that they read
 SAME_GRID = (*UNCHANGED, nodes.Repeat, nodes.Integrator)
+MEANS = (nodes.TimeSum, nodes.Affine)  # on grids of their own, as far as those that they read
 MARGIN = 1 / 32  # of the span of what samples reach, on either side: the next ones reach a little further
 
 
@@ -58,10 +59,13 @@ def linear_ranges(network: Network, output_ranges: Mapping[str, Range]) -> dict[
     return found
 
 
-def linear_source(network: Network, output: str) -> str | None:
-    """The linear node whose value leaves the network as `output`; None where spikes do, or sums of them."""
+def linear_source(network: Network, output: str, *, through: tuple[type[nodes.Node], ...] = SAME_GRID) -> str | None:
+    """The linear node whose value leaves the network as `output`; None where spikes do, or sums of them.
+
+    through: kinds of nodes that may lie between.
+    """
     node = network[output]
-    while isinstance(node, SAME_GRID):
+    while isinstance(node, through):
         node = network[node.inputs[0]]
     return node.name if isinstance(node, nodes.Linear) else None
 

@@ -19,9 +19,10 @@ from ...network import nodes
 from ...network.node import like
 from ...network.nodes import Node
 from ...program.builder import Builder
-from ...program.grid import INT8_MAX, INT8_MIN, Grid
+from ...program.grid import INT8_MAX, INT8_MIN, Grid, float32
 from ...program.names import Name
 from .context import Context, Signal
+from .linear import Emission, emit_linear
 from .pooling import emit_sum_pool
 
 
@@ -41,32 +42,58 @@ def emit_time_max(context: Context, node: nodes.TimeMax, source: Signal) -> Sign
 
 
 def emit_window_sum(context: Context, node: nodes.TimeSum, source: Signal) -> int:
-    """The sum of the last `network.timesteps` timesteps; those before the first are 0."""
-    builder, grid, window = context.builder, source.grid, context.network.timesteps
+    """The sum of spikes at the last `network.timesteps` timesteps; those before the first are 0."""
+    window = context.network.timesteps
     if window == 1:
         return source.tensors[0]
-    row = builder.reshape(source.tensors[0], Name(node.name, "frame", 0), _row(node), grid)
-    image, kept = (window, *_row(node)[1:]), (window - 1, *_row(node)[1:])
+    rows = _emit_window(context, node, source)
+    pool = nodes.SumPool(size=(window, 1), strides=(1, 1), **like(node.name, node, shape=_row(node)))
+    total = emit_sum_pool(context, pool, Signal((rows,), source.grid))
+    return context.builder.reshape(total.tensors[0], Name(node.name, "sum").part("rows"), node.shape, total.grid)
+
+
+def emit_membrane_sum(context: Context, node: nodes.TimeSum, source: Signal) -> Signal:
+    """Of membranes: a depthwise convolution over all timesteps, rounded once to a step of their mean."""
+    timesteps, channels, builder = context.network.timesteps, node.shape[-1], context.builder
+    if timesteps == 1:
+        return source
+    rows = _emit_window(context, node, source) if context.form == "step" else _emit_rows(builder, node, source)
+    ones = nodes.DepthwiseConv(
+        **like(node.name, node, shape=_row(node)),
+        kernel=np.ones((timesteps, 1, channels, 1)),
+        bias=np.zeros(channels),
+    )
+    grid, name = Grid(float32(source.grid.scale * timesteps)), Name(node.name, "sum")
+    total = emit_linear(builder, ones, rows, name.part("rows"), source=source.grid, emission=Emission(grid))
+    return Signal((builder.reshape(total, name, node.shape, grid),), grid)
+
+
+def _emit_window(context: Context, node: nodes.TimeSum, source: Signal) -> int:
+    """The last timesteps as rows, oldest first: a state, and the step behind it."""
+    builder, grid, (_, *row) = context.builder, source.grid, _row(node)
+    last = builder.reshape(source.tensors[0], Name(node.name, "frame", 0), _row(node), grid)
+    image, kept = (context.network.timesteps, *row), (context.network.timesteps - 1, *row)
     joined: list[int] = []
 
     def emit(before: int) -> int:
-        joined.append(builder.join((before, row), Name(node.name, "joined"), image, grid, axis=1))
+        joined.append(builder.join((before, last), Name(node.name, "joined"), image, grid, axis=1))
         return builder.crop(joined[0], Name(node.name, "rows"), node.name, ((1, 0), (0, 0)), kept, grid)
 
     context.state(node.name, kept, grid, emit)
-    pool = nodes.SumPool(size=(window, 1), strides=(1, 1), **like(node.name, node, shape=_row(node)))
-    total = emit_sum_pool(context, pool, Signal((joined[0],), grid))
-    return builder.reshape(total.tensors[0], Name(node.name, "sum").part("rows"), node.shape, total.grid)
+    return joined[0]
+
+
+def _emit_rows(builder: Builder, node: Node, source: Signal) -> int:
+    """All timesteps as rows of an image, `(timesteps, pixels, channels)`."""
+    frames = enumerate(source.tensors)
+    rows = tuple(builder.reshape(one, Name(node.name, "frame", t), _row(node), source.grid) for t, one in frames)
+    return builder.join(rows, Name(node.name, "joined"), (len(rows), *_row(node)[1:]), source.grid, axis=1)
 
 
 def _emit_largest(builder: Builder, node: nodes.TimeMax, tensors: tuple[int, ...], grid: Grid, name: Name) -> int:
     """The largest of tensors, `(1, pixels, channels)`."""
-    pixels, channels = _row(node)[1:]
-    rows = tuple(
-        builder.reshape(tensor, Name(node.name, "frame", t), _row(node), grid) for t, tensor in enumerate(tensors)
-    )
-    joined = builder.join(rows, Name(node.name, "joined"), (len(rows), pixels, channels), grid, axis=1)
-    options = {"filter_height": len(rows), "filter_width": 1, "stride_h": 1, "stride_w": 1, "padding": "VALID"}
+    joined = _emit_rows(builder, node, Signal(tensors, grid))
+    options = {"filter_height": len(tensors), "filter_width": 1, "stride_h": 1, "stride_w": 1, "padding": "VALID"}
     return builder.emit("MAX_POOL_2D", (joined,), name, _row(node), grid, options=options)
 
 

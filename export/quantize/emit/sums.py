@@ -11,7 +11,7 @@ from ...program.builder import Builder
 from ...program.grid import INT8_MAX, Grid, firing_activation, spike_grid
 from ...program.names import Name
 from .context import Context, Signal, fused_neuron
-from .over_time import emit_window_sum
+from .over_time import emit_membrane_sum, emit_window_sum
 
 Pairs = Sequence[tuple[int, int]]
 
@@ -73,6 +73,8 @@ def sum_grid(node: nodes.Add, grids: list[Grid]) -> Grid:
 
 def emit_time_sum(context: Context, node: nodes.TimeSum, source: Signal) -> Signal:
     """A chain of ADD with all scales 1: integer sums. In the step form, one ADD to the sum so far, or of a window."""
+    if isinstance(context.network[node.inputs[0]], nodes.Integrator):
+        return emit_membrane_sum(context, node, source)
     timesteps = context.network.timesteps
     grid = replace(source.grid, low=timesteps * source.grid.low, high=timesteps * source.grid.high)
     check_time_sum(node, source.grid, grid)

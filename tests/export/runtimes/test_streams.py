@@ -66,6 +66,7 @@ ENDS = {
     "spikes": (tuple, {}, 11),
     "membranes": (lambda: (layers.Dense(3), LeakyIntegrator(0.8)), {"output_range": (-8, 8)}, 11),
     "largest": (lambda: (TimeMax(),), {}, 11),
+    "mean membrane": (lambda: (layers.Dense(3), LeakyIntegrator(0.8), TimeAverage()), {"window": WINDOW}, WINDOW),
 }
 
 

@@ -8,7 +8,15 @@ import pytest
 from keras import layers
 
 from every_runtime import assert_every_tensor_equals
-from keras_ternary_spike import DirectEncoding, LastTimestep, LeakyIntegrator, LeakyIntegratorCell, TernaryLIF, TimeMax
+from keras_ternary_spike import (
+    DirectEncoding,
+    LastTimestep,
+    LeakyIntegrator,
+    LeakyIntegratorCell,
+    TernaryLIF,
+    TimeAverage,
+    TimeMax,
+)
 from keras_ternary_spike.export import StepRunner, export_tflite, fold, load, quantize_aware, verify
 from keras_ternary_spike.export.describe.model import describe
 from keras_ternary_spike.export.quantize.emit.neurons.integrator_grids import most_steps
@@ -89,6 +97,7 @@ ENDS = {
     "sequence": readout,
     "last": lambda: readout(return_sequences=False),
     "largest": lambda: (*readout(), TimeMax()),
+    "mean": lambda: (*readout(), TimeAverage()),
     "read on": lambda: (*readout(1.0), LastTimestep(), layers.Dense(3)),
     "of spikes": lambda: (LeakyIntegrator(0.5),),
     "per channel": lambda: readout([0.1, 0.5, 0.7, 0.9]),
@@ -107,6 +116,22 @@ def test_steps_equal_the_unrolled_file_and_both_are_near_keras(end, rng):
         np.testing.assert_array_equal(steps if whole.ndim == 3 else steps[-1], expected)
     wanted = net.predict(samples, verbose=0)
     assert np.corrcoef(whole.ravel(), wanted.ravel())[0, 1] > 0.98  # the rest are spikes rounded across a threshold
+
+
+def test_the_mean_of_membranes_is_rounded_once(rng):
+    samples = sequences(rng)
+    file = export_tflite(model(*readout(), TimeAverage(name="mean")), **RANGE, samples=samples)
+    program, trace, inputs = traced(file, samples)
+    membranes = [trace["fc/current/0"], *(trace[f"out/membrane/{t}"] for t in range(1, TIMESTEPS))]
+    total, found = np.sum(membranes, axis=0, dtype=np.int64), trace[program.tensors[program.outputs[0]].name]
+    assert np.abs(found - total / TIMESTEPS).max() < 0.5 + 127 * 0.01  # the kernel of ones is rounded, too
+    assert len(np.unique(found)) > 30
+    step = float(program.tensors[program.outputs[0]].scale)
+    folded = next(float(t.scale) for t in program.tensors if t.name == "out/membrane/1")  # of membranes / TIMESTEPS
+    assert step == pytest.approx(TIMESTEPS * folded)
+    assert_every_tensor_equals(program.trace({"input": inputs[:3]}), file, {"input": inputs[:3]})
+    with pytest.warns(UserWarning, match="guess"):
+        export_tflite(model(*readout(), TimeAverage()), **RANGE)
 
 
 def test_no_membrane_saturates_on_a_proven_grid(rng):
