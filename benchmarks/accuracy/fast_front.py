@@ -1,0 +1,202 @@
+"""The front of a larger network in minutes: trained by a C program with AMX tiles, measured as int8 files.
+
+    python -m benchmarks.accuracy.fast_front              Fashion-MNIST, 3 seeds: about 20 minutes of an idle core
+    python -m benchmarks.accuracy.fast_front --report     the table and the picture of what is there
+
+The network is `front.wide`: 3x3 convolutions of 16, 32, 32 and 64 channels, strides 1, 2, 1, 2, one timestep. A ReLU
+network of each seed is trained first; every other one starts from its kernels and normalizations and learns from its
+softened logits, the ReLU network that is compared with too. `trainer/` does what Keras does with this package's
+neurons and SpikeBudget, ten times as fast (docs/silence.md). Weights go into Keras models, and those into int8 files,
+ReLU by TensorFlow's converter; accuracy and additions are of the files' networks, on all test images. It needs gcc and
+a processor with AMX. What stands in runs/fast_front is not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks import setting  # first: puts the examples on the path
+
+# isort: split
+import keras
+import numpy as np
+from keras import layers
+
+import baseline
+import datasets
+from benchmarks.accuracy import front
+from benchmarks.accuracy.front_report import add_row, draw, rows, table
+from keras_ternary_spike import BinaryLIF, MultiLevelLIF, TernaryLIF
+from keras_ternary_spike.export import export_tflite, load
+from keras_ternary_spike.models.blocks import classifier, conv, encoded, normalized
+
+TRAINER = Path(__file__).parent / "trainer" / "trainer.c"
+COMPILE = ("gcc", "-O3", "-march=sapphirerapids", "-ffast-math")
+SEEDS, EPOCHS, STUDENT_EPOCHS = 3, 6, 4
+SOFT = 0.7  # of the loss, what the ReLU network teaches
+LEVELS, DEAD_ZONE, SHIFT = 4, 1.5, 1.0
+CLASS_ROW, CLASSES = 16, 10
+
+RELUS = RELU, DISTILLED = "ReLU", "ReLU, distilled"
+GRADED, BINARY, TERNARY = f"{{0..{LEVELS}}}", "{0, 1}", "{-1, 0, 1}"
+# Signed neurons start a step to the right, where few fire below 0: as binary ones, free to use the other sign.
+NEURONS = {
+    GRADED: {"alphabet": "u", "levels": LEVELS, "high": LEVELS, "step": 0.5},
+    BINARY: {"alphabet": "u", "levels": 1, "high": 1, "step": 1},
+    TERNARY: {"alphabet": "s", "levels": 1, "step": 1, "dead": DEAD_ZONE, "low": 1, "high": 2, "shift": SHIFT},
+}
+KINDS = (
+    *((RELU, None), (GRADED, 0.1), (TERNARY, 0.25), (DISTILLED, None)),
+    *((GRADED, 0.05), (GRADED, 0.2), (BINARY, 0.25)),
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A training."""
+
+    alphabet: str
+    budget: float | None
+    seed: int
+
+    @property
+    def file(self) -> str:
+        """Its name in the folder."""
+        kind = KINDS.index((self.alphabet, self.budget))
+        return f"{kind}-{self.seed}"
+
+
+def options(point: Point, folder: Path) -> dict[str, object]:
+    """The trainer's."""
+    common = {"seed": point.seed, "save": folder / point.file}
+    if point.alphabet == RELU:
+        return {**common, "alphabet": "r", "epochs": EPOCHS}
+    start = folder / Point(RELU, None, point.seed).file
+    taught = {"start": start, "teacher": f"{start}.logits", "soft": SOFT, "epochs": STUDENT_EPOCHS}
+    budget = {} if point.budget is None else {"budget": point.budget}
+    return {**common, **taught, **NEURONS.get(point.alphabet, {"alphabet": "r"}), **budget}
+
+
+def train(point: Point, folder: Path, before: Future | None) -> None:
+    """Unless it has been. before: the training of its ReLU network."""
+    if before is not None:
+        before.result()
+    if (folder / f"{point.file}.logits").exists():  # written last
+        return
+    words = [f"{name}={value}" for name, value in options(point, folder).items()]
+    subprocess.run([folder / "trainer", folder / "images", folder / "labels", *words], check=True, capture_output=True)
+
+
+def network(point: Point, weights: np.ndarray, shape: tuple[int, ...]) -> keras.Model:
+    """The trained network as a Keras model. weights: as the trainer has written them."""
+    values, relu, kept = Reader(weights), point.alphabet in RELUS, {}
+    x = image = keras.Input(shape)
+    for number, (channels, strides) in enumerate(zip(front.CHANNELS, front.STRIDES, strict=True), start=1):
+        kept[f"conv{number}"] = [values.take(3, 3, x.shape[-1], channels)]
+        kept[f"conv{number}_norm"] = [values.take(channels) for _ in range(4)]
+        step = float(np.exp(values.take(1)[0]))
+        current = normalized(conv(channels, f"conv{number}", strides=strides), x)
+        current = current if relu or x is not image else encoded(current, 1)
+        x = layers.ReLU(name=f"neuron{number}")(current) if relu else neuron(point, step, f"neuron{number}")(current)
+    kernel, bias = values.take(x.shape[-1], CLASS_ROW), values.take(CLASS_ROW)
+    kept["classifier"] = [kernel[:, :CLASSES], bias[:CLASSES]]
+    if relu:
+        outputs = layers.Dense(CLASSES, name="classifier")(layers.GlobalAveragePooling2D()(x))
+    else:
+        outputs = classifier(x, CLASSES)
+    model = keras.Model(image, outputs, name="wide")
+    for name, arrays in kept.items():
+        model.get_layer(name).set_weights(arrays)
+    return model
+
+
+def neuron(point: Point, step: float, name: str) -> keras.layers.Layer:
+    """Fires as the trainer's does: a level every step, each worth a step."""
+    options = {"amplitude_initializer": keras.initializers.Constant(step), "name": name}
+    if point.alphabet == TERNARY:
+        return TernaryLIF(threshold=DEAD_ZONE * step, **options)
+    if point.alphabet == BINARY:
+        return BinaryLIF(threshold=step / 2, **options)
+    return MultiLevelLIF(LEVELS, signed=False, threshold=step / 2, **options)
+
+
+class Reader:
+    """Takes arrays off a file of floats, one behind the other."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+
+    def take(self, *shape: int) -> np.ndarray:
+        size = int(np.prod(shape))
+        taken, self.values = self.values[:size], self.values[size:]
+        return taken.reshape(shape)
+
+
+def measured(point: Point, folder: Path, data: datasets.Dataset) -> dict[str, float]:
+    """accuracy of the int8 file, additions as a share, bytes of the file."""
+    model = network(point, np.fromfile(folder / point.file, "float32"), data.train_images.shape[1:])
+    if point.alphabet in RELUS:
+        content = baseline.convert_int8(model, data.train_images)
+        logits = baseline.predict(content, data.test_images)
+    else:
+        content = export_tflite(model, samples=data.train_images[:200])
+        logits = load(content).predict(data.test_images)
+    classes = np.reshape(logits, (len(data.test_labels), -1)).argmax(-1)
+    accuracy = float(np.mean(classes == data.test_labels))
+    return {"accuracy": accuracy, "additions": front.additions(model, data), "bytes": len(content)}
+
+
+def prepare(folder: Path, data: datasets.Dataset) -> None:
+    """The trainer, compiled, and what it reads."""
+    images = np.concatenate([data.train_images, data.test_images])
+    labels = np.concatenate([data.train_labels, data.test_labels])
+    np.rint(255 * images).astype("uint8").tofile(folder / "images")
+    labels.astype("uint8").tofile(folder / "labels")
+    subprocess.run([*COMPILE, "-o", folder / "trainer", TRAINER, "-lm"], check=True)
+
+
+def run(arguments: argparse.Namespace, folder: Path, file: Path) -> None:
+    installed = setting.FASHION_MNIST if setting.FASHION_MNIST.exists() else None
+    data = datasets.load("fashion_mnist", data_dir=installed)
+    prepare(folder, data)
+    done = {Point(row["alphabet"], row["budget"], row["seed"]) for row in rows(file)}
+    points = [Point(*kind, seed) for seed in range(arguments.seeds) for kind in KINDS]
+    with ThreadPoolExecutor(arguments.processes) as pool:
+        trainings: dict[Point, Future] = {}
+        for point in points:
+            before = trainings.get(Point(RELU, None, point.seed))
+            trainings[point] = pool.submit(train, point, folder, before)
+        for point in points:
+            trainings[point].result()
+            if point not in done:
+                add_row(file, {**asdict(point), **measured(point, folder, data)})
+                keras.backend.clear_session()
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--processes", type=int, default=1, help="so many trainings at a time")
+    parser.add_argument("--report", action="store_true", help="train nothing")
+    parser.add_argument("--output", type=Path, default=Path("runs/fast_front"))
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse()
+    folder = arguments.output.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "fashion_mnist.jsonl"
+    if not arguments.report:
+        run(arguments, folder, file)
+    print(setting.describe())
+    print(table(rows(file)))
+    draw(rows(file), folder / "fashion_mnist.png")
+
+
+if __name__ == "__main__":
+    main()
