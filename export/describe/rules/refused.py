@@ -24,6 +24,7 @@ OPERATIONS: Mapping[str, str] = {
     "GetItem": "Of timesteps the last one is exported, x[:, -1]. Instead of a part of an image: Cropping2D.",
     "Max": "Over time, axis=1, it is exported; over pixels use PerTimestep(GlobalMaxPooling2D()).",
     "Mean": "Over time, axis=1, it is TimeAverage(); over pixels use PerTimestep(GlobalAveragePooling2D()).",
-    "Sum": "Over time, axis=1, it is exported; over pixels use PerTimestep(GlobalAveragePooling2D()).",
+    "Sum": "Over time, axis=1, it is exported, of a known number of timesteps; over pixels use "
+    "PerTimestep(GlobalAveragePooling2D()).",
     "NotEqual": "It makes a mask, and a file computes every timestep: leave Masking and mask_zero out.",
 }

@@ -7,7 +7,7 @@ from keras import layers
 
 from every_runtime import assert_every_tensor_equals
 from keras_ternary_spike import LeakyIntegrator, PerTimestep, TernaryLIF, TimeAverage, TimeMax
-from keras_ternary_spike.export import StepRunner, certify, export_tflite, load
+from keras_ternary_spike.export import StepRunner, certify, check, export_tflite, load
 from keras_ternary_spike.export.certificate.certificate import compare
 from keras_ternary_spike.export.tflite import flatbuffer
 
@@ -82,6 +82,14 @@ def test_a_stream_of_unknown_length_is_verified_on_as_many_timesteps_as_samples_
     counts = {name: found.values for name, found in report.runtimes.items()}
     assert counts.pop("c", 0) <= 3 * timesteps * values  # what the C writes
     assert {*counts.values()} == {3 * timesteps * values}
+
+
+@pytest.mark.parametrize("end", ["window", "membranes", "largest", "mean membrane"])
+def test_every_operator_of_a_stream_runs_on_the_npu(end):
+    build, options, _ = ENDS[end]
+    file = export_tflite(stream(None, *build()), form="step", **options, **RANGE)
+    report = check(file, target="ethos-u55-128")
+    assert report.ran and report.accepted and len(report.operators) > 10
 
 
 def test_a_stream_of_unknown_length_is_certified(rng):
