@@ -11,15 +11,9 @@ IMAGE_RANK = 4  # (batch, height, width, channels)
 SPATIAL = (
     *(keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D, keras.layers.Conv2DTranspose),
     *(keras.layers.MaxPooling2D, keras.layers.AveragePooling2D, keras.layers.UpSampling2D),
-    *(keras.layers.ZeroPadding2D, keras.layers.Cropping2D),
+    *(keras.layers.ZeroPadding2D, keras.layers.Cropping2D, keras.layers.Resizing, keras.layers.CenterCrop),
 )
-# They leave the axes what they are.
-ELEMENTWISE = (
-    *(keras.layers.BatchNormalization, keras.layers.LayerNormalization),
-    *(keras.layers.Rescaling, keras.layers.Normalization, keras.layers.Activation, keras.layers.ReLU),
-    *(keras.layers.Dropout, keras.layers.SpatialDropout2D, keras.layers.Dense),
-    *(keras.layers.Add, keras.layers.Subtract, keras.layers.Multiply, keras.layers.Average, keras.layers.Concatenate),
-)
+OTHER_AXES = (keras.layers.Reshape, keras.layers.Permute)  # behind them axis 1 may be another than before
 
 
 def warn_of_image(layer: keras.layers.Layer, inputs: Any) -> None:
@@ -40,11 +34,17 @@ def _source(tensor: Any, seen: set[int]) -> keras.layers.Layer | None:
     layer = getattr(tensor, "_keras_history", (None,))[0]
     if isinstance(layer, SPATIAL):
         return layer
-    if not isinstance(layer, ELEMENTWISE) or id(layer) in seen:
+    if layer is None or isinstance(layer, OTHER_AXES) or id(layer) in seen:
         return None
     seen.add(id(layer))
+    before = (one for one in _before(layer) if len(one.shape) == IMAGE_RANK and one.shape[1:3] == tensor.shape[1:3])
+    return next(filter(None, (_source(one, seen) for one in before)), None)
+
+
+def _before(layer: Any) -> list[Any]:
+    """The tensors that a layer or an operation reads; of a model within a model those that it gives, too."""
     try:
-        inputs = keras.tree.flatten(layer.input)
+        inner = keras.tree.flatten(layer.outputs) if isinstance(layer, keras.Model) else []
+        return [*inner, *keras.tree.flatten(layer.input)]
     except (AttributeError, ValueError):  # called on several tensors, or on none
-        return None
-    return next(filter(None, (_source(before, seen) for before in inputs)), None)
+        return []

@@ -33,6 +33,14 @@ def test_a_shortcut_and_a_pool_are_seen_through():
         TernaryLIF()(x)
 
 
+def test_models_operations_and_any_layer_are_seen_through():
+    inner = keras.Sequential([keras.Input(IMAGE), layers.Conv2D(4, 3, name="conv"), layers.LeakyReLU()], name="inner")
+    value = inner(keras.Input(IMAGE))
+    value = layers.GaussianNoise(0.1)(layers.Lambda(lambda x: 2 * x, output_shape=(6, 6, 4))(value + 0.5 * value))
+    with pytest.warns(UserWarning, match="behind Conv2D 'conv'"):
+        TernaryLIF()(value)
+
+
 def test_cloning_with_spikes_for_activations_is_warned_of():
     def spiking(layer):
         return TernaryLIF(name="fire") if layer.name == "fire" else type(layer).from_config(layer.get_config())
