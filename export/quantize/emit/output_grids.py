@@ -116,6 +116,8 @@ def logit_grid(node: nodes.Linear, samples: np.ndarray, source: Grid) -> Grid:
     samples: int8 inputs of `node`, `(samples, *shape)`.
     """
     grid = worst_case_grid(node, source)
+    if not np.ptp(samples):  # of a network that is silent on noise it tells nothing
+        return grid
     for _ in range(2):  # the second look is at the resolution that the first one found
         reached = _largest_output(node, samples, source, grid) * grid.scale
         grid = Grid(float32(min(grid.scale, MARGIN * (reached + grid.scale) / INT8_MAX)))
@@ -123,7 +125,7 @@ def logit_grid(node: nodes.Linear, samples: np.ndarray, source: Grid) -> Grid:
 
 
 def least_scale(node: nodes.Linear, source: Grid) -> float:
-    """Of a grid that holds what one step of one input brings: of a silent network noise tells nothing."""
+    """Of a grid that holds what one step of one input brings."""
     return float(np.abs(node.kernel).max()) * source.scale / INT8_MAX
 
 

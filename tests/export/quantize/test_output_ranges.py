@@ -126,6 +126,15 @@ def test_a_network_that_is_silent_on_noise_is_exported(units, samples):
     assert verify(model, export_tflite(model), samples).exact
 
 
+def test_where_noise_is_silent_no_input_leaves_the_range_of_several_numbers(recwarn):
+    model = network(3, threshold=50.0, bias=1.0)
+    kernel = np.asarray(model.get_layer(index=-3).get_weights()[0], np.float64)
+    low, high, step = reached(export_tflite(model))
+    worst = np.abs(kernel).sum(axis=0).max() + 1
+    assert low <= step - worst and worst - step <= high < 1.1 * worst
+    assert not [warning for warning in recwarn if "guess" in str(warning.message)]
+
+
 @pytest.mark.parametrize("bias", [0.0, 40.0, -7.0])
 def test_every_runtime_and_integer_exact_training_agree_on_a_zero_point(bias, samples):
     model = network(2, bias=bias)
