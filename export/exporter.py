@@ -12,6 +12,7 @@ from keras_ternary_spike.layers.trace import Trace, trace
 
 from .calibration.calibrate import calibrate, with_constants
 from .calibration.output_extremes import output_ranges
+from .calibration.rectifier_ranges import with_rectifiers
 from .describe.assemble import assemble
 from .describe.class_outputs import class_outputs
 from .describe.model import describe
@@ -49,7 +50,7 @@ def export_tflite(
     samples: Samples | None = None,
     verbose: int = 1,
 ) -> bytes:
-    """Rewrites a trained spiking model as an exact int8 TFLite file.
+    """Rewrites a trained spiking model as an exact int8 TFLite file. It may have ReLUs beside its spikes.
 
     Batch normalization, amplitudes and thresholds are folded into the kernels; every spike tensor is int8 with
     scale 1.0 and zero point 0, its values literally -1, 0 and 1. The timesteps are unrolled, what is constant over
@@ -79,7 +80,8 @@ def export_tflite(
             same integers. Default: None, any target; the operators that XNNPACK computes fastest.
         samples: Numbers as the model takes them, some hundred of what it will see, without labels: kernels and biases
             are rounded for them, layer by layer, instead of to nearest (see docs/rounding.md). For several inputs an
-            array for each, by name. The same samples give the same bytes. Default: None, to nearest.
+            array for each, by name. The same samples give the same bytes. The ranges of ReLUs are read from them,
+            too; without samples every ReLU needs a `max_value`. Default: None, to nearest.
         verbose: 0 for no progress bar on the terminal while kernels are rounded for samples. Default: 1.
 
     Returns:
@@ -115,10 +117,11 @@ def export_tflite(
             f"Timesteps must be 1 to {MAX_UNROLLED} to be unrolled in one file. Received: {network.timesteps} of "
             f'{network.name!r}. Export one timestep a call, form="step", for StepRunner.'
         )
-    folded, ranges = fold_network(network), told_ranges(layers, calls) if input_range is None else input_range
-    arrays = None if samples is None else check_arrays(input_shapes(folded), samples)
+    arrays = None if samples is None else check_arrays(input_shapes(network), samples)
     if arrays is not None and not count_samples(arrays):
         raise ValueError("`samples` must hold at least one sample. Received: 0")
+    network = with_rectifiers(network, arrays)
+    folded, ranges = fold_network(network), told_ranges(layers, calls) if input_range is None else input_range
     known = {"input_range": ranges, "output_ranges": output_ranges(folded, output_range, arrays)}
     program = quantize(folded, form=form, **known)
     if arrays is not None:

@@ -7,12 +7,12 @@ stay where they are from call to call. RESHAPE moves nothing: its output lies wh
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..program.program import Program
 from ..program.step_form import states
-from .steps import Step
+from .steps import Offsets, Step
 
 ALIGNMENT = 4
 IN_PLACE = ("look_up", "weighted_sum", "product")  # read an entry before they write the one at its place
@@ -45,9 +45,10 @@ def plan_memory(program: Program, steps: Sequence[Step], sizes: dict[int, int]) 
     before = states(program)
     inputs = {index: index for index in program.inputs if index not in before}
     written = {roots[index] for step in steps for index in step.writes}
+    here = written - {roots[index] for index in _by_offset(steps)}
     outputs: dict[int, int] = {}
     for index in program.outputs:
-        if roots[index] in written and roots[index] not in outputs and index not in before.values():
+        if roots[index] in here and roots[index] not in outputs and index not in before.values():
             outputs[roots[index]] = index
     lives = _lives(program, steps, roots, before)
     together = {
@@ -64,6 +65,14 @@ def plan_memory(program: Program, steps: Sequence[Step], sizes: dict[int, int]) 
     offsets = _first_fit(in_arena, bytes_of)
     size = max((offsets[root] + bytes_of[root] for root in offsets), default=ALIGNMENT)
     return Memory(roots, offsets, inputs, outputs, in_arena, bytes_of, size)
+
+
+def _by_offset(steps: Sequence[Step]) -> Iterator[int]:
+    """Tensors that a step finds by their offsets in the arena: an output among them is copied from there."""
+    arguments = (argument for step in steps for argument in step.arguments)
+    for argument in arguments:
+        if isinstance(argument, Offsets):
+            yield from argument.tensors
 
 
 def _roots(program: Program) -> dict[int, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..folding.passes import fold_network
 from ..network.nodes import Network
+from ..network.rectifiers import with_any_levels
 from ..runtimes import implementations as runtimes
 from ..runtimes.timing import Ratio, time_ratio
 from ..targets.check import check
@@ -56,7 +57,7 @@ def beside_relu(
     Raises:
         ValueError: if the network cannot be folded, or the target's tool refuses the ReLU network as a whole.
     """
-    other = flatbuffer.write(relu_network(fold_network(network)))
+    other = flatbuffer.write(relu_network(fold_network(with_any_levels(network))))
     found = None if target is None else check(other, target=target.target)
     relu_arena = None if arena is None else runtimes.arena_bytes(other)
     return BesideRelu(

@@ -169,6 +169,10 @@ def _reshape(node: nodes.Reshape, source: Node, dtype: str) -> Layers:
     return [(keras.layers.Reshape(node.shape, name=node.name, dtype=dtype), [])]
 
 
+def _relu(node: nodes.Relu, source: Node, dtype: str) -> Layers:
+    return [(keras.layers.ReLU(node.highest, name=node.name, dtype=dtype), [])]
+
+
 def _lif(network: Network, node: nodes.LIF, dtype: str) -> Layers:
     kind = TernaryLIF if node.signed else BinaryLIF
     if node.levels > 1 or node.dead_zone != 1:
@@ -176,7 +180,11 @@ def _lif(network: Network, node: nodes.LIF, dtype: str) -> Layers:
     amplitude = np.asarray(node.amplitude)
     options = {"amplitude_per": "channel" if amplitude.ndim else "layer", "name": node.name, "dtype": dtype}
     numbers = {"decay": _plain(node.decay), "threshold": _plain(node.threshold)}
-    return [(kind(reset=node.reset, reset_amount=node.reset_amount, **numbers, **options), [amplitude])]
+    neuron = (kind(reset=node.reset, reset_amount=node.reset_amount, **numbers, **options), [amplitude])
+    if node.temporal:
+        return [neuron]
+    frame, still = (f"{node.name}_{part}" for part in ("frame", "still"))
+    return [(DirectEncoding(1, name=frame, dtype=dtype), []), neuron, (TimeAverageLayer(name=still, dtype=dtype), [])]
 
 
 def _final_state(network: Network, node: nodes.FinalState, dtype: str) -> Layers:
@@ -222,6 +230,7 @@ def _time_sum(network: Network, node: Node, dtype: str) -> Layers:
 
 SINGLE: Mapping[type[Node], Callable[[Any, Node, str], Layers]] = {
     nodes.Affine: _affine,
+    nodes.Relu: _relu,
     nodes.Conv: _convolution,
     nodes.DepthwiseConv: _convolution,
     nodes.ConvTranspose: _transposed,

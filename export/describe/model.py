@@ -17,7 +17,8 @@ from ..network.surgery import fresh_name, without_unread
 from .class_outputs import LEFT_OUT, final_activation
 from .rules.merging import MERGES, merge
 from .rules.options import check_options
-from .rules.refused import NOT_EXPORTED, OPERATIONS
+from .rules.rectifying import RECTIFIERS, rectified, rectifies
+from .rules.refused import NOT_EXPORTED, OPERATIONS, SPIKES
 from .rules.spiking import last_state
 from .rules.table import RULES
 from .signature import input_names, output_names, stable_name
@@ -84,6 +85,8 @@ def _with_call(network: Network, calls: Trace, index: int, values: list[str]) ->
     check_time(call, sources[0])
     notes = _check_activation(calls, index)
     added = RULES[type(call.layer)].build(call.layer, fresh_name(network, call.layer.name), sources[0])
+    if rectifies(call.layer):
+        added = (*added, rectified(call.layer, f"{call.layer.name}_relu", added[-1]))
     network = _extended(network, added or (sources[0],), notes)
     if 0 in network[network.outputs[0]].shape or min(network[network.outputs[0]].shape) < 0:
         raise ValueError(f"Layer {call.layer.name!r} leaves no pixel. Received: input of shape {sources[0].shape}.")
@@ -177,15 +180,14 @@ def _check_activation(calls: Trace, index: int) -> tuple[str, ...]:
     """The note on a function left out at the end; none where there is none. Raises ValueError for any other."""
     layer = calls.calls[index].layer
     activation = final_activation(layer)
-    if activation is keras.activations.linear:
+    if activation is keras.activations.linear or activation in RECTIFIERS:
         return ()
     if activation in LEFT_OUT and _is_last(calls, index):
         return (NOTES[LEFT_OUT[activation]],)
     raise ValueError(
-        f"Between spikes there is no other activation; softmax may stand at the very end, or sigmoid. Received: "
-        f"activation {getattr(activation, '__name__', activation)!r} in layer {layer.name!r}. Put TernaryLIF() or "
-        "BinaryLIF() behind the layer in its place, DirectEncoding(timesteps) before the first of them and "
-        "TimeAverage() at the end, and train again."
+        f"Beside spikes there is no other activation than relu and relu6; softmax may stand at the very end, or "
+        f"sigmoid. Received: activation {getattr(activation, '__name__', activation)!r} in layer {layer.name!r}. "
+        f"{SPIKES}"
     )
 
 

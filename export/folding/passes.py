@@ -11,7 +11,7 @@ import numpy as np
 
 from ..network import nodes
 from ..network.nodes import Network
-from ..network.queries import has_linear_above, holds_counts, integrated, values_above
+from ..network.queries import has_linear_above, holds_counts, integrated, nodes_of, values_above
 from .added_kernels import add_input_kernels, add_kernels
 from .affines import (
     absorb_affines,
@@ -52,6 +52,7 @@ def fold_network(network: Network) -> Network:
     """
     if network.exact:
         return check_folded(network)
+    _check_rectifiers(network)
     for apply in PASSES:
         network = apply(network)
     return network
@@ -117,6 +118,16 @@ PASSES: tuple[Callable[[Network], Network], ...] = (
     drop_dead_channels,
     check_folded,
 )
+
+
+def _check_rectifiers(network: Network) -> None:
+    names = [node.name for node in nodes_of(network, nodes.Relu)]
+    if names:
+        raise ValueError(
+            "Only networks of spikes alone are folded; in a file a ReLU is rounded. Received: ReLUs "
+            f"{', '.join(map(repr, names))}. Use export_tflite(model, samples=...), or make spikes of them: "
+            "keras_ternary_spike.convert(model, samples)."
+        )
 
 
 def _check_neuron(network: Network, lif: nodes.LIF) -> None:

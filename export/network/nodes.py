@@ -203,6 +203,19 @@ class LIF(Node):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Relu(Node):
+    """min(max(x, 0), highest); highest None: nothing clips.
+
+    Only in a network as Keras has it: before folding it becomes a LIF of many levels (`rectifiers`).
+    """
+
+    keeps_channels = keeps_zeros = stateless = pointwise = True
+    linear = monotone = keeps_counts = keeps_constants = mixes_channels = takes_activation = False
+
+    highest: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class TimeAverage(Node):
     """Mean over timesteps."""
 

@@ -11,6 +11,7 @@ but the first end with "#<number>".
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from .operators import WEIGHTED, Operator, Tensor, highest_level
@@ -179,9 +180,22 @@ def spike_tensors(program: Program) -> list[tuple[str, Tensor]]:
 
 def spike_levels(program: Program) -> dict[str, int | None]:
     """The largest spike that each of these tensors may hold, by name; None where it cannot hold spikes."""
+    writers = {operator.output: operator for operator in program.operators}
+    tensors = {index: program.tensors[index] for index in writers}
     spikes = {tensor.name for _, tensor in spike_tensors(program)}
-    outputs = ((operator, program.tensors[operator.output]) for operator in program.operators)
-    return {tensor.name: highest_level(operator, tensor) for operator, tensor in outputs if tensor.name in spikes}
+    return {
+        tensor.name: highest_level(_firing(writers, index), tensor)
+        for index, tensor in tensors.items()
+        if tensor.name in spikes
+    }
+
+
+def _firing(writers: Mapping[int, Operator], index: int) -> Operator:
+    """The operator that fires what tensor `index` holds: of a far stride the one in front of MAX_POOL_2D."""
+    operator = writers[index]
+    while operator.kind == "MAX_POOL_2D" and operator.inputs[0] in writers:
+        operator = writers[operator.inputs[0]]
+    return operator
 
 
 def written_by(program: Program, layer: str) -> list[tuple[Name, Operator]]:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import keras
 
 SPIKES = (
-    "Put TernaryLIF() or BinaryLIF() in its place, DirectEncoding(timesteps) before the first of them and "
-    "TimeAverage() at the end, and train again."
+    "Put ReLU() in its place and train again; or TernaryLIF(), with DirectEncoding(timesteps) before the first of them "
+    "and TimeAverage() at the end."
 )
 NORMALIZE = "Use BatchNormalization, which is folded into kernels: PerTimestep(BatchNormalization())."
 
 NOT_EXPORTED: Mapping[type, str] = {
-    **dict.fromkeys((keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.ELU, keras.layers.PReLU), SPIKES),
+    **dict.fromkeys((keras.layers.LeakyReLU, keras.layers.ELU, keras.layers.PReLU), SPIKES),
     **dict.fromkeys((keras.layers.GroupNormalization, keras.layers.UnitNormalization), NORMALIZE),
     keras.layers.Masking: "A file computes every timestep: leave Masking out, pad with zeros, and train so.",
     keras.layers.Lambda: "What a function computes cannot be told: write it with layers or with arithmetic, x * 2 + 1.",

@@ -88,6 +88,5 @@ RESHAPING: Mapping[type, Rule] = {
     keras.layers.Reshape: rule(_reshape_layer, "target_shape"),
     keras.layers.Permute: rule(_permute, "dims"),
     **dict.fromkeys(UNCHANGED, rule(_unchanged, "", f"{NOISE} {AUGMENTATION}", POINTWISE)),
-    keras.layers.Activation: rule(_unchanged, "activation", time=POINTWISE),
     keras.layers.Softmax: rule(_softmax, "axis", time=POINTWISE),
 }

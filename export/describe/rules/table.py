@@ -14,6 +14,7 @@ from .exact import EXACT
 from .images import IMAGES, ROWS
 from .linear import CONVOLUTIONS, CONVOLUTIONS_OF_ROWS, LINEAR
 from .normalization import NORMALIZATION
+from .rectifying import RECTIFYING
 from .reshaping import RESHAPING, reshape
 from .rule import MIXING, Rule
 from .spiking import SPIKING
@@ -40,6 +41,7 @@ RULES: Mapping[type, Rule] = {
     **NORMALIZATION,
     **LINEAR,
     **RESHAPING,
+    **RECTIFYING,
     **SPIKING,
     **CONVOLUTIONS,
     **IMAGES,

@@ -48,9 +48,9 @@ REFUSED = {
         lambda: keras.Sequential([keras.Input((4,)), layers.LayerNormalization(name="norm")]),
         r"Cannot export layer 'norm' \(LayerNormalization\).*Supported: .*Conv2D.*TernaryLIF",
     ),
-    "relu": (
-        spiking(layers.Dense(2, activation="relu", name="fc"), TernaryLIF()),
-        "activation 'relu'.*'fc'.*TernaryLIF",
+    "gelu": (
+        spiking(layers.Dense(2, activation="gelu", name="fc"), TernaryLIF()),
+        "activation 'gelu'.*'fc'.*TernaryLIF",
     ),
     "activation": (spiking(layers.Activation("tanh", name="act"), TernaryLIF()), "activation 'tanh'.*'act'"),
     "softmax_inside": (spiking(layers.Softmax(name="soft"), TernaryLIF()), "softmax may stand at the very end.*'soft'"),

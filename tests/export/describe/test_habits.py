@@ -197,14 +197,14 @@ REFUSED = {
         r"Cannot export layer 'hide' \(Masking\)\. .*leave Masking out",
         lambda: keras.Sequential([keras.Input((2, 6)), TernaryLIF()]),
     ),
-    "relu": (
-        lambda: keras.Sequential([keras.Input((6,)), layers.Dense(5), layers.ReLU(name="relu"), layers.Dense(2)]),
-        r"'relu' \(ReLU\).*TernaryLIF\(\) or BinaryLIF\(\) in its place, DirectEncoding.*TimeAverage\(\) at the end",
-        network,
+    "leaky relu": (
+        lambda: keras.Sequential([keras.Input((6,)), layers.Dense(5), layers.LeakyReLU(name="leak"), layers.Dense(2)]),
+        r"'leak' \(LeakyReLU\).*ReLU\(\) in its place.*TernaryLIF\(\), with DirectEncoding.*TimeAverage\(\) at the end",
+        lambda: keras.Sequential([keras.Input((6,)), layers.Dense(5), layers.ReLU(), layers.Dense(2)]),
     ),
-    "relu of a layer": (
-        lambda: keras.Sequential([keras.Input((6,)), layers.Dense(5, activation="relu", name="fc"), layers.Dense(2)]),
-        r"'relu' in layer 'fc'.*TernaryLIF\(\) or BinaryLIF\(\).*DirectEncoding.*TimeAverage\(\) at the end",
+    "gelu of a layer": (
+        lambda: keras.Sequential([keras.Input((6,)), layers.Dense(5, activation="gelu", name="fc"), layers.Dense(2)]),
+        r"'gelu' in layer 'fc'.*ReLU\(\) in its place.*TernaryLIF\(\), with DirectEncoding",
         network,
     ),
     "number by value": (lambda: network(lambda x: 1 / x), "operation TrueDivide.*with layers", network),

@@ -62,7 +62,7 @@ LEAK = {name: NEURON[name] for name in ("decay", "decay_per", "snap_decay", "tra
 LAYER = {**NEURON, **RECURRENT, "spike_regularizer": None}
 # Of every supported layer: the shape that it reads, what it must be built with, and another value for every option.
 CASES = {
-    layers.Dense: (VECTOR, {"units": 3}, {"units": 5, "activation": "softmax", "use_bias": False}),
+    layers.Dense: (VECTOR, {"units": 3}, {"units": 5, "activation": "relu6", "use_bias": False}),
     layers.Conv2D: (IMAGE, {"filters": 4, "kernel_size": 3}, CONVOLUTION),
     layers.Conv1D: (ROW, {"filters": 4, "kernel_size": 3}, CONVOLUTION),
     layers.DepthwiseConv2D: (IMAGE, {"kernel_size": 3}, {"depth_multiplier": 2, **WINDOW}),
@@ -102,6 +102,7 @@ CASES = {
     layers.GaussianDropout: (VECTOR, {"rate": 0.5}, {"rate": 0.2, "seed": 3}),
     layers.GaussianNoise: (VECTOR, {"stddev": 0.5}, {"stddev": 0.2, "seed": 3}),
     layers.Activation: (VECTOR, {"activation": "linear"}, {"activation": "relu"}),
+    layers.ReLU: (VECTOR, {}, {"max_value": 0.5, "negative_slope": 0.1, "threshold": 0.2}),
     layers.Softmax: (IMAGE, {}, {"axis": 1}),
     layers.Rescaling: (IMAGE, {"scale": 0.5}, {"scale": 0.3, "offset": 2.0}),
     layers.Normalization: (

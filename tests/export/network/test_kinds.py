@@ -115,9 +115,11 @@ def test_what_a_kernel_says_is_what_its_values_show(case, rng):
 
 def test_every_kind_has_answers_and_an_emitter_and_a_keras_layer():
     assert {*EXAMPLES, *(kind for kind, _ in KERNELS.values())} == {*KINDS} - {
-        *(nodes.Input, nodes.LIF, nodes.FinalState, nodes.Affine, nodes.TimestepAffine, nodes.Add, nodes.Concatenate)
+        *(nodes.Input, nodes.LIF, nodes.FinalState, nodes.Affine, nodes.TimestepAffine, nodes.Add, nodes.Concatenate),
+        nodes.Relu,
     }
-    assert {*EMITTERS} == {*KINDS} - {nodes.AveragePool, nodes.TimeAverage}  # of these folding makes sums
+    # Of these folding makes sums, and neurons of many levels come in the place of ReLUs before it.
+    assert {*EMITTERS} == {*KINDS} - {nodes.AveragePool, nodes.TimeAverage, nodes.Relu}
     assert {*assemble.SINGLE, *assemble.SEQUENCE, *assemble.MERGES} == {*KINDS} - {nodes.Input}
 
 
