@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "passes.h"
+#include "backward.h"
 
 static float first_step = .5f, shift, budget, warm_up = .02f, annealed = .3f, soft, temperature = 2, rate = 16e-3f;
 static int epochs = 4, count = 60000, seed, test_from = 60000, test_count = 10000;
