@@ -20,7 +20,7 @@ import baseline
 import datasets
 import picture
 from keras_ternary_spike import BatchNormalization, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
-from keras_ternary_spike.export import export_tflite, fold, verify
+from keras_ternary_spike.export import energy, export_tflite, fold, verify
 
 EPOCHS = {"digits": 30, "fashion_mnist": 5, "cifar10": 30}
 FILTERS = {"digits": (8, 16, 16, 32), "fashion_mnist": (16, 32, 32, 64), "cifar10": (32, 64, 64, 128)}
@@ -75,7 +75,8 @@ def main(arguments):
     rows = baseline.compare(model, tflite_bytes, data)
     print(baseline.table(rows), end="\n\n")
     report = verify(model, tflite_bytes, data.test_images[:VERIFY_SAMPLES])
-    print(report)
+    print(report, end="\n\n")
+    print(energy(tflite_bytes, data.test_images[:VERIFY_SAMPLES]))
 
     folder = arguments.output / data.name
     folder.mkdir(parents=True, exist_ok=True)

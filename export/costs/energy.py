@@ -111,6 +111,10 @@ class Energy:
             ("event-driven", f"{1e6 * self.event_driven:.4g} microjoule"),
             ("dense", f"{1e6 * self.dense_joules:.4g} microjoule"),
             ("ReLU, once, dense", f"{1e6 * self.relu:.4g} microjoule"),
+            (
+                "additions",
+                f"{self.additions:,.0f}, multiply-accumulates {self.multiply_accumulates:,.0f}, of {self.dense:,}",
+            ),
             ("break-even", f"{self.break_even:.1%} of the additions; now {self.share:.1%}"),
             *(
                 (f"{one.layer}", f"fires {one.firing_rate:.1%}, {one.bits:.3f} bits, {one.bits_per_spike:.2f} a spike")

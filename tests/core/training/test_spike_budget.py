@@ -83,6 +83,21 @@ def test_the_budget_is_reached_and_history_tells_how(data, kind, jit_compile):
     assert model.evaluate(*data, verbose=0) < before
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="reads TensorFlow's event files")
+def test_tensorboard_behind_it_gets_share_target_and_weight_of_every_epoch(data, tmp_path):
+    import tensorflow as tf
+
+    callbacks = [SpikeBudget(additions=1.0), keras.callbacks.TensorBoard(tmp_path, write_graph=False)]
+    history = network().fit(*data, epochs=2, verbose=0, callbacks=callbacks).history
+    (file,) = (tmp_path / "train").glob("events.out.*")
+    found = {}
+    for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
+        for value in tf.compat.v1.Event.FromString(record).summary.value:
+            found.setdefault(value.tag, []).append(tf.make_ndarray(value.tensor))
+    for name in ("additions", "additions_target", "additions_weight"):
+        np.testing.assert_allclose(found[f"epoch_{name}"], history[name], rtol=1e-6)
+
+
 def test_a_budget_that_is_not_reached_is_said(data):
     callback = SpikeBudget(additions=0.01)
     with pytest.warns(UserWarning, match=r"budget of 0.01 for additions was not reached: 0.*Train longer"):
