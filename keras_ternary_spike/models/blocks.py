@@ -18,13 +18,14 @@ IMAGE_RANK = 4  # (batch, height, width, channels); a sequence of images has one
 
 
 def image_input(shape: Sequence[int]) -> Any:
-    """The input of a network. Raises ValueError unless `shape` is (height, width, channels)."""
-    if len(shape) != 3 or not all(_is_count(size) for size in shape):
+    """The input of a network. Raises ValueError unless `shape` is that of an image or of a sequence of frames."""
+    if len(shape) not in (3, 4) or not all(_is_count(size) for size in shape):
         raise ValueError(
-            f"`input_shape` must be (height, width, channels), three positive integers, without batch and timesteps. "
-            f"Received: input_shape={shape!r}. A grey image has one channel: (28, 28, 1)."
+            f"`input_shape` must be (height, width, channels), three positive integers, without batch and timesteps, "
+            f"or of frames (timesteps, height, width, channels). Received: input_shape={shape!r}. A grey image has one "
+            "channel: (28, 28, 1)."
         )
-    return keras.Input(tuple(int(size) for size in shape), name="image")
+    return keras.Input(tuple(int(size) for size in shape), name="image" if len(shape) == 3 else "frames")
 
 
 def scaled(channels: int, width: float) -> int:
@@ -65,8 +66,8 @@ def depthwise(
 
 
 def encoded(current: Any, timesteps: int) -> Any:
-    """Direct encoding: the same current at every timestep, so that the image is convolved once."""
-    return DirectEncoding(timesteps, name="encoding")(current)
+    """Direct encoding: the same current at every timestep, so that the image is convolved once. Frames stay."""
+    return current if len(current.shape) > IMAGE_RANK else DirectEncoding(timesteps, name="encoding")(current)
 
 
 def classifier(spikes: Any, classes: int, *, pooling: keras.layers.Layer | None = None) -> Any:

@@ -64,7 +64,7 @@ def wake_word(plan: Plan) -> Any:
     Neurons stand behind the pointwise convolutions only. Arguments and errors are those of `resnet19`; at least 30
     frames.
     """
-    frames = plan.image.shape[1]
+    frames = plan.image.shape[-3]
     if frames < FRAMES:
         raise ValueError(
             f"There must be at least {FRAMES} frames, which the four convolutions see together. Received: "

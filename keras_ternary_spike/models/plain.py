@@ -21,7 +21,7 @@ def vgg(plan: Plan) -> Any:
     The VGG of [Deng et al., 2022](https://arxiv.org/abs/2202.11946). Arguments and errors are those of `resnet19`;
     height and width are at least 16, and pooling leaves an odd pixel out.
     """
-    if min(plan.image.shape[1:3]) < SMALLEST_VGG:
+    if min(plan.image.shape[-3:-1]) < SMALLEST_VGG:
         raise ValueError(
             f"Height and width must be at least {SMALLEST_VGG}: a VGG halves them {len(VGG_CHANNELS)} times. "
             f"Received: input_shape={tuple(plan.image.shape[1:])}. For smaller images take `tiny`."

@@ -23,7 +23,8 @@ def resnet19(plan: Plan) -> Any:
 
     Args:
         input_shape: `(height, width, channels)`. Height and width are even wherever they are halved: multiples of 4
-            (resnet20: 16, ms_resnet: 8).
+            (resnet20: 16, ms_resnet: 8). Or `(timesteps, height, width, channels)`, frames of events: each timestep
+            sees its own, and the argument timesteps is not read.
         classes: Integer >= 1.
         timesteps: Integer >= 1. How often the image is shown. Default: 2.
         width: Float > 0. Factor of all channels. Default: 1.
