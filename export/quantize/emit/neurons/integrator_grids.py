@@ -76,7 +76,10 @@ def membrane_grid(
     proven = _proven(node, source, most_steps(network, integrator))
     if proven is not None and node.shape[-1] == 1:
         return OutputGrid(proven)
-    guess = _guessed(node, source, frames(), integer_decay(network, integrator))
+    probed = frames()
+    if not any(np.ptp(frame) for frame in probed):  # of a network that is silent on noise it tells nothing
+        return OutputGrid(proven or _worst_case(network, node, source, integrator))
+    guess = _guessed(node, source, probed, integer_decay(network, integrator))
     if proven is not None and proven.scale <= guess.scale:
         return OutputGrid(proven)
     return OutputGrid(guess, guessed=True)
@@ -94,6 +97,13 @@ def _proven(node: nodes.Linear, source: Grid, steps: int) -> Grid | None:
             return grid
         scale *= reached / (steps - 1)
     return None
+
+
+def _worst_case(network: Network, node: nodes.Linear, source: Grid, integrator: nodes.Integrator) -> Grid:
+    """Holds current * (1 + decay + decay^2 + ...), however coarse that is."""
+    decay = float(max(distinct(integer_decay(network, integrator))))
+    gain = 1 / (1 - decay) if network.endless and decay < 1 else sum(decay**t for t in range(network.timesteps))
+    return Grid(float32(gain * output_grids.worst_case_grid(node, source).scale))
 
 
 def _guessed(node: nodes.Linear, source: Grid, frames: list[np.ndarray], decay: Decay) -> Grid:

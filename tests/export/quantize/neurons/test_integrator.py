@@ -118,6 +118,17 @@ def test_steps_equal_the_unrolled_file_and_both_are_near_keras(end, rng):
     assert np.corrcoef(whole.ravel(), wanted.ravel())[0, 1] > 0.98  # the rest are spikes rounded across a threshold
 
 
+@pytest.mark.parametrize("decay", [0.5, 0.99])
+def test_where_noise_fires_nothing_no_membrane_leaves_the_grid(decay, rng):
+    net = model(*readout(decay))
+    net.layers[1].cell._threshold = type(net.layers[1].cell._threshold)(50.0)
+    program = flatbuffer.read(export_tflite(net, **RANGE))
+    kernel = keras.ops.convert_to_numpy(net.layers[-2].kernel)
+    largest = np.abs(kernel).sum(axis=0).max() * sum(float(snapped(decay)) ** t for t in range(TIMESTEPS))
+    assert 127 * float(program.tensors[program.outputs[0]].scale) >= 0.99 * largest
+    assert not program.facts.guessed_outputs
+
+
 def test_the_mean_of_membranes_is_rounded_once(rng):
     samples = sequences(rng)
     file = export_tflite(model(*readout(), TimeAverage(name="mean")), **RANGE, samples=samples)
