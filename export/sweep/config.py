@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .points import INT8, MOST_TIMESTEPS, TERNARY, Point, grid, pruning_of
+from .points import GIVEN, INT8, MOST_TIMESTEPS, TERNARY, Point, grid, neuron_of, pruning_of
 
 REQUIRED = object()
 LARGEST_FILE = 2**20  # bytes
@@ -71,6 +71,8 @@ def check_document(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             raise ValueError(f"`{section}` must be a table: [{section}]. Received: {table!r}")
     settings = {section: check_section(section, tables[section], keys) for section, keys in SECTIONS.items()}
     check_source(settings["data"])
+    settings["grid"]["seed"] = seeds(settings)
+    check_neurons(settings)
     points = math.prod(len(values) for values in settings["grid"].values())
     if points > MOST_POINTS:
         raise ValueError(f"[grid] must have at most {MOST_POINTS:,} points. Received: {points:,}")
@@ -98,6 +100,12 @@ def check_source(data: Mapping[str, Any]) -> None:
     if (data["file"] is None) == (data["name"] is None):
         received = ", ".join(key for key in ("file", "name") if data[key] is not None) or "neither"
         raise ValueError(f'[data] must have `file`, an .npz file, or `name` = "digits", not both. Received: {received}')
+
+
+def check_neurons(settings: Mapping[str, Mapping[str, Any]]) -> None:
+    twice = [key for key in ("neuron", "levels", "signed") if key in settings["network"]["options"]]
+    if settings["grid"]["neuron"] != [GIVEN] and twice:
+        raise ValueError(f"`grid.neuron` says which neurons there are. Received: `network.options.{twice[0]}`, too")
 
 
 def check_epochs(settings: Mapping[str, Mapping[str, Any]]) -> None:
@@ -174,6 +182,19 @@ def kernel_bits(name: str, value: Any) -> int | str:
     )
 
 
+def neuron(name: str, value: Any) -> str:
+    neuron_of(text(name, value))
+    return value
+
+
+def seeds(settings: Mapping[str, Mapping[str, Any]]) -> list[int]:
+    """Those of [grid], or the one of [training]; 0 where neither gives any."""
+    one, several = settings["training"]["seed"], settings["grid"]["seed"]
+    if one is not None and several is not None:
+        raise ValueError(f"Seeds must be given once. Received: `training.seed` = {one} and `grid.seed` = {several}")
+    return several or [one or 0]
+
+
 def list_of(check: Check) -> Check:
     """A list of at least one value, each checked, none twice."""
 
@@ -194,6 +215,8 @@ GRID: Mapping[str, tuple[Check, Any]] = {
     "width": (list_of(number("above 0", lambda value: value > 0)), [1.0]),
     "pruning": (list_of(pruning), [0.0]),
     "kernel_bits": (list_of(kernel_bits), [INT8]),
+    "neuron": (list_of(neuron), [GIVEN]),
+    "seed": (list_of(count(0)), None),
 }
 SECTIONS: Mapping[str, Mapping[str, tuple[Check, Any]]] = {
     "data": {"file": (text, None), "name": (dataset, None), "input_range": (number_range, [0.0, 1.0])},
@@ -202,7 +225,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[Check, Any]]] = {
         "epochs": (count(1), REQUIRED),
         "batch_size": (count(1), 128),
         "learning_rate": (number("above 0", lambda value: value > 0), 4e-3),
-        "seed": (count(0), 0),
+        "seed": (count(0), None),
     },
     "grid": GRID,
     "measure": {"samples": (count(1), None)},

@@ -16,7 +16,7 @@ from .points import Point
 CONFIGURATION = "sweep.json"
 POINTS = "points"
 REFERENCE = "reference.tflite"
-FORMAT = 1  # of the results: one more with every column that is added or means something else
+FORMAT = 2  # of the results: one more with every column that is added or means something else
 
 
 @dataclass(frozen=True)

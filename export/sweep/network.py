@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,20 +14,23 @@ from keras_ternary_spike.models import NETWORKS
 from ..user_files import import_module, user_code
 from .config import Config
 from .data import Data
-from .points import Point
+from .points import GIVEN, RELU, Point, neuron_of
 
 KNOWN = {network.__name__: network for network in NETWORKS}
 NEURONS = {neuron.__name__: neuron for neuron in (TernaryLIF, BinaryLIF, MultiLevelLIF)}
 
 
 def check_network(config: Config, data: Data) -> None:
-    """Builds the first network, and asks for what the grid needs installed, before any training.
+    """Builds the first network of every neuron, and asks for what the grid needs installed, before any training.
 
     Raises:
         ValueError: the network cannot be built, or not for this data.
         ImportError: naming the extra to install, where points are to be compressed.
     """
-    build_network(config.points[0], config, data)
+    for point in {point.neuron: point for point in reversed(config.points)}.values():
+        build_network(point, config, data)
+    if any(point.neuron == RELU for point in config.points) and importlib.util.find_spec("tflite_micro") is None:
+        raise ImportError("RAM of ReLU networks needs tflite-micro: pip install 'keras-ternary-spike[sweep]'")
     if any(point.compressed for point in config.points):
         from keras_ternary_spike.compression.toolkit import load_tfmot
 
@@ -38,16 +42,15 @@ def build_network(point: Point, config: Config, data: Data) -> keras.Model:
     settings = config.settings["network"]
     build, shape = builder(settings["name"]), data.train_images.shape[1:]
     keras.backend.clear_session()
-    keras.utils.set_random_seed(config.settings["training"]["seed"])
-    values = {"timesteps": point.timesteps, "decay": point.decay, "width": point.width}
+    keras.utils.set_random_seed(point.seed)
     ours = (ValueError,) if settings["name"] in KNOWN else ()
     try:
         with user_code(f"The network {settings['name']!r}", passing=(TypeError, *ours)):
-            model = build(shape, data.classes, **{**network_options(settings), **values})
+            model = build(shape, data.classes, **arguments(point, settings))
     except TypeError as error:
         raise ValueError(
-            f"The network {settings['name']!r} must take (input_shape, classes, timesteps=, decay=, width=) and "
-            f"`network.options`. Received: {error}"
+            f"The network {settings['name']!r} must take (input_shape, classes, timesteps=, decay=, width=), "
+            f"`network.options` and, where the grid has neurons, neuron=. Received: {error}"
         ) from error
     outputs = getattr(model, "output_shape", None)
     if outputs != (None, data.classes):
@@ -56,6 +59,27 @@ def build_network(point: Point, config: Config, data: Data) -> keras.Model:
             f"{(None, data.classes)}. Received: {outputs if outputs else model!r}"
         )
     return model
+
+
+def arguments(point: Point, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword arguments of the network's function. One of the user's is given the neuron's word as it stands."""
+    values = {"timesteps": point.timesteps, "decay": point.decay, "width": point.width}
+    options = network_options(settings)
+    if point.neuron == GIVEN:
+        return {**options, **values}
+    if settings["name"] not in KNOWN:
+        return {**options, **values, "neuron": point.neuron}
+    if point.neuron == RELU:  # which has no options of a neuron
+        return {"timesteps": point.timesteps, "width": point.width, "neuron": keras.layers.ReLU}
+    return {**options, **values, **neuron_options(point.neuron)}
+
+
+def neuron_options(word: str) -> dict[str, Any]:
+    """The class of a neuron's word, and its levels."""
+    kind, levels = neuron_of(word)
+    if kind in ("levels", "positive"):
+        return {"neuron": MultiLevelLIF, "levels": levels, "signed": kind == "levels"}
+    return {"neuron": TernaryLIF if kind == "ternary" else BinaryLIF}
 
 
 def network_options(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,9 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .points import short
+from .means import SETTINGS as KEYS
+from .means import varied
+from .points import GIVEN, short
 from .table import AXES, Row
 
 if TYPE_CHECKING:
@@ -18,7 +20,8 @@ PANEL = (6.0, 4.2)  # inches
 DPI = 110
 WIDE = 5  # largest cost to smallest, from which on the axis is logarithmic
 INK, POINT, FRONT = "#333333", "#b8bfc8", "#c2242f"
-SETTINGS = {"timesteps": "T", "decay": "d", "width": "w", "pruning": "p", "kernel_bits": "k"}  # short in labels
+# Short in labels; a neuron's word says what it is.
+SETTINGS = dict(zip(KEYS, ("T", "d", "w", "p", "k", ""), strict=True))
 
 
 def check_matplotlib() -> None:
@@ -30,7 +33,7 @@ def check_matplotlib() -> None:
 
 
 def draw(table: Sequence[Row]) -> bytes:
-    """A PNG of four panels. table: as `rows` returns it."""
+    """A PNG of four panels. table: as `means` returns it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -49,15 +52,28 @@ def headline(table: Sequence[Row]) -> str:
     names, keys = {key: key.replace("_", " ") for key in SETTINGS}, varied(table)
     failed = sum(bool(row["error"]) for row in table)
     points = f"{len(table)} points, " + (f"{failed} failed, " if failed else "") + "red: Pareto front"
-    letters = ", ".join(f"{SETTINGS[key]}: {names[key]}" for key in keys)
-    common = ", ".join(f"{names[key]} {short(table[0][key])}" for key in SETTINGS if table and key not in keys)
-    return "; ".join(part for part in (points, letters, common and f"all with {common}") if part)
+    seeds = max((row["seeds"] for row in table), default=1)
+    several = f"means of {seeds} seeds, bars: 95 % interval" if seeds > 1 else ""
+    letters = ", ".join(f"{SETTINGS[key]}: {names[key]}" for key in keys if SETTINGS[key])
+    common = ", ".join(f"{names[key]} {value}" for key, value in _common(table, keys).items())
+    return "; ".join(part for part in (points, several, letters, common and f"all with {common}") if part)
+
+
+def _common(table: Sequence[Row], keys: Sequence[str]) -> dict[str, str]:
+    """The settings that all networks have in common."""
+    values = {key: {short(row[key]) for row in table} - {"", GIVEN} for key in SETTINGS if key not in keys}
+    return {key: found.pop() for key, found in values.items() if found}
 
 
 def draw_panel(axes: Axes, table: Sequence[Row], axis: str, title: str) -> None:
     """Accuracy of the int8 files in percent over one cost."""
+    table = [row for row in table if row[axis] != ""]
     best = sorted((row for row in table if row[f"{axis}_front"] == "yes"), key=lambda row: row[axis])
     axes.scatter([row[axis] for row in table], [100 * row["accuracy"] for row in table], color=POINT, s=24)
+    for row in table:
+        if row["accuracy_low"] != "":
+            color = FRONT if row in best else POINT
+            axes.vlines(row[axis], 100 * row["accuracy_low"], 100 * row["accuracy_high"], color=color, linewidth=1.2)
     costs, accuracies = [row[axis] for row in best], [100 * row["accuracy"] for row in best]
     axes.step(costs, accuracies, where="post", color=FRONT, linewidth=1)
     axes.scatter(costs, accuracies, color=FRONT, s=32, zorder=3)
@@ -93,11 +109,6 @@ def style(axes: Axes, title: str, costs: Sequence[float]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def varied(table: Sequence[Row]) -> list[str]:
-    """The settings in which points differ."""
-    return [key for key in SETTINGS if len({str(row[key]) for row in table}) > 1]
-
-
 def labels(table: Sequence[Row], axis: str, keys: Sequence[str]) -> dict[tuple[float, float], str]:
     """By (cost, accuracy in percent) the points there: several may be equal."""
     found: dict[tuple[float, float], list[str]] = {}
@@ -107,6 +118,7 @@ def labels(table: Sequence[Row], axis: str, keys: Sequence[str]) -> dict[tuple[f
 
 
 def label(row: Row, keys: Sequence[str]) -> str:
-    """Such as "T2 w0.5 p0.8", or "T2 k ternary"."""
+    """Such as "T2 w0.5 p0.8", or "T2 k ternary binary"."""
     values = {key: short(row[key]) for key in keys}
-    return " ".join(f"{SETTINGS[key]}{' ' if value.isalpha() else ''}{value}" for key, value in values.items())
+    words = (f"{SETTINGS[key]}{' ' if value.isalpha() else ''}{value}" for key, value in values.items())
+    return " ".join(word.strip() for word in words)

@@ -9,11 +9,12 @@ from pathlib import Path
 from .config import Config, read_config
 from .data import Data, load_data
 from .folder import Folder, open_folder
+from .means import COLUMNS, means, means_text
 from .picture import check_matplotlib, draw
 from .points import Point
-from .table import rows, to_csv
+from .table import Row, rows, to_csv
 
-CSV, PNG = "sweep.csv", "sweep.png"
+CSV, MEANS, PNG = "sweep.csv", "means.csv", "sweep.png"
 
 
 def run_sweep(path: Path, output: Path) -> None:
@@ -40,7 +41,9 @@ def run_sweep(path: Path, output: Path) -> None:
     waiting = [point for point in config.points if not folder.holds(point)]
     print(f"{path}: {len(config.points)} points, {len(config.points) - len(waiting)} of them already in {output}")
     run_points(waiting, config, data, folder)
-    report(config, folder)
+    table = report(config, folder)
+    if several_seeds(config):
+        print(means_text(table))
     fail_for_failed(config, folder)
 
 
@@ -59,17 +62,25 @@ def run_points(waiting: Sequence[Point], config: Config, data: Data, folder: Fol
         print(f"{line}; about {duration(left)} left", flush=True)
 
 
-def report(config: Config, folder: Folder) -> None:
-    """Writes the CSV and the PNG of all points that are on disk."""
+def report(config: Config, folder: Folder) -> list[Row]:
+    """Writes the CSV and the PNG of all points that are on disk, and of several seeds their means, which it returns."""
     table = rows(config.points, {point: folder.read(point) for point in config.points if folder.holds(point)})
     folder.write_file(CSV, to_csv(table).encode())
-    folder.write_file(PNG, draw(table))
+    together = means(table)
+    if several_seeds(config):
+        folder.write_file(MEANS, to_csv(together, COLUMNS).encode())
+    folder.write_file(PNG, draw(together))
+    return together
+
+
+def several_seeds(config: Config) -> bool:
+    return len(config.settings["grid"]["seed"]) > 1
 
 
 def fail_for_failed(config: Config, folder: Folder) -> None:
     """Says where the results are. Raises: ValueError naming the points that failed."""
     failed = [point.title for point in config.points if "error" in folder.read(point)]
-    for name in (CSV, PNG):
+    for name in (CSV, *[MEANS] * several_seeds(config), PNG):
         print(folder.path / name)
     if failed:
         raise ValueError(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .points import Point
+from .points import RELU, Point
 
 Row = dict[str, Any]
 
@@ -23,7 +23,8 @@ AXES = {
 }
 FRONTS = (*AXES, "gzip_bytes")  # the last in the CSV only
 COLUMNS = (
-    *("timesteps", "decay", "width", "pruning", "kernel_bits", "accuracy", "keras_accuracy", "test_images"),
+    *("timesteps", "decay", "width", "pruning", "kernel_bits", "neuron", "seed"),
+    *("accuracy", "keras_accuracy", "test_images"),
     *("latency_ms", "latency_low_ms", "latency_high_ms", "ram_bytes", "flash_bytes", "gzip_bytes"),
     *("additions", "additions_measured", "additions_nonzero", "multiplications", "operators", "training_seconds"),
     *(f"{axis}_front" for axis in FRONTS),
@@ -40,15 +41,22 @@ def rows(points: Sequence[Point], results: Mapping[Point, Mapping[str, Any]]) ->
     times = [result["reference_ms"] for result in results.values() if "error" not in result]
     reference = float(np.median(times)) if times else 0.0
     table = [row(point, results[point], reference) for point in points if point in results]
-    whole = [line for line in table if not line["error"]]
-    for axis in FRONTS:
-        for line, is_on in zip(whole, front(whole, axis), strict=True):
-            line[f"{axis}_front"] = "yes" if is_on else "no"
+    mark_fronts([line for line in table if not line["error"]])
     return table
+
+
+def mark_fronts(table: Sequence[Row]) -> None:
+    """Fills in the columns of all fronts; ReLU networks, which have no additions alone, are on none of these."""
+    for axis in FRONTS:
+        costed = [line for line in table if line[axis] != ""]
+        for line, is_on in zip(costed, front(costed, axis), strict=True):
+            line[f"{axis}_front"] = "yes" if is_on else "no"
 
 
 def row(point: Point, result: Mapping[str, Any], reference: float) -> Row:
     named = {column: result.get(column, "") for column in COLUMNS} | asdict(point)
+    if point.neuron == RELU:
+        named["decay"] = ""  # it has none
     if named["error"]:
         return named
     named["file"] = f"points/{point.name}.tflite"
@@ -68,10 +76,10 @@ def dominates(one: Row, other: Row, axis: str) -> bool:
     return as_good and (one["accuracy"] > other["accuracy"] or one[axis] < other[axis])
 
 
-def to_csv(table: Sequence[Row]) -> str:
-    """One line a point under the names of the columns."""
+def to_csv(table: Sequence[Row], columns: Sequence[str] = COLUMNS) -> str:
+    """One line a row under the names of the columns."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(table)
     return text.getvalue()

@@ -5,10 +5,12 @@ import sys
 import pytest
 
 from digits_sweep import CONFIG, own_network, write_config
+from keras_ternary_spike import BinaryLIF, MultiLevelLIF
 from keras_ternary_spike.export.__main__ import main
 from keras_ternary_spike.export.sweep import config as sweep_config
 from keras_ternary_spike.export.sweep import data as sweep_data
 from keras_ternary_spike.export.sweep import run as sweep
+from keras_ternary_spike.export.sweep.network import neuron_options
 from keras_ternary_spike.export.sweep.points import Point, grid
 
 
@@ -37,6 +39,10 @@ from keras_ternary_spike.export.sweep.points import Point, grid
         ("width = [0.5]", "pruning = [true]", r"`grid\.pruning` must hold numbers and texts\. Received: True"),
         ("width = [0.5]", "kernel_bits = [4]", r"`grid\.kernel_bits` must be 8 or \"ternary\": .*Received: 4"),
         ("width = [0.5]", 'kernel_bits = ["ternary"]\npruning = [0.5]', r"`training\.epochs` must be at least 2 .*: 1"),
+        ("width = [0.5]", 'neuron = ["tenary"]', r"`neuron` must be \"ternary\", .*\"relu\".*Received: 'tenary'"),
+        ("width = [0.5]", 'neuron = ["levels:0"]', r"k from 1 to 127\. Received: 'levels:0'"),
+        ("width = [0.5]", "neuron = [3]", r"`grid\.neuron` must be a text\. Received: 3"),
+        ("width = [0.5]", "seed = [0, 0]", r"`grid\.seed` must hold every value once\. Received: \[0, 0\]"),
         ('file = "digits.npz"', "", r"\[data\] must have `file`.* not both\. Received: neither"),
         ('file = "digits.npz"', 'name = "mnist"', r"`data\.name` must be \"digits\"; .*Received: 'mnist'"),
         ('file = "digits.npz"', "file = 3", r"`data\.file` must be a text\. Received: 3"),
@@ -78,9 +84,45 @@ def test_the_grid_is_every_combination_and_every_point_has_a_name_of_its_own():
         *((1, 0.0, 0.0), (1, 0.0, "2:4"), (1, 0.5, 0.0), (1, 0.5, "2:4")),
         *((2, 0.0, 0.0), (2, 0.0, "2:4"), (2, 0.5, 0.0), (2, 0.5, "2:4")),
     ]
-    assert points[1].name == "timesteps-1_decay-0.0_width-1.0_pruning-2-4_kernel_bits-8"
-    assert points[1].title == "timesteps 1, decay 0, width 1, pruning 2:4, kernel bits 8"
+    assert points[1].name == "timesteps-1_decay-0.0_width-1.0_pruning-2-4_kernel_bits-8_seed-0"
+    assert points[1].title == "timesteps 1, decay 0, width 1, pruning 2:4, kernel bits 8, seed 0"
     assert len({point.name for point in points}) == 8
+
+
+def test_neurons_and_seeds_are_axes_of_the_grid(tmp_path):
+    text = CONFIG.replace("width = [0.5]", 'neuron = ["binary", "levels:3", "relu"]\nseed = [4, 5]')
+    points = sweep_config.read_config(write_config(tmp_path, text)).points
+    binary = [Point(steps, 0.25, 1.0, 0.0, 8, "binary", seed) for steps in (1, 2) for seed in (4, 5)]
+    assert [point for point in points if point.neuron == "binary"] == binary
+    # ReLU has no timesteps and no decay: every seed once.
+    assert [point for point in points if point.neuron == "relu"] == [
+        Point(1, 0.0, 1.0, 0.0, 8, "relu", seed) for seed in (4, 5)
+    ]
+    assert neuron_options("levels:3") == {"neuron": MultiLevelLIF, "levels": 3, "signed": True}
+    assert neuron_options("positive:2") == {"neuron": MultiLevelLIF, "levels": 2, "signed": False}
+    assert neuron_options("binary") == {"neuron": BinaryLIF}
+    assert binary[0].name == "timesteps-1_decay-0.25_width-1.0_pruning-0.0_kernel_bits-8_neuron-binary_seed-4"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "epochs = 1",
+            "epochs = 1\nseed = 2",
+            r"Seeds must be given once\..*`training.seed` = 2 and `grid.seed` = \[1\]",
+        ),
+        (
+            'name = "tiny"',
+            'name = "tiny"\noptions = {levels = 2}',
+            r"`grid.neuron` says .*`network.options.levels`, too",
+        ),
+    ],
+)
+def test_what_is_said_twice_is_refused(old, new, message, tmp_path):
+    text = CONFIG.replace("width = [0.5]", 'neuron = ["levels:2"]\nseed = [1]').replace(old, new)
+    with pytest.raises(ValueError, match=message):
+        sweep_config.read_config(write_config(tmp_path, text))
 
 
 @pytest.mark.parametrize(
