@@ -52,6 +52,8 @@ def describe(
     """
     model = as_functional(model)
     calls = trace(model) if calls is None else calls
+    for call in calls.calls:  # a layer that is refused before the operations that Keras makes of it, as of Masking
+        _check_not_refused(call.layer)
     temporal = temporal_inputs(calls)
     endless = is_endless(calls, temporal)
     timesteps = count_timesteps(calls, temporal, unknown, averages=averages)
@@ -133,8 +135,6 @@ def _trained_range(calls: Trace, index: int) -> tuple[float, float] | None:
 def _check_layer(call: Call, sources: list[Node]) -> None:
     layer, kind = call.layer, type(call.layer)
     _check_one_value(call)
-    if kind in NOT_EXPORTED:
-        raise ValueError(f"Cannot export layer {layer.name!r} ({kind.__name__}). {NOT_EXPORTED[kind]}")
     if not isinstance(layer, keras.layers.Layer):
         way_out = OPERATIONS.get(kind.__name__, "Compute it with layers, or before the network.")
         raise ValueError(f"Cannot export {layer.name!r}, the operation {kind.__name__}. {way_out}")
@@ -150,6 +150,11 @@ def _check_layer(call: Call, sources: list[Node]) -> None:
         raise ValueError(
             f"A layer must read one value, without mask or initial state. Received: {len(sources)} at {layer.name!r}."
         )
+
+
+def _check_not_refused(layer: Any) -> None:
+    if type(layer) in NOT_EXPORTED:
+        raise ValueError(f"Cannot export layer {layer.name!r} ({type(layer).__name__}). {NOT_EXPORTED[type(layer)]}")
 
 
 def _check_one_value(call: Call) -> None:

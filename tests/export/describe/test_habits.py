@@ -197,6 +197,11 @@ REFUSED = {
         r"Cannot export layer 'hide' \(Masking\)\. .*leave Masking out",
         lambda: keras.Sequential([keras.Input((2, 6)), TernaryLIF()]),
     ),
+    "masking in a functional model": (
+        lambda: network(lambda x: layers.Masking(name="hide")(x)),
+        r"Cannot export layer 'hide' \(Masking\)\. .*leave Masking out",
+        network,
+    ),
     "leaky relu": (
         lambda: keras.Sequential([keras.Input((6,)), layers.Dense(5), layers.LeakyReLU(name="leak"), layers.Dense(2)]),
         r"'leak' \(LeakyReLU\).*ReLU\(\) in its place.*TernaryLIF\(\), with DirectEncoding.*TimeAverage\(\) at the end",
