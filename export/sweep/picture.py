@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PANEL = (6.0, 4.2)  # inches
 DPI = 110
+FEW = 8  # points have labels whether they are on the front or not
 WIDE = 5  # largest cost to smallest, from which on the axis is logarithmic
 INK, POINT, FRONT = "#333333", "#b8bfc8", "#c2242f"
 # Short in labels; a neuron's word says what it is.
@@ -77,7 +78,7 @@ def draw_panel(axes: Axes, table: Sequence[Row], axis: str, title: str) -> None:
     costs, accuracies = [row[axis] for row in best], [100 * row["accuracy"] for row in best]
     axes.step(costs, accuracies, where="post", color=FRONT, linewidth=1)
     axes.scatter(costs, accuracies, color=FRONT, s=32, zorder=3)
-    for place, text in labels(best, axis, varied(table)).items():
+    for place, text in labels(table if len(table) <= FEW else best, axis, varied(table)).items():
         axes.annotate(
             text,
             place,

@@ -178,7 +178,7 @@ def test_a_point_that_cannot_be_exported_is_a_result_and_the_sweep_goes_on(tmp_p
     assert (second["error"], second["ram_bytes_front"]) == ("", "yes")
     error = capsys.readouterr().err
     assert "1 of 2 points failed, see the column `error` of" in error
-    assert "timesteps 1, decay 0.25, width 0.5, pruning 0, kernel bits 8. To try one again, delete" in error
+    assert "timesteps 1, decay 0.25, width 0.5, pruning 0, kernel bits 8, seed 0. To try one again, delete" in error
 
 
 def fail_at(point):
