@@ -234,3 +234,16 @@ def test_steps_one_by_one_equal_the_sequence(rng):
         output, state = lif_step(current[:, t], state, amplitude=1.5)
         np.testing.assert_array_equal(output, outputs[:, t])
     np.testing.assert_array_equal(state, last_state)
+
+
+@pytest.mark.parametrize("unsigned", [False, True])
+@pytest.mark.parametrize("levels", [2, 7, 127])
+def test_levels_in_one_step_are_the_thresholds_crossed_one_by_one(levels, unsigned):
+    dynamics = Dynamics(levels=levels, unsigned=unsigned)
+    for threshold in np.float32([0.5, 0.1, 1 / 3, 0.0123]):
+        edges = np.arange(-2 * levels - 3, 2 * levels + 4, dtype=np.float32) * threshold
+        membrane = np.concatenate([edges, np.nextafter(edges, np.float32(-9e9)), np.nextafter(edges, np.float32(9e9))])
+        counted = sum(1.0 * (membrane >= (2 * level + 1) * threshold) for level in range(levels))
+        if not unsigned:
+            counted = counted - sum(1.0 * (membrane <= -(2 * level + 1) * threshold) for level in range(levels))
+        np.testing.assert_array_equal(dynamics.fire(tf.constant(membrane), threshold), counted)

@@ -11,7 +11,9 @@ from keras_ternary_spike.export.calibration.rectifier_ranges import with_rectifi
 from keras_ternary_spike.export.describe.model import describe
 from keras_ternary_spike.export.folding.passes import fold_network
 from keras_ternary_spike.export.network import nodes
+from keras_ternary_spike.export.program.names import spike_levels
 from keras_ternary_spike.export.quantize.to_program import quantize
+from keras_ternary_spike.export.tflite import flatbuffer
 
 SAMPLES = np.random.default_rng(0).uniform(0, 1, (24, 6, 6, 1)).astype("float32")
 
@@ -116,3 +118,22 @@ def test_folding_and_exact_training_refuse_relus_by_name():
 def test_leaking_relus_are_refused_by_name():
     with pytest.raises(ValueError, match=r"'slope' with negative_slope=0\.1"):
         describe(sequential(layers.ReLU(negative_slope=0.1, name="slope")))
+
+
+def test_a_mobilenet_needs_no_samples():
+    backbone = keras.applications.MobileNet((32, 32, 3), alpha=0.25, weights=None, include_top=False)
+    image = keras.Input((32, 32, 3))
+    x = DirectEncoding(2)(layers.Dense(4)(layers.GlobalAveragePooling2D(name="mean")(backbone(image))))
+    network = rectified(keras.Model(image, TimeAverage()(TernaryLIF(name="spikes")(x))), None)
+    neurons = [node for node in network.nodes if isinstance(node, nodes.LIF)]
+    assert len(neurons) == 1 + 2 * 13 + 1 + 1 and neurons[-1].name == "spikes"
+    assert {(lif.levels, round(lif.amplitude * 127, 9), lif.temporal) for lif in neurons[:-1]} == {(127, 6.0, False)}
+
+
+def test_means_at_a_far_stride_state_their_levels():
+    model = keras.Sequential([keras.Input((10, 10, 1)), layers.Conv2D(2, 1, activation="relu6")])
+    model.add(layers.AveragePooling2D(5, name="mean"))
+    model.add(layers.Conv2D(2, 1, name="last"))
+    program = flatbuffer.read(export_tflite(model, output_range=(-8, 8)))
+    assert "MAX_POOL_2D" in {operator.kind for operator in program.operators}  # every fifth pixel
+    assert set(spike_levels(program).values()) == {127}
