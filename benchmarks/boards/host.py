@@ -62,7 +62,7 @@ def row(label: str, tflite_bytes: bytes, rounds: int) -> tuple[str, ...]:
     """Both on the first of the random samples."""
     inputs, outputs = board.samples(tflite_bytes, board.SAMPLES)
     interpreter, made = litert(tflite_bytes), np.zeros(outputs.shape[1], np.int8)
-    shape = interpreter.get_input_details()[0]["shape"][1:]
+    shape = interpreter.get_input_details()[0]["shape"]
     set_inputs(interpreter, [inputs[0].reshape(shape)])
     with tempfile.TemporaryDirectory() as folder:
         run = compiled(tflite_bytes, Path(folder))

@@ -1,10 +1,10 @@
 #include "lanes.h"
 #include "layer.h"
 
-#define FIRE_PAIR(BACK)                                                                                                \
-    over = __usub16(sum[j - (BACK)], above[j - (BACK)]);                                                               \
-    __usub16(below[j - (BACK)], over);                                                                                 \
-    bits = __usat16((int16x2_t)__sel(0x00010001u, over << 1), 2) | bits << 2;
+#define FIRE_PAIR(PAIR)                                                                                                \
+    over = __usub16(sum[PAIR], above[PAIR]);                                                                           \
+    __usub16(below[PAIR], over);                                                                                       \
+    bits = two_bits(__sel(0x00010001u, over << 1)) | bits << 2;
 
 /* No state: channel c fires where its sum reaches one of two thresholds. Two channels at a time: bit 15 of each half says
  * whether sum + above, and below - sum, are at least 32768. With Helium eight at a time. With DSP `above` is the lowest
@@ -12,7 +12,7 @@
 static void fire(const layer_t *layer, const word_t *sums, int32_t stride, int32_t pixel, int8_t *target,
                  const int32_t *out)
 {
-    int32_t t, block, j;
+    int32_t t, block;
 #if defined(__ARM_FEATURE_MVE)
     static const uint16_t eight_bits[8] = {1, 2, 4, 8, 16, 32, 64, 128};
 #endif
@@ -23,6 +23,7 @@ static void fire(const layer_t *layer, const word_t *sums, int32_t stride, int32
         for (block = 0; block < layer->blocks; block++, sum += 8, above += 8, below += 8) {
 #if defined(__ARM_FEATURE_MVE)
             uint32_t plus = 0, minus = 0;
+            int32_t j;
             uint16x8_t bits = vldrhq_u16(eight_bits);
             for (j = 0; j < 8; j += 4, bits = vshlq_n_u16(bits, 8)) {
                 uint32x4_t over = vaddq_u32(vldrwq_u32(sum + j), vldrwq_u32(above + j));
@@ -33,12 +34,11 @@ static void fire(const layer_t *layer, const word_t *sums, int32_t stride, int32
             *spikes++ = plus | minus << 16;
 #elif defined(LANES_OF_SIXTEEN)
             uint32_t bits = 0, over;
-            for (j = 8; j != 0; j -= 4) {
-                FIRE_PAIR(1) FIRE_PAIR(2) FIRE_PAIR(3) FIRE_PAIR(4)
-            }
+            FIRE_PAIR(7) FIRE_PAIR(6) FIRE_PAIR(5) FIRE_PAIR(4) FIRE_PAIR(3) FIRE_PAIR(2) FIRE_PAIR(1) FIRE_PAIR(0)
             *spikes++ = spikes_of(bits);
 #else
             uint32_t plus = 0, minus = 0;
+            int32_t j;
             for (j = 0; j < 8; j++) {
                 plus |= ((sum[j] + above[j]) >> 15 & 0x00010001u) << 2 * j;
                 minus |= ((below[j] - sum[j]) >> 15 & 0x00010001u) << 2 * j;

@@ -80,7 +80,7 @@ static uint32_t gather_values(const layer_t *layer, const int8_t *base, const in
         vstrbq_s8(patch + k, vdupq_n_s8((int8_t)window->zero_point));
     copy_patch(layer, base + in[0], y, x, patch);
     for (four = 0; four < 4 * layer->blocks; four++) {
-        int32_t a = 0, b = 0, c = 0, d = 0;
+        int32_t a = 0, b = 0, c = 0, d = 0, products[4];
         for (k = 0; k < length; k += 16, weights += 64) {
             int8x16_t values = vldrbq_s8(patch + k);
             a = vmladavaq_s8(a, values, vldrbq_s8(weights));
@@ -88,7 +88,8 @@ static uint32_t gather_values(const layer_t *layer, const int8_t *base, const in
             c = vmladavaq_s8(c, values, vldrbq_s8(weights + 32));
             d = vmladavaq_s8(d, values, vldrbq_s8(weights + 48));
         }
-        four_currents((uint16_t *)sums + 4 * four, (const int32_t[4]){a, b, c, d}, layer->value_scale + 8 * four,
+        products[0] = a, products[1] = b, products[2] = c, products[3] = d;
+        four_currents((uint16_t *)sums + 4 * four, products, layer->value_scale + 8 * four,
                       layer->value_shift + 4 * four);
     }
     return (uint32_t)rows;
@@ -162,6 +163,9 @@ static uint32_t gather_values(const layer_t *layer, const int8_t *base, const in
         for (event = first; event != end; event++) {
             const weight_t *weight = weights + CHANNELS * event->number;
             int32_t value = (int32_t)event->value;
+#if VALUES == 2
+            __asm__("" : "+r"(weight)); /* gcc would compute it again for the first load */
+#endif
             ADD_PRODUCT(a, 0) ADD_PRODUCT(b, 1) ADD_PRODUCT(c, 2) ADD_PRODUCT(d, 3)
 #if CHANNELS == 8
             ADD_PRODUCT(e, 4) ADD_PRODUCT(f, 5) ADD_PRODUCT(g, 6) ADD_PRODUCT(h, 7)

@@ -65,11 +65,19 @@ static inline uint32_t two_carried(uint32_t above, int32_t decay, int32_t offset
     return carried;
 }
 
+/* Lanes clipped to 0..3. */
+static inline uint32_t two_bits(uint32_t lanes)
+{
+    uint32_t bits;
+    __asm__("usat16 %0, #2, %1" : "=r"(bits) : "r"(lanes));
+    return bits;
+}
+
 /* Two bits for each of two channels: 0 where it fires below 0, 2 or 3 where above, else 1; the pairs in front of them
  * take the place of lower bits. QUIET makes what belongs to a channel that fires 0. */
 #define FIRE_TWO(ABOVE, SPAN, BITS)                                                                                    \
     __usub16(SPAN, ABOVE);                                                                                             \
-    BITS = __usat16((int16x2_t)__sel(0x00010001u, ABOVE), 2) | BITS << 2;
+    BITS = two_bits(__sel(0x00010001u, ABOVE)) | BITS << 2;                          
 #define QUIET(LANES) __sel(LANES, 0)
 
 /* The word of spikes of the bits of 8 pairs, the last one first. */

@@ -40,16 +40,19 @@ static void add_rows(const word_t *from, word_t *sums, const uint32_t *weights, 
     __asm__("uxtab16 %0, %0, %1" : "+r"(SUM) : "r"(BYTES));                                                            \
     __asm__("uxtab16 %0, %0, %1, ror #8" : "+r"(ODD_SUM) : "r"(BYTES));
 #define FROM(SUM, START) __asm__("usub16 %0, %1, %0" : "+r"(SUM) : "r"(START));
+#define ONCE(POINTER) __asm__("" : "+r"(POINTER)); /* gcc would compute it again for the first load */
 #define IN_BOTH_LANES(NUMBER) (((NUMBER) & 0xFFFFu) * 0x10001u)
 #else
 #define LANES 0x00FF00FFu
 #define PLUS(SUM, ODD_SUM, BYTES) SUM += (BYTES) & LANES; ODD_SUM += (BYTES) >> 8 & LANES;
 #define FROM(SUM, START) SUM = (START) - SUM;
+#define ONCE(POINTER)
 #define IN_BOTH_LANES(NUMBER) ((NUMBER) * 0x10001u)
 #endif
 #define ADD_ROWS(EVENT, END)                                                                                           \
     while (EVENT != END) {                                                                                             \
         const uint32_t *row = weights + 4 * *EVENT++;                                                                  \
+        ONCE(row)                                                                                                      \
         PLUS(a, b, row[0]) PLUS(c, d, row[1]) PLUS(e, f, row[2]) PLUS(g, h, row[3])                                    \
     }
 
