@@ -132,7 +132,7 @@ def random_resized_crop(size: int = IMAGENET_SIZE) -> Augmentation:
             aspect_ratio_range=(3 / 4, 4 / 3),
             area_range=(0.08, 1.0),
         )
-        return tf.image.resize(tf.slice(image, begin, extent), (size, size)) / 255
+        return tf.ensure_shape(tf.image.resize(tf.slice(image, begin, extent), (size, size)) / 255, (size, size, 3))
 
     return augment
 

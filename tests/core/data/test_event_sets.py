@@ -1,12 +1,14 @@
 """Event sets from small files in the formats of their authors, read by tonic; the cache and the split."""
 
 import re
+import struct
 import zipfile
 
+import flatbuffers
 import numpy as np
 import pytest
 
-from keras_ternary_spike.data import event_frames, event_sets, load_events, split_by_class
+from keras_ternary_spike.data import event_frames, load_events, split_by_class
 
 tonic = pytest.importorskip("tonic", reason="tonic is not installed: pip install 'keras-ternary-spike[events]'")
 
@@ -88,14 +90,50 @@ def test_shd_is_read_from_its_files(rng, tmp_path):
     assert np.flatnonzero(data.train_images).tolist() == sorted({*units.tolist()})
 
 
-def test_cifar10_dvs_which_comes_unsplit_is_split_by_the_seed(rng, tmp_path, monkeypatch):
-    """The recordings are tonic's in name only: its files, AEDAT4, are written by cameras."""
-    pairs = [(events(rng, 30, (128, 128)), index % 2) for index in range(20)]
-    monkeypatch.setattr(event_sets, "recordings", lambda name, *, data_dir: pairs)
+def aedat4(stream):
+    """A file of one packet: a line, a header that describes the streams in XML, then the events; both flatbuffers."""
+    attributes = '<attr key="sizeX" type="int">128</attr><attr key="sizeY" type="int">128</attr>'
+    kind = '<attr key="compression" type="string">NONE</attr><attr key="typeIdentifier" type="string">EVTS</attr>'
+    streams = f'<node name="0" path="/0/">{kind}<node name="info" path="/0/info/">{attributes}</node></node>'
+    header = flatbuffers.Builder()
+    text = header.CreateString(f'<dv version="2.0"><node name="outInfo" path="/">{streams}</node></dv>')
+    header.StartObject(3)
+    header.PrependInt64Slot(1, -1, 0)
+    header.PrependUOffsetTRelativeSlot(2, text, 0)
+    header.FinishSizePrefixed(header.EndObject(), b"IOHE")
+
+    packet = flatbuffers.Builder()
+    packet.StartVector(16, len(stream), 8)
+    for x, y, t, p in reversed(stream.tolist()):
+        packet.Prep(8, 16)
+        packet.Pad(3)
+        packet.PrependBool(bool(p))
+        packet.PrependInt16(y)
+        packet.PrependInt16(x)
+        packet.PrependInt64(t)
+    vector = packet.EndVector()
+    packet.StartObject(1)
+    packet.PrependUOffsetTRelativeSlot(0, vector, 0)
+    packet.FinishSizePrefixed(packet.EndObject(), b"EVTS")
+    events = bytes(packet.Output())
+    return b"#!AER-DAT4.0\r\n" + bytes(header.Output()) + struct.pack("<ii", 0, len(events)) + events
+
+
+def test_cifar10_dvs_is_read_from_its_files_and_split_by_the_seed(rng, tmp_path):
+    pytest.importorskip("aedat", reason="aedat is not installed: pip install 'keras-ternary-spike[events]'")
+    empty_archive(tmp_path / "CIFAR10DVS" / "CIFAR10DVS.zip")
+    made = {}
+    for name, label in (("airplane", 0), ("truck", 9)):
+        (tmp_path / "CIFAR10DVS" / name).mkdir()
+        for number in range(10):
+            stream = events(rng, 30, (128, 128))
+            (tmp_path / "CIFAR10DVS" / name / f"cifar10_{name}_{number}.aedat4").write_bytes(aedat4(stream))
+            made[event_frames(stream, sensor=(128, 128), timesteps=2, size=(48, 48)).tobytes()] = label
     options = {"data_dir": tmp_path, "timesteps": 2, "size": (48, 48), "test_share": 0.2}
     data = load_events("cifar10_dvs", **options)
-    assert data.train_images.shape == (16, 2, 48, 48, 1)
-    assert data.test_labels.tolist().count(0) == data.test_labels.tolist().count(1) == 2
+    images, labels = [*data.train_images, *data.test_images], [*data.train_labels, *data.test_labels]
+    assert {image.tobytes(): int(label) for image, label in zip(images, labels, strict=True)} == made
+    assert data.train_images.shape == (16, 2, 48, 48, 1) and sorted(data.test_labels) == [0, 0, 9, 9]
     again, other = load_events("cifar10_dvs", **options), load_events("cifar10_dvs", seed=1, **options)
     np.testing.assert_array_equal(again.test_images, data.test_images)
     assert not np.array_equal(other.test_images, data.test_images)
