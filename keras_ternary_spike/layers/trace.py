@@ -110,7 +110,7 @@ def _enter_functional(
     values = {id(tensor): index for tensor, index in zip(inputs, sources, strict=True)}
 
     def record(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(layer, keras.layers.Layer):
+        if isinstance(layer, keras.layers.Layer) and not is_own(layer):  # whose call is taken apart as it was made
             _check_arguments(layer, args, kwargs)
         tensors = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
         sources = tuple(values[id(x)] for x in tensors)
