@@ -106,7 +106,7 @@ def highest_level(operator: Operator, output: Tensor) -> int | None:
     return highest if abs(clip / float(output.scale) - highest) < LABEL_PRECISION else None
 
 
-ANY_BATCH = -1  # as first size in the constants of RESHAPE and SLICE: as many as come in
+ANY_BATCH = -1  # as first size in the constants of RESHAPE and SLICE: as many samples as come in
 ELEMENTWISE = ("ADD", "SUB", "MUL")
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")  # input 1 is a kernel
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from .arithmetic import KERNELS
 from .facts import Facts
-from .operators import Operator, Tensor
+from .operators import ANY_BATCH, Operator, Tensor
 
 Integers = np.ndarray | Mapping[str, np.ndarray]  # one array, or several by name
 
@@ -161,6 +161,7 @@ def kernel_rows(program: Program, operator: Operator) -> np.ndarray:
 
 
 ONE_SAMPLE = 1
+SLICE_SIZE = 2  # which input of a SLICE
 
 
 def check_batch(batch: object) -> None:
@@ -182,7 +183,9 @@ def check_resizable(program: Program) -> None:
 
 def batched(program: Program) -> Program:
     """The program with the tensors of its file."""
-    return _with_batch_axes(program, program.samples_a_call)
+    result = _with_batch_axes(program, program.samples_a_call)
+    # XNNPACK takes no SLICE that leaves a size open.
+    return result if program.batch is None else _with_sliced_batch(result, ANY_BATCH, program.batch)
 
 
 def of_one_sample(program: Program, *, resizable: bool) -> Program:
@@ -192,12 +195,14 @@ def of_one_sample(program: Program, *, resizable: bool) -> Program:
     """
     sizes = {program.tensors[index].shape[:1] for index in program.inputs if 0 <= index < len(program.tensors)}
     if resizable or sizes <= {(ONE_SAMPLE,), ()}:
-        return replace(program, batch=None if resizable else ONE_SAMPLE)
+        read = replace(program, batch=None if resizable else ONE_SAMPLE)
+        return _with_sliced_batch(read, ONE_SAMPLE, ANY_BATCH)
     activations = [tensor for tensor in program.tensors if tensor.data is None]
     if any(tensor.shape[:1] not in sizes for tensor in activations) or len(sizes) > 1:
         found = sorted({tensor.shape[:1] for tensor in activations})
         raise ValueError(f"All activations must have the batch axis of the inputs. Received: {found}")
-    return replace(_with_batch_axes(program, ONE_SAMPLE), batch=next(iter(sizes))[0])
+    batch = next(iter(sizes))[0]
+    return replace(_with_sliced_batch(_with_batch_axes(program, ONE_SAMPLE), batch, ANY_BATCH), batch=batch)
 
 
 def resizable(program: Program) -> set[int]:
@@ -215,6 +220,19 @@ def _with_batch_axes(program: Program, size: int) -> Program:
     """Activations, and the shapes that TRANSPOSE_CONV takes as constants, with a batch axis of `size`."""
     stated = {operator.inputs[0] for operator in program.operators if _states_batch(operator)}
     tensors = (_resized(tensor, size, states=index in stated) for index, tensor in enumerate(program.tensors))
+    return replace(program, tensors=tuple(tensors))
+
+
+def _with_sliced_batch(program: Program, size: int, instead: int) -> Program:
+    """Other first numbers in the constants that say how many samples a SLICE takes."""
+    slices = [operator.inputs for operator in program.operators if operator.kind == "SLICE"]
+    stated = {inputs[SLICE_SIZE] for inputs in slices if len(inputs) > SLICE_SIZE}
+    tensors = list(program.tensors)
+    for index in stated & {*range(len(tensors))}:
+        numbers = tensors[index].data
+        if numbers is not None and numbers.size and numbers.flat[0] == size:
+            changed = np.array([instead, *numbers.flat[1:]], numbers.dtype)
+            tensors[index] = replace(tensors[index], data=changed.reshape(numbers.shape))
     return replace(program, tensors=tuple(tensors))
 
 

@@ -45,8 +45,8 @@ def test_check_prints_json(tflite, capsys):
 
 def test_check_fails_where_the_target_refuses_an_operator(folder, capsys):
     operator = Operator("ADD", (0, 0), 1)
-    tensors = tuple(Tensor(name, (2, 4, 4, 4), np.float32(1)) for name in ("in", "out"))
-    (folder / "batch.tflite").write_bytes(flatbuffer.pack(Program("batch", tensors, (operator,), (0,), (1,))))
+    tensors = tuple(Tensor(name, (1, 4, 4, 4), np.float32(1)) for name in ("in", "out"))
+    (folder / "batch.tflite").write_bytes(flatbuffer.pack(Program("batch", tensors, (operator,), (0,), (1,), batch=2)))
     assert_fails(capsys, folder, ["check", "batch.tflite", "--target", "edgetpu"], "1 of 1 operators do not run on e")
 
 

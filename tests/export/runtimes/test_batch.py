@@ -95,6 +95,11 @@ def test_a_file_of_any_batch_says_so_and_computes_the_same(models):
     assert_every_tensor_equals(read(exported(models["rows"])).trace(samples), tflite_bytes, samples)
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+def test_xnnpack_takes_every_slice_of_a_file_that_states_its_batch(batch, models):
+    assert not check(exported(models["rows"], batch=batch), target="litert").refused
+
+
 def test_vela_takes_files_of_any_batch_and_of_several_samples(models):
     for batch in (None, 2):
         assert not check(exported(models["rows"], batch=batch), target="ethos-u55-128").refused
