@@ -231,8 +231,9 @@ def _with_sliced_batch(program: Program, size: int, instead: int) -> Program:
     for index in stated & {*range(len(tensors))}:
         numbers = tensors[index].data
         if numbers is not None and numbers.size and numbers.flat[0] == size:
-            changed = np.array([instead, *numbers.flat[1:]], numbers.dtype)
-            tensors[index] = replace(tensors[index], data=changed.reshape(numbers.shape))
+            changed = np.array([instead, *numbers.flat[1:]], numbers.dtype).reshape(numbers.shape)
+            changed.setflags(write=False)
+            tensors[index] = replace(tensors[index], data=changed)
     return replace(program, tensors=tuple(tensors))
 
 
