@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 IMAGENET_SIZE, IMAGENET_SHORTER = 224, 256
+DTYPE = "float32"  # of Keras's layers, whatever the policy of the model's
 
 Augmentation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # (image, int32 seed `(2,)`) -> image
 
@@ -53,7 +54,7 @@ def by_layer(layer: keras.layers.Layer) -> Augmentation:
 
 def padded_crop(padding: int = 4) -> Augmentation:
     """Zeros around the image, then a random part of its own size (Keras's RandomCrop)."""
-    layer = keras.layers.RandomCrop(1, 1)  # made here, since functions of tf.data may make no variables
+    layer = keras.layers.RandomCrop(1, 1, dtype=DTYPE)  # made here, since functions of tf.data may make no variables
 
     def augment(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         height, width, _ = image.shape
@@ -67,7 +68,7 @@ def padded_crop(padding: int = 4) -> Augmentation:
 
 def flip() -> Augmentation:
     """Left to right, every other image (Keras's RandomFlip)."""
-    flipped = by_layer(keras.layers.RandomFlip("horizontal"))
+    flipped = by_layer(keras.layers.RandomFlip("horizontal", dtype=DTYPE))
 
     def augment(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return tf.ensure_shape(flipped(image, seed), image.shape)
@@ -77,7 +78,7 @@ def flip() -> Augmentation:
 
 def rand_augment(operations: int = 2, factor: float = 0.5) -> Augmentation:
     """Keras's RandAugment on images in [0, 1]."""
-    changed = by_layer(keras.layers.RandAugment(value_range=(0, 1), num_ops=operations, factor=factor))
+    changed = by_layer(keras.layers.RandAugment(value_range=(0, 1), num_ops=operations, factor=factor, dtype=DTYPE))
 
     def augment(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return tf.ensure_shape(changed(image, seed), image.shape)
@@ -91,7 +92,7 @@ def cutout(size: int = 16) -> Augmentation:
     It lies within the image, where that of [DeVries & Taylor, 2017](https://arxiv.org/abs/1708.04552) may lie half
     outside.
     """
-    layer = keras.layers.RandomErasing((1.0, 1.0), fill_value=0, value_range=(0, 1))
+    layer = keras.layers.RandomErasing((1.0, 1.0), fill_value=0, value_range=(0, 1), dtype=DTYPE)
 
     def augment(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         height, width, _ = image.shape

@@ -1,5 +1,6 @@
 """Augmentations do what they say, to images and recordings, and twice the same by the same seed."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -59,6 +60,17 @@ def test_rand_augment_keeps_the_range_and_follows_the_seed(image):
     np.testing.assert_allclose(made[3], augment(tf.constant(image), tf.constant([3, 0])), atol=1e-5)
     assert np.min(made) >= -1e-6 and np.max(made) <= 1 + 1e-6
     assert len({each.tobytes() for each in made}) > 6
+
+
+def test_images_stay_float32_where_the_model_computes_in_float16(image):
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        augmentations = [augmentation.padded_crop(4), augmentation.flip(), augmentation.cutout(4)]
+        made = [tf.function(augment)(tf.constant(image[:, :8]), tf.constant([0, 0])) for augment in augmentations]
+    finally:
+        keras.config.set_dtype_policy(policy)
+    assert [each.dtype for each in made] == [tf.float32] * 3
 
 
 def test_recordings_are_flipped_as_a_whole(rng):
