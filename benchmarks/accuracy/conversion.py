@@ -29,7 +29,7 @@ from keras_ternary_spike import convert
 from keras_ternary_spike.export import export_tflite, load, verify
 
 SEEDS, EPOCHS, FURTHER_EPOCHS = 3, 3, 2
-BATCH, LEARNING_RATE, FURTHER_LEARNING_RATE = 64, 4e-3, 5e-4
+BATCH, LEARNING_RATE, FURTHER_LEARNING_RATE = 64, 4e-3, 2e-3
 SAMPLES, VERIFIED = 500, 50
 SETTINGS = {
     "7 levels, T=1": {"levels": 7},
