@@ -41,7 +41,7 @@ SOFT = 0.7  # of the loss, what the ReLU network teaches
 LEVELS, DEAD_ZONE, SHIFT = 4, 1.5, 1.0
 CLASS_ROW, CLASSES = 16, 10
 
-RELUS = RELU, DISTILLED = "ReLU", "ReLU, distilled"
+RELUS = RELU, DISTILLED, SILENCED = "ReLU", "ReLU, distilled", "ReLU, distilled, L1"
 GRADED, BINARY, TERNARY = f"{{0..{LEVELS}}}", "{0, 1}", "{-1, 0, 1}"
 # Signed neurons start a step to the right, where few fire below 0: as binary ones, free to use the other sign.
 NEURONS = {
@@ -51,7 +51,7 @@ NEURONS = {
 }
 KINDS = (
     *((RELU, None), (GRADED, 0.1), (TERNARY, 0.25), (DISTILLED, None)),
-    *((GRADED, 0.05), (GRADED, 0.2), (BINARY, 0.25)),
+    *((GRADED, 0.05), (GRADED, 0.2), (BINARY, 0.25), (SILENCED, 0.1)),
 )
 
 
@@ -85,10 +85,14 @@ def train(point: Point, folder: Path, before: Future | None) -> None:
     """Unless it has been. before: the training of its ReLU network."""
     if before is not None:
         before.result()
-    if (folder / f"{point.file}.logits").exists():  # written last
+    if trained(point, folder):
         return
     words = [f"{name}={value}" for name, value in options(point, folder).items()]
     subprocess.run([folder / "trainer", folder / "images", folder / "labels", *words], check=True, capture_output=True)
+
+
+def trained(point: Point, folder: Path) -> bool:
+    return (folder / f"{point.file}.logits").exists()  # written last
 
 
 def network(point: Point, weights: np.ndarray, shape: tuple[int, ...]) -> keras.Model:
@@ -170,7 +174,7 @@ def run(arguments: argparse.Namespace, folder: Path, file: Path) -> None:
         for point in points:
             before = trainings.get(Point(RELU, None, point.seed))
             trainings[point] = pool.submit(train, point, folder, before)
-        for point in points:
+        for point in sorted(points, key=lambda point: not trained(point, folder)):
             trainings[point].result()
             if point not in done:
                 add_row(file, {**asdict(point), **measured(point, folder, data)})

@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks import setting
 
 NO_DATA = "-"
+TICKS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 # Of Student's t, 97.5 %, by degrees of freedom.
 T_QUANTILES = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
 
@@ -79,6 +80,9 @@ def draw(found: list[dict], file: Path) -> None:
         shares, means = ([float(values.mean()) for values in column] for column in _columns(own))
         axes.errorbar(shares, means, [line.margin or 0 for line in own], marker="o", capsize=3, label=name)
     axes.set_xscale("log")
+    axes.minorticks_off()
+    shown = [tick for tick in TICKS if axes.get_xlim()[0] <= tick <= axes.get_xlim()[1]]
+    axes.set_xticks(shown, [f"{tick:g}" for tick in shown])
     axes.set_xlabel("additions, share of all that could be")
     axes.set_ylabel("accuracy on test images, %")
     axes.legend()

@@ -50,6 +50,7 @@ def test_its_table_has_a_row_for_each_file_and_nothing_else_on_stderr(finished):
     _, result = finished
     lines = result.stdout.splitlines()
     assert [name for name in ROWS if any(line.startswith(name) for line in lines)] == ROWS
+    assert any(line.startswith("additions") for line in lines)
     assert "Traceback" not in result.stderr
     assert "Warning" not in result.stderr
 
