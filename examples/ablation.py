@@ -91,6 +91,7 @@ def build(training: Training, data: Dataset) -> keras.Model:
 
 def measured(training: Training, data: Dataset) -> dict[str, float]:
     """Accuracy in percent; of spiking networks the firing rate and the entropy in bits, means over layers."""
+    keras.utils.clear_session()  # or hundreds of models stay in memory
     keras.utils.set_random_seed(training.seed)
     model = build(training, data)
     steps = training.epochs * -(-len(data.train_images) // BATCH)
