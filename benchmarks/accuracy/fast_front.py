@@ -36,7 +36,7 @@ from keras_ternary_spike.models.blocks import classifier, conv, encoded, normali
 
 TRAINER = Path(__file__).parent / "trainer" / "trainer.c"
 COMPILE = ("gcc", "-O3", "-march=sapphirerapids", "-ffast-math")
-SEEDS, EPOCHS, STUDENT_EPOCHS = 3, 6, 4
+SEEDS, EPOCHS = 3, (6, 4)
 SOFT = 0.7  # of the loss, what the ReLU network teaches
 LEVELS, DEAD_ZONE, SHIFT = 4, 1.5, 1.0
 CLASS_ROW, CLASSES = 16, 10
@@ -56,6 +56,14 @@ KINDS = (
 
 
 @dataclass(frozen=True)
+class Epochs:
+    """Of the ReLU network, and of every other one, which starts from it."""
+
+    relu: int
+    others: int
+
+
+@dataclass(frozen=True)
 class Point:
     """A training."""
 
@@ -70,24 +78,24 @@ class Point:
         return f"{kind}-{self.seed}"
 
 
-def options(point: Point, folder: Path) -> dict[str, object]:
+def options(point: Point, folder: Path, epochs: Epochs) -> dict[str, object]:
     """The trainer's."""
     common = {"seed": point.seed, "save": folder / point.file}
     if point.alphabet == RELU:
-        return {**common, "alphabet": "r", "epochs": EPOCHS}
+        return {**common, "alphabet": "r", "epochs": epochs.relu}
     start = folder / Point(RELU, None, point.seed).file
-    taught = {"start": start, "teacher": f"{start}.logits", "soft": SOFT, "epochs": STUDENT_EPOCHS}
+    taught = {"start": start, "teacher": f"{start}.logits", "soft": SOFT, "epochs": epochs.others}
     budget = {} if point.budget is None else {"budget": point.budget}
     return {**common, **taught, **NEURONS.get(point.alphabet, {"alphabet": "r"}), **budget}
 
 
-def train(point: Point, folder: Path, before: Future | None) -> None:
+def train(point: Point, folder: Path, epochs: Epochs, before: Future | None) -> None:
     """Unless it has been. before: the training of its ReLU network."""
     if before is not None:
         before.result()
     if trained(point, folder):
         return
-    words = [f"{name}={value}" for name, value in options(point, folder).items()]
+    words = [f"{name}={value}" for name, value in options(point, folder, epochs).items()]
     subprocess.run([folder / "trainer", folder / "images", folder / "labels", *words], check=True, capture_output=True)
 
 
@@ -173,7 +181,7 @@ def run(arguments: argparse.Namespace, folder: Path, file: Path) -> None:
         trainings: dict[Point, Future] = {}
         for point in points:
             before = trainings.get(Point(RELU, None, point.seed))
-            trainings[point] = pool.submit(train, point, folder, before)
+            trainings[point] = pool.submit(train, point, folder, Epochs(*arguments.epochs), before)
         for point in sorted(points, key=lambda point: not trained(point, folder)):
             trainings[point].result()
             if point not in done:
@@ -184,6 +192,7 @@ def run(arguments: argparse.Namespace, folder: Path, file: Path) -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--epochs", type=int, nargs=2, default=EPOCHS, metavar=("RELU", "OTHERS"))
     parser.add_argument("--processes", type=int, default=1, help="so many trainings at a time")
     parser.add_argument("--report", action="store_true", help="train nothing")
     parser.add_argument("--output", type=Path, default=Path("runs/fast_front"))
@@ -192,7 +201,7 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse()
-    folder = arguments.output.absolute()
+    folder = (arguments.output / "-".join(map(str, arguments.epochs))).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "fashion_mnist.jsonl"
     if not arguments.report:
