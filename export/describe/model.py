@@ -18,7 +18,7 @@ from .class_outputs import LEFT_OUT, final_activation
 from .rules.merging import MERGES, merge
 from .rules.options import check_options
 from .rules.rectifying import RECTIFIERS, rectified, rectifies
-from .rules.refused import NOT_EXPORTED, OPERATIONS, SPIKES
+from .rules.refused import ANOTHER, NOT_EXPORTED, OPERATIONS, SPIKES
 from .rules.spiking import last_state
 from .rules.table import RULES
 from .signature import input_names, output_names, stable_name
@@ -139,8 +139,7 @@ def _check_layer(call: Call, sources: list[Node]) -> None:
         way_out = OPERATIONS.get(kind.__name__, "Compute it with layers, or before the network.")
         raise ValueError(f"Cannot export {layer.name!r}, the operation {kind.__name__}. {way_out}")
     if kind not in RULES and kind not in MERGES:
-        supported = ", ".join(sorted({rule.__name__ for rule in (*RULES, *MERGES)}))
-        raise ValueError(f"Cannot export layer {layer.name!r} ({kind.__name__}). Supported: {supported}, PerTimestep.")
+        raise ValueError(f"Cannot export layer {layer.name!r} ({kind.__name__}). {ANOTHER}")
     if not layer.built:
         raise ValueError(f"Layer {layer.name!r} was never built. Call the model on data, or give it keras.Input.")
     check_call(layer)

@@ -46,7 +46,11 @@ REFUSED = {
     "never_built": (lambda: keras.Sequential([layers.Dense(2)]), r"built Sequential or functional.*keras.Input"),
     "unsupported": (
         lambda: keras.Sequential([keras.Input((4,)), layers.LayerNormalization(name="norm")]),
-        r"Cannot export layer 'norm' \(LayerNormalization\).*Supported: .*Conv2D.*TernaryLIF",
+        r"Cannot export layer 'norm' \(LayerNormalization\)\. Use BatchNormalization",
+    ),
+    "unknown": (
+        lambda: keras.Sequential([keras.Input((4,)), layers.Discretization([0.0], name="bins")]),
+        r"Cannot export layer 'bins' \(Discretization\)\. Use layers of docs/targets\.md.*Layer of your own",
     ),
     "gelu": (
         spiking(layers.Dense(2, activation="gelu", name="fc"), TernaryLIF()),
@@ -142,7 +146,7 @@ REFUSED = {
     "different_timesteps": (different_timesteps, "timesteps of a model must be equal.*'code_2': 2, 'code_1': 1"),
     "multiplied": (
         two_sides(layers.Multiply(name="gate"), layers.Conv2D(2, 1)),
-        r"Cannot export layer 'gate' \(Multiply\).*Supported: .*Add",
+        r"Cannot export layer 'gate' \(Multiply\)\. .*Add, Subtract",
     ),
     "no_time_axis": (
         spiking(TernaryLIF(), TimeAverage(), TernaryLIF(name="late"), shape=(T, 3, 4)),
@@ -156,3 +160,22 @@ def test_what_cannot_be_described_is_refused_by_name(name):
     build, message = REFUSED[name]
     with pytest.raises(ValueError, match=message):
         describe(build())
+
+
+def test_the_layer_that_a_spectral_normalization_wraps_is_exported_in_its_place(rng):
+    wrapper = layers.SpectralNormalization(layers.Dense(3))
+    samples = rng.normal(size=(5, 4)).astype("float32")
+    wrapper(samples, training=True)
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, wrapper.layer(inputs))
+    np.testing.assert_allclose(model(samples), wrapper(samples, training=False), rtol=1e-6)
+    assert describe(model)[wrapper.layer.name].kernel.shape == (4, 3)
+
+
+def test_an_embedding_is_a_dense_layer_of_one_hot_vectors(rng):
+    embedding, dense = layers.Embedding(6, 3), layers.Dense(3, use_bias=False)
+    words = rng.integers(0, 6, size=(5,))
+    expected = embedding(words)
+    dense.build((None, 6))
+    dense.set_weights(embedding.get_weights())
+    np.testing.assert_array_equal(dense(np.eye(6, dtype="float32")[words]), expected)
