@@ -11,6 +11,7 @@ from keras import ops
 from ..neuron.sequence import check_current
 from ..registration import PACKAGE
 from .lif import check_sequences
+from .lif_cell import MembraneCell
 from .options import (
     IntegratorCellOptions,
     IntegratorOptions,
@@ -28,7 +29,7 @@ UNROLLED = 16  # timesteps
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class LeakyIntegratorCell(keras.layers.Layer):
+class LeakyIntegratorCell(MembraneCell):
     """One timestep of a leaky integrator: the membrane is the output, and nothing ever clears it.
 
         membrane[t] = decay * membrane[t-1] + current[t]
@@ -53,7 +54,6 @@ class LeakyIntegratorCell(keras.layers.Layer):
         super().__init__(**part(options, KerasOptions), **others)
         self._decay = Decay(options.decay, options.trainable_decay, options.decay_per, snap=options.snap_decay)
         self.options = options
-        self.features: tuple[int | None, ...] = (1,)
         self._decay_weight = None
 
     @property
@@ -61,21 +61,6 @@ class LeakyIntegratorCell(keras.layers.Layer):
         """As the cell uses it: a float where it is fixed and one, else an array or tensor, `()` or `(channels,)`."""
         number = self._decay.number(self._decay_weight)
         return np.array(number) if isinstance(number, tuple) else number
-
-    @property
-    def compute_dtype(self) -> str:
-        """float32 under float16 and bfloat16 policies, in which small currents are lost beside a large membrane."""
-        return keras.backend.result_type(super().compute_dtype, "float32")
-
-    @property
-    def output_size(self) -> int | tuple[int | None, ...]:
-        """Features: an integer for vectors, a tuple for higher ranks. Known once built (1 before)."""
-        return self.features[0] if len(self.features) == 1 else self.features
-
-    @property
-    def state_size(self) -> list[int | tuple[int | None, ...]]:
-        """One state, the membrane, of the size of the output."""
-        return [self.output_size]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.features = tuple(input_shape[1:])
@@ -86,17 +71,10 @@ class LeakyIntegratorCell(keras.layers.Layer):
         membrane = ops.cast(self.decay, self.compute_dtype) * before + current
         return membrane, [membrane]
 
-    def get_initial_state(self, batch_size: Any = None) -> list[Any]:
-        """Zeros, `[(batch_size, *features)]`."""
-        return [ops.zeros((batch_size, *self.features), dtype=self.compute_dtype)]
-
     def get_config(self) -> dict[str, Any]:
         leak = part(self.options, LeakOptions)
         decay = np.asarray(self._decay.value, float).tolist()
         return {**super().get_config(), **leak, "decay": decay}
-
-    def __repr__(self) -> str:
-        return shown(self, self.options)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)

@@ -17,7 +17,48 @@ from .options import CellOptions, KerasOptions, MultiLevelCellOptions, config, o
 from .parameters import Decay, Threshold
 
 
-class LIFCell(keras.layers.Layer):
+class MembraneCell(keras.layers.Layer):
+    """What cells with a membrane share, LIFCell and LeakyIntegratorCell: its size, its type and its start.
+
+    features: axes of the input without the batch axis; (1,) before `build`.
+    """
+
+    options: Any
+    features: tuple[int | None, ...] = (1,)
+
+    @property
+    def compute_dtype(self) -> str:
+        """float32 under float16 and bfloat16 policies, in which a membrane would lose small currents."""
+        return keras.backend.result_type(super().compute_dtype, "float32")
+
+    @property
+    def output_size(self) -> int | tuple[int | None, ...]:
+        """Features: an integer for vectors, a tuple for higher ranks. Known once built (1 before)."""
+        return self.features[0] if len(self.features) == 1 else self.features
+
+    @property
+    def state_size(self) -> list[int | tuple[int | None, ...]]:
+        """One state, the carried membrane, of the size of the output."""
+        return [self.output_size]
+
+    def get_initial_state(self, batch_size: Any = None) -> list[Any]:
+        """Zeros, `[(batch_size, *features)]`.
+
+        Raises:
+            ValueError: before `build`, or where a feature axis has no fixed size.
+        """
+        if not self.built or None in self.features:
+            raise ValueError(
+                f"The initial state of '{self.name}' needs a fixed size of every feature axis: build the cell "
+                f"on one, or pass `initial_state`. Received: built={self.built}, features={self.features}"
+            )
+        return [ops.zeros((batch_size, *self.features), dtype=self.compute_dtype)]
+
+    def __repr__(self) -> str:
+        return shown(self, self.options)
+
+
+class LIFCell(MembraneCell):
     """What TernaryLIFCell, BinaryLIFCell and MultiLevelLIFCell share; `levels` is where they differ."""
 
     levels: str | int
@@ -48,7 +89,6 @@ class LIFCell(keras.layers.Layer):
         used = {"surrogate": self.dynamics.surrogate, "reset_amount": self.dynamics.reset_amount}
         self.options = options
         self._used = resolved(options, decay=self._decay.value, threshold=self._threshold.value, **used)
-        self.features: tuple[int | None, ...] = (1,)
         self._decay_weight = self._threshold_weight = None
 
     trainable_amplitude = option("trainable_amplitude")
@@ -74,21 +114,6 @@ class LIFCell(keras.layers.Layer):
             "decay": self._decay.number(self._decay_weight),
             "threshold": self._threshold.number(self._threshold_weight),
         }
-
-    @property
-    def compute_dtype(self) -> str:
-        """float32 under float16 and bfloat16 policies: a rounded membrane crosses the threshold elsewhere."""
-        return keras.backend.result_type(super().compute_dtype, "float32")
-
-    @property
-    def output_size(self) -> int | tuple[int | None, ...]:
-        """Features: an integer for vectors, a tuple for higher ranks. Known once built (1 before)."""
-        return self.features[0] if len(self.features) == 1 else self.features
-
-    @property
-    def state_size(self) -> list[int | tuple[int | None, ...]]:
-        """One state, the carried membrane, of the size of the output."""
-        return [self.output_size]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.features = tuple(input_shape[1:])
@@ -130,24 +155,8 @@ class LIFCell(keras.layers.Layer):
         fitted = ops.where(squares > 0, products / ops.maximum(squares, 1.0), self.amplitude.value)
         self.amplitude.assign(fitted if self.amplitude_constraint is None else self.amplitude_constraint(fitted))
 
-    def get_initial_state(self, batch_size: Any = None) -> list[Any]:
-        """Zeros, `[(batch_size, *features)]`.
-
-        Raises:
-            ValueError: before `build`, or where a feature axis has no fixed size.
-        """
-        if not self.built or None in self.features:
-            raise ValueError(
-                f"The initial state of '{self.name}' needs a fixed size of every feature axis: build the cell "
-                f"on one, or pass `initial_state`. Received: built={self.built}, features={self.features}"
-            )
-        return [ops.zeros((batch_size, *self.features), dtype=self.compute_dtype)]
-
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **config(self._used)}
-
-    def __repr__(self) -> str:
-        return shown(self, self.options)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
