@@ -125,12 +125,26 @@ def _is_far(ratio: float, step: int, offset: int) -> bool:
     needed = MARGIN + first_rounding(ratio)
     if not step:
         return abs(ratio * offset) > -2 * INT8_MIN or _distance(np.array([ratio * offset])) >= needed
-    exact = Fraction(ratio * step).limit_denominator(LARGEST_DENOMINATOR)
-    if abs(float(exact) - ratio * step) > PRECISION * ratio * step:
+    exact = _simplest(ratio * step)
+    if exact is None:
         return False
     # What is reached is offset + n / denominator, for every n: the nearest of these to 1/2 decides.
     beyond = ((exact * offset / step - Fraction(1, 2)) * exact.denominator) % 1
     return min(beyond, 1 - beyond) / exact.denominator >= needed
+
+
+def _simplest(ratio: float) -> Fraction | None:
+    """The fraction that a multiplier stands for; None if there is none as near as float32 numbers are.
+
+    Not the nearest one: of a large multiplier a fraction of larger numbers lies nearer by chance.
+    """
+    denominator = 1
+    while denominator <= LARGEST_DENOMINATOR:
+        found = Fraction(ratio).limit_denominator(denominator)
+        if abs(float(found) - ratio) <= PRECISION * ratio:
+            return found
+        denominator *= 2
+    return None
 
 
 def first_rounding(ratio: float) -> float:

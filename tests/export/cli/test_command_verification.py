@@ -43,7 +43,11 @@ def test_several_inputs_have_an_array_and_a_range_each(folder, capsys):
         (("features",), [], "for each of ['features', 'motion'], by name. Received: ['features']. Missing: ['motion']"),
         (("features", "motion", "sound"), [], "Missing: [], unknown: ['sound']"),
         (("features", "motion"), RANGES_OF_TWO[:4], "such a range for each of ['features', 'motion']"),
-        (("features", "motion"), ["--input-range-of", "motion", "0", "one"], "a name and two numbers. Received: 'one'"),
+        (
+            ("features", "motion"),
+            ["--input-range-of", "motion", "0", "one"],
+            "word int8. Received: '0' 'one'",
+        ),
     ],
 )
 def test_arrays_and_ranges_that_do_not_fit_several_inputs_are_refused(arrays, ranges, message, folder, capsys):

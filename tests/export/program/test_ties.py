@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from keras_ternary_spike.export.program import ties
 from keras_ternary_spike.export.program.builder import Builder
 from keras_ternary_spike.export.program.grid import Grid, float32
 from keras_ternary_spike.export.program.ties import every_value, first_rounding, reached
@@ -126,3 +127,14 @@ def test_a_clip_between_two_steps_is_refused(scale):
         activation = "RELU_N1_TO_1" if scale < 0.7 else "RELU6"
         output = builder.emit("ADD", (one, one), "out", LINE, Grid(float32(scale)), activation=activation)
         write(builder.program("clip", (one,), (output,)))
+
+
+@pytest.mark.parametrize("numerator, step", [(391, 16), (571, 16), (1740, 16), (5, 1), (62, 32)])
+def test_a_multiplier_is_the_simplest_fraction_that_float32_may_mean(numerator, step):
+    ratio = float(np.float32(numerator / 63)) * (1 + 2.0**-24)
+    assert ties._simplest(ratio * step) == Fraction(numerator * step, 63)
+    assert ties._is_far(ratio, step, 0)  # sixty-thirds never reach a half
+
+
+def test_a_multiplier_that_is_no_simple_fraction_is_none():
+    assert ties._simplest(np.pi / 1e3) is None

@@ -151,15 +151,15 @@ def test_a_kind_without_a_row_is_unknown_and_not_refused(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("changes", "reason"),
+    ("change", "reason"),
     [
-        ({"dtype": "float32"}, "must be int8 or uint8, 'in' is float32"),
-        ({"shape": (2, 4, 4, 4)}, r"innermost axes may be longer than 1, 'in' is \(2, 4, 4, 4\)"),
+        (lambda: chain(dtype="float32"), "must be int8 or uint8, 'in' is float32"),
+        (lambda: replace(chain(), batch=2), r"innermost axes may be longer than 1, 'in' is \(2, 4, 4, 4\)"),
     ],
 )
-def test_the_edge_tpu_refuses_what_its_rules_exclude(changes, reason):
+def test_the_edge_tpu_refuses_what_its_rules_exclude(change, reason):
     with pytest.raises(ValueError, match=reason):
-        require(pack(chain(**changes)), "edgetpu")
+        require(pack(change()), "edgetpu")
 
 
 def test_the_edge_tpu_refuses_an_activation_fused_into_a_pool():
