@@ -11,6 +11,7 @@ setup(
         *(f"{EXPORT}.{name}" for name in find_packages("export")),
     ],
     package_dir={EXPORT: "export"},
+    include_package_data=False,  # what is not a module is named below
     package_data={
         "keras_ternary_spike": ["py.typed"],
         f"{EXPORT}.c_code": ["kernels/*/*.h", "kernels/*/*.c"],
