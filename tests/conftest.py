@@ -17,10 +17,23 @@ import pytest
 from forked_python import ForkedPython
 from keras_ternary_spike.neuron import recurrence
 
-# TensorFlow's million objects stay, and graphs make many more: the usual search for garbage comes far too often.
-gc.collect()
-gc.freeze()
-gc.set_threshold(20_000, 20, 20)
+GARBAGE = (20_000, 20, 1_000)  # thresholds of its search: graphs make millions of objects, most of which stay
+
+
+def settle():
+    """Throw garbage away, and search what stays never again: TensorFlow's objects, and those of modules before."""
+    gc.collect()
+    gc.freeze()
+
+
+settle()
+gc.set_threshold(*GARBAGE)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def settled():
+    yield
+    settle()
 
 
 @pytest.fixture(autouse=True)
