@@ -23,6 +23,7 @@ MARGIN = 2.0**-14  # output steps: float32 scales and float32 products move a va
 LARGEST_DENOMINATOR = 2**12  # of a multiplier: finer ones leave less than two roundings need
 PRECISION = 2.0**-21  # of a multiplier, relative: it is made of three float32 numbers
 CLIP_MARGIN = 1e-3  # steps between a clip, such as 1 / scale, and a tie
+LARGEST_SUM = 2**15  # output steps: some of LiteRT's kernels hold a sum in int16 before it is clipped
 RULE = "have scales that keep every integer it can read from a tie, where runtimes round differently"
 
 MANY = (*ELEMENTWISE, "CONCATENATION")  # they read several activations
@@ -83,6 +84,9 @@ def sum_(operator: Operator, inputs: Sequence[Tensor], output: Tensor, values: S
     """Runtimes keep 20 bits of the larger ratio."""
     first, second = (float(tensor.scale) / float(output.scale) for tensor in inputs)
     second = -second if operator.kind == "SUB" else second
+    reach = sum(abs(ratio) * max(map(abs, read)) for ratio, read in zip((first, second), values, strict=True))
+    rule = f"add up to less than {LARGEST_SUM} steps of what it writes, beyond which LiteRT's optimized kernels wrap"
+    expect(operator, output, reach + abs(output.zero_point) < LARGEST_SUM, rule, f"{reach:.0f}")
     found = _sums(values[0], values[1], first, second, *_ends(operator, output))
     expect(operator, output, found is not None, RULE, f"{first:.9g} and {second:.9g} times what it adds")
     return found
