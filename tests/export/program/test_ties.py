@@ -140,13 +140,14 @@ def test_a_multiplier_that_is_no_simple_fraction_is_none():
     assert ties._simplest(np.pi / 1e3) is None
 
 
+@pytest.mark.parametrize("kind", ["ADD", "SUB"])
 @pytest.mark.parametrize("ratio, holds", [(200.0, True), (300.0, False)])
-def test_a_sum_that_some_kernels_would_wrap_is_refused(ratio, holds):
+def test_a_sum_that_some_kernels_would_wrap_is_refused(kind, ratio, holds):
     builder = Builder()
-    first, second = (builder.activation(name, LINE, grid) for name, grid in (("a", Grid(ratio)), ("b", Grid(1.0))))
-    program = builder.program("sum", (first, second), (builder.emit("ADD", (first, second), "sum", LINE, Grid(1.0)),))
+    first, second = (builder.activation(name, LINE, grid) for name, grid in (("a", Grid(1.0)), ("b", Grid(ratio))))
+    program = builder.program("sum", (first, second), (builder.emit(kind, (first, second), "sum", LINE, Grid(1.0)),))
     if holds:
-        assert read(write(program)).operators[0].kind == "ADD"
+        assert read(write(program)).operators[0].kind == kind
     else:
         with pytest.raises(ValueError, match=r"less than 32768 steps.*wrap"):
             write(program)
