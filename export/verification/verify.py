@@ -29,6 +29,7 @@ from ..program.step_form import without_states
 from ..runtimes import implementations as runtimes
 from ..runtimes import timing
 from ..tflite import flatbuffer
+from .keras_outputs import comparable, left_out_of, predictions, sigmoid
 from .moments import Moments
 from .report import Agreement, Comparison, Report, Saturation
 
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 
 
 CHUNK_VALUES = 2**24  # int8 values in memory per runtime
-
-
 PACKAGES = ("keras-ternary-spike", "numpy", "ai-edge-litert", "tflite-micro", "keras", "tensorflow")
 
 
@@ -222,19 +221,6 @@ class Tally:
                 self.improper.add(tensor.name)
 
 
-def left_out_of(model: keras.Model | None, program: Program) -> dict[str, str]:
-    """Of the file's outputs, the function that the Keras model has behind them."""
-    if model is None:
-        return {}
-    from ..describe.class_outputs import left_out
-
-    return {name: found for name, found in zip(program.named_outputs, left_out(model), strict=False) if found}
-
-
-def sigmoid(logits: np.ndarray) -> np.ndarray:
-    return 0.5 * (1 + np.tanh(0.5 * logits))  # 1 / (1 + exp(-x)), which overflows
-
-
 def further_runtimes(also: Collection[str]) -> dict[str, runtimes.Runtime]:
     """Runtimes that run on demand only. Raises: ValueError if one is not known, ImportError if it cannot run."""
     if set(also) - {"c"}:
@@ -250,35 +236,6 @@ def stated_levels(program: Program) -> dict[str, int]:
     """The largest spike of each layer that the file states."""
     neurons = program.facts.neurons if "neurons" in program.metadata else ()
     return {neuron.name: max(neuron.levels) for neuron in neurons}
-
-
-def comparable(model: keras.Model | None) -> keras.Model | None:
-    """The model as Keras predicts with it. Raises: ValueError if its predictions are no longer Keras's."""
-    if model is None:
-        return None
-    from keras_ternary_spike.layers.overrides import as_functional, overridden
-
-    if method := overridden(model, "predict", "predict_step", "make_predict_function"):
-        raise ValueError(
-            f"`{method}` of the model must be Keras's own: the file is compared with what the model's layers compute. "
-            f"Received: {model.name!r} ({type(model).__name__}), which overrides it. Compare with "
-            "keras.Model(model.inputs, model.outputs)."
-        )
-    return as_functional(model)
-
-
-def predictions(model: keras.Model, samples: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """The Keras model's outputs in its order. samples: an array for each input, in its order."""
-    import keras
-
-    from ..describe.signature import input_structure, packed
-
-    if len(model.inputs) != len(samples):
-        raise ValueError(
-            f"The model and the file must have equally many inputs. Received: {len(model.inputs)} of the model, "
-            f"{list(samples)} of the file"
-        )
-    return keras.tree.flatten(model.predict(packed(input_structure(model), list(samples.values())), verbose=0))
 
 
 def differing(left: np.ndarray, right: np.ndarray) -> int:

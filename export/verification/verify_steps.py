@@ -11,8 +11,9 @@ from ..program.names import parse
 from ..program.program import Program
 from ..program.samples import Samples, check_samples, count_samples, dequantize_output, part, quantize_input
 from ..program.step_form import states
+from .keras_outputs import comparable, left_out_of, predictions
 from .report import Report
-from .verify import Tally, chunked, comparable, left_out_of, predictions, report_on
+from .verify import Tally, chunked, report_on
 
 if TYPE_CHECKING:
     import keras

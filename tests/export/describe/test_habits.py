@@ -15,7 +15,7 @@ from keras_ternary_spike.export.describe.rules.options import is_known
 from keras_ternary_spike.export.describe.rules.reshaping import UNCHANGED
 from keras_ternary_spike.export.describe.rules.table import RULES
 from keras_ternary_spike.export.describe.told_ranges import rescaled_range, told_ranges
-from keras_ternary_spike.export.verification.verify import sigmoid
+from keras_ternary_spike.export.verification.keras_outputs import sigmoid
 
 P = PerTimestep
 
