@@ -71,7 +71,7 @@ def test_litert_delegates_one_partition_with_every_operator(tflite_bytes):
 
 def test_an_operator_that_xnnpack_does_not_take_is_named():
     # XNNPACK adds only where input scale / output scale is in 2**-10 to 2**8.
-    report = check(write(chain(scale=300.0)), target="litert")
+    report = check(write(chain(last_scale=2048.0)), target="litert")
     assert report.accepted is False
     assert [one.name for one in report.refused] == ["c/sum"]
     assert report.facts["delegated_operators"] == 2
