@@ -1,4 +1,4 @@
-# make demo | test | test-backends | lint | docs | bench | clean. Each does its whole set-up in .venv and touches nothing else.
+# make demo | test | test-extended | test-backends | lint | docs | bench | clean. Each does its whole set-up in .venv and touches nothing else.
 # Another Python: make test PYTHON=python3.12. Arguments for pytest or the demo: make test ARGS="-k spikes".
 # Test processes, each of up to 2 GB: make test PROCESSES=4.
 
@@ -12,11 +12,12 @@ PROJECT := pyproject.toml setup.py
 BENCHMARKS = $(filter-out benchmarks/training/contestants.py,$(shell grep -rl --include='*.py' '^if __name__' benchmarks | sort))
 RUFF := ruff>=0.17,<0.18
 
-.PHONY: help demo test test-backends lint docs bench clean
+.PHONY: help demo test test-extended test-backends lint docs bench clean
 
 help:
 	@echo "make demo   train on digits, export, verify; results in runs/digits (three minutes after the install)"
 	@echo "make test   install and run the tests"
+	@echo "make test-extended  tests too long for every day: each recipe, notebook and page"
 	@echo "make test-backends  install JAX and PyTorch, each on its own, and run layers and exporter on them"
 	@echo "make lint   ruff: rules and format"
 	@echo "make docs   the pages and the reference as a site, site/index.html"
@@ -28,6 +29,9 @@ demo: $(VENV)/.installed-examples
 
 test: $(VENV)/.installed-test
 	$(RUN) -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-extended: $(VENV)/.installed-test
+	$(RUN) -m pytest -m extended --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
 
 test-backends: $(VENV)/jax/.installed $(VENV)/torch/.installed $(VENV)/.installed-test
 	set -e; for backend in jax torch; do KERAS_BACKEND=$$backend TENSORFLOW_PYTHON="$(abspath $(RUN))" \

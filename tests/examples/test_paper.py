@@ -50,6 +50,7 @@ def test_every_network_and_every_alphabet_of_the_rows_builds(rows):
 
 
 @pytest.mark.slow
+@pytest.mark.extended
 def test_a_dry_run_trains_exports_and_certifies(paper, rows, monkeypatch, tmp_path, capsys):
     arguments = paper.command_line(["cifar10_dvs-resnet19-t10-ternary", "--dry-run", "--output", str(tmp_path)])
     row = dataclasses.replace(rows[arguments.row], timesteps=1)
