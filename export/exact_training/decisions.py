@@ -36,8 +36,12 @@ class Decisions:
 
     def grid(self, name: str) -> Grid:
         """Of the value of node `name`, in the real numbers of the folded network."""
-        grid = self.context.signals[name].grid
-        return grid if self.context.unit(name) == 1 else replace(grid, scale=step(self.quiet_steps(name)))
+        grid, unit = self.context.signals[name].grid, self.context.unit(name)
+        if unit == 1:
+            return grid
+        currents = self.context.currents
+        is_current = name in currents and grid.scale == currents[name].grid.scale  # otherwise it has fired already
+        return replace(grid, scale=step(self.quiet_steps(name)) if is_current else 1.0, unit=1.0)
 
     def quiet_steps(self, name: str) -> int | None:
         """The threshold of the neurons that node `name` is a current of lies at quiet_steps + 1/2 steps."""
@@ -63,11 +67,6 @@ def check_trainable(network: Network, node: Node) -> None:
         raise ValueError(
             f"Integer-exact training knows no membranes that are read. Received: layer {node.name!r}. Export the float "
             "model: what leaves as numbers loses little in rounding."
-        )
-    if isinstance(node, nodes.LIF) and node.levels > 1:
-        raise ValueError(
-            f"Integer-exact training knows ternary and binary spikes. Received: layer {node.name!r} with "
-            f"levels={node.levels}. Export the float model: with graded spikes little is lost in rounding."
         )
     if isinstance(node, nodes.LIF) and keeps_rest(network, node):
         raise ValueError(

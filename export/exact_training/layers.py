@@ -16,7 +16,7 @@ from ..network import nodes
 from ..network.nodes import NO_PADDING, Node
 from ..network.queries import count_bound, repeated
 from ..padding import same_padding
-from ..program.grid import INT8_MAX, SPIKE
+from ..program.grid import BINARY_SPIKE, INT8_MAX, Grid
 from ..quantize.current_grids import effective_decay
 from ..quantize.emit.context import fused_neuron
 from ..quantize.emit.linear import integer_weights
@@ -54,8 +54,11 @@ def exact_input(decisions: Decisions, node: nodes.Input) -> exact.ExactInput:
 def _lif(decisions: Decisions, node: nodes.LIF) -> Layers:
     quiet_steps = decisions.quiet_steps(node.inputs[0])
     source = repeated(decisions.folded, node.inputs[0])
-    fires_only = decisions.grid(node.inputs[0]) == SPIKE and not isinstance(source, nodes.Add)
-    options = {"signed": node.signed, "fires_only": fires_only, "name": node.name, "dtype": DTYPE}
+    spikes = Grid(1.0, low=-node.levels if node.signed else 0, high=node.levels)
+    fused = decisions.grid(node.inputs[0]) == spikes != BINARY_SPIKE
+    fires_only = fused and not isinstance(source, nodes.Add)
+    options = {"signed": node.signed, "levels": node.levels, "fires_only": fires_only}
+    options |= {"name": node.name, "dtype": DTYPE}
     return [(exact.ExactLIF(str(effective_decay(decisions.folded, node)), quiet_steps, **options), [])]
 
 

@@ -83,7 +83,8 @@ def _transposed(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
 
 def _lif(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
     numbers = {"decay": float(layer.decay), "threshold": 0.5, "amplitude": 1.0}
-    return (nodes.LIF(**numbers, signed=layer.signed, quiet_steps=layer.half, **like(name, source)),)
+    levels = {"signed": layer.signed, "levels": layer.levels}
+    return (nodes.LIF(**numbers, **levels, quiet_steps=layer.half, **like(name, source)),)
 
 
 def _shortcut(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -120,7 +121,7 @@ EXACT: Mapping[type, Rule] = {
     exact.ExactConv2D: rule(_windowed(nodes.Conv), f"{WEIGHTS} {WINDOW}", CLIPPING),
     exact.ExactDepthwiseConv2D: rule(_windowed(nodes.DepthwiseConv), f"{WEIGHTS} {WINDOW}", CLIPPING),
     exact.ExactConv2DTranspose: rule(_transposed, f"{WEIGHTS} kernel_size strides cropping", CLIPPING),
-    exact.ExactLIF: rule(_lif, "decay half signed", "fires_only", SEQUENTIAL),
+    exact.ExactLIF: rule(_lif, "decay half signed levels", "fires_only", SEQUENTIAL),
     exact.ExactShortcut: rule(_shortcut, "steps scale", time=POINTWISE),
     exact.ExactSumPooling2D: rule(_sum_pool, "pool_size strides"),
     exact.ExactTimeSum: rule(_time_sum, time=ENDING),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_ternary_spike import MultiLevelLIF
 from keras_ternary_spike.exact import (
     ExactAdd,
     ExactConv2D,
@@ -61,10 +62,51 @@ def test_neurons_follow_the_recurrence_in_integers(timesteps, signed, training, 
     np.testing.assert_array_equal(layer(currents.astype(FLOAT32), training=training), expected)
 
 
-def test_neurons_that_only_fire_round_to_the_nearest_spike():
-    current = np.array([[[-2.0, -0.51, -0.49, 0.0, 0.49, 0.51, 2.0]]], FLOAT32)
-    spikes = ExactLIF("16/63", 60, fires_only=True)(current)
-    assert np.ravel(spikes).tolist() == [-1, -1, 0, 0, 0, 1, 1]
+@pytest.mark.parametrize(
+    "options, expected", [({}, [-1, -1, 0, 0, 1, 1, 1]), ({"levels": 3, "signed": False}, [0, 0, 0, 0, 1, 2, 3])]
+)
+def test_neurons_that_only_fire_round_to_the_nearest_spike(options, expected):
+    current = np.array([[[-2.0, -0.51, -0.49, 0.49, 1.49, 1.51, 4.0]]], FLOAT32)
+    spikes = ExactLIF("16/63", 60, fires_only=True, **options)(current)
+    assert np.ravel(spikes).tolist() == expected
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("levels, half", [(1, 0), (3, 0), (4, 16), (41, 1), (127, 0)])
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_level_is_the_nearest_whole_number_of_units(levels, half, signed, training):
+    membranes, unit = np.arange(-128, 128), 2 * half + 1
+    sizes = [min((abs(membrane) + half) // unit, levels) for membrane in membranes.tolist()]
+    expected = np.sign(membranes) * sizes if signed else (membranes > 0) * sizes
+    layer = ExactLIF("16/63", half, signed=signed, levels=levels)
+    np.testing.assert_array_equal(layer(membranes[:, None].astype(FLOAT32), training=training)[:, 0], expected)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_the_gradient_of_levels_is_the_slope_of_a_ramp(signed):
+    """Central differences of clip(membrane / unit, -levels or 0, levels), a quarter of a step wide."""
+    membranes, levels, unit, width = np.arange(-128, 128), 4, 25, 0.25
+    low = -levels if signed else 0
+    differences = [np.clip((membranes + side * width) / unit, low, levels) for side in (-1, 1)]
+    expected = (differences[1] - differences[0]) / (2 * width)
+    inside = ~np.isin(membranes, (low * unit, levels * unit))  # a ramp has no slope at its ends
+    measured = gradient_of(ExactLIF("16/63", 12, signed=signed, levels=levels), membranes[:, None])[:, 0]
+    np.testing.assert_allclose(measured[inside], expected[inside], rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("signed", [True, False])
+def test_levels_with_a_state_are_those_of_the_float_neuron_where_nothing_is_rounded(signed, training, rng):
+    """With decay 1 membranes are whole anyway: spikes and gradients are MultiLevelLIF's of that threshold."""
+    currents, upstream = rng.integers(-60, 61, (200, 4)), tf.constant(rng.normal(size=(200, 4)), tf.float32)
+    exact = ExactLIF("1", 8, signed=signed, levels=3)
+    float_neuron = MultiLevelLIF(3, signed=signed, threshold=8.5, decay=1.0, trainable_amplitude=False)
+    expected = float_neuron(currents[..., None].astype(FLOAT32))[..., 0]
+    assert len(np.unique(expected)) == (7 if signed else 4)
+    np.testing.assert_array_equal(exact(currents.astype(FLOAT32), training=training), expected)
+    gradients = gradient_of(lambda x: exact(x, training=training) * upstream, currents)
+    wanted = gradient_of(lambda x: float_neuron(x[..., None])[..., 0] * upstream, currents)
+    np.testing.assert_allclose(gradients, wanted, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -1,11 +1,13 @@
 """Integer-exact training: the model's integers are those of its file, before and after training."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
-from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
+from keras_ternary_spike import BinaryLIF, DirectEncoding, MultiLevelLIF, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.backend import gradient
 from keras_ternary_spike.exact import ExactDense, ExactLIF
 from keras_ternary_spike.exact.rounding import Rounding
@@ -68,6 +70,17 @@ def lines(timesteps):
     return keras.Sequential([keras.Input((timesteps, 16, 3)), *body])
 
 
+def graded(timesteps, *, signed=False, levels=4):
+    """A dead zone where the file knows one, a shortcut of levels, a sum of two currents and one that is cut in runs."""
+    neuron = partial(MultiLevelLIF, levels, signed=signed, threshold=0.2)
+    image = keras.Input(SHAPE)
+    edge = {} if signed or timesteps > 1 else {"dead_zone": 1.5}
+    first = neuron(name="first", **edge)(norm()(conv(4)(DirectEncoding(timesteps)(image))))
+    x = neuron(name="second")(layers.Add()([norm()(conv(4)(first)), first]))
+    x = neuron(name="third")(layers.Add()([conv(4)(x), conv(4, 1)(P(layers.MaxPooling2D(3, 1, "same"))(x))]))
+    return keras.Model(image, TimeAverage()(P(layers.Dense(5))(P(layers.GlobalAveragePooling2D())(x))))
+
+
 MODELS = {
     "chain of 1": (chain, 1),
     "chain of 4": (chain, 4),
@@ -76,6 +89,8 @@ MODELS = {
     "residual of 2": (residual, 2),
     "joined": (joined, 2),
     "lines": (lines, 6),
+    "graded": (graded, 1),
+    "graded, signed, of 3": (partial(graded, signed=True, levels=2), 3),
 }
 
 
