@@ -22,7 +22,7 @@ from .folding.passes import fold_network
 from .folding.separate_outputs import separate_outputs
 from .network import nodes
 from .network.nodes import Network
-from .program.program import Program, check_batch
+from .program.program import Program, check_batch, check_io
 from .program.samples import Samples, by_name, check_arrays, count_samples
 from .quantize.emit.context import Form
 from .quantize.input_ranges import Ranges, check_told_ranges, input_shapes, warn_of_saturation
@@ -46,6 +46,7 @@ def export_tflite(
     form: Form = "unrolled",
     window: int | None = None,
     batch: int | None = 1,
+    io: str = "int8",
     target: str | None = None,
     samples: Samples | None = None,
     verbose: int = 1,
@@ -75,6 +76,9 @@ def export_tflite(
         batch: how many samples a call of the file takes, the first axis of its tensors. None: one, and whoever runs the
             file may resize it to any number (`resize_tensor_input`); a TRANSPOSE_CONV does not allow it. Default: 1,
             which can be resized too where no SLICE or TRANSPOSE_CONV stands in the way.
+        io: what the file takes and gives. `"int8"`: integers, which its tensors say how to read. `"float32"`: numbers,
+            with a QUANTIZE behind each input and a DEQUANTIZE in front of each output, for programs that know no int8,
+            such as LiteRT.js. The integers between are the same. Default: `"int8"`.
         target: refuse a file that would not run wholly on this target, such as `"ethos-u55-128"`; see `check`. For
             `"cortex-m"`, and for an Ethos-U where Vela finds it faster, neurons are convolutions: other operators, the
             same integers. Default: None, any target; the operators that XNNPACK computes fastest.
@@ -103,6 +107,7 @@ def export_tflite(
     if target is not None:
         check_target(target)
     check_batch(batch)
+    check_io(io)
     if form == "step" and batch != 1:
         raise ValueError(
             "`batch` must be 1 in the step form, whose states are those of one stream. Received: "
@@ -132,7 +137,7 @@ def export_tflite(
             warn_of_saturation(unrolled, arrays)
         program = with_constants(program, calibrate(unrolled, folded, arrays, verbose=verbose))
     warn_of_guesses(program, classes=class_outputs(layers, calls))
-    return _written(replace(with_origin(program, network, model), batch=batch), target)
+    return _written(replace(with_origin(program, network, model), batch=batch, io=io), target)
 
 
 def _written(program: Program, target: str | None) -> bytes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from keras_ternary_spike import __version__
 
+from ..program.program import IO
 from ..user_files import check_output, import_module, write_together
 from .arguments import ANOTHER_FORMAT, check_samples_file, check_source, check_suffix, command_parser
 from .keras_file import check_keras_file
@@ -49,6 +50,7 @@ def export(arguments: Sequence[str]) -> None:
         form=options.form,
         window=options.window,
         batch=options.batch,
+        io=options.io,
         target=options.target,
         samples=chosen_for,
     )
@@ -122,6 +124,12 @@ def add_file_options(group: argparse._ArgumentGroup) -> None:
         default=1,
         metavar="SAMPLES",
         help="how many samples a call of the file takes, or any for a file that can be resized (default: 1)",
+    )
+    group.add_argument(
+        "--io",
+        choices=IO,
+        default="int8",
+        help="what the file takes and gives: float32 for programs that know no int8, such as LiteRT.js (default: int8)",
     )
     group.add_argument(
         "--target",

@@ -8,7 +8,7 @@ import numpy as np
 
 from .labels import check_labels, check_zero_point
 from .operators import ACTIVATIONS, DTYPES, KINDS, Operator, Tensor
-from .program import Program, batched, check_batch, check_resizable
+from .program import Program, batched, check_batch, check_io, check_resizable
 from .shapes import check_shape, check_sizes, check_work
 from .ties import check_ties
 
@@ -20,6 +20,7 @@ def check(program: Program) -> None:
     known = {i for i, tensor in enumerate(program.tensors) if tensor.data is not None} | set(program.inputs)
     _check_indices(program)
     check_batch(program.batch)
+    check_io(program.io)
     check_resizable(program)
     check_sizes(batched(program).tensors)
     for tensor in program.tensors:

@@ -34,7 +34,7 @@ CONSTANTS = (
 STATE_IN, STATE_OUT = "state_in", "state_out"
 ROLES = tuple(dict.fromkeys((*NEURON, *VALUES, *CONSTANTS, STATE_IN, STATE_OUT)))
 COUNTED = ("within", "first", "output", *CONSTANTS)  # a number behind these is no timestep
-PARTS = r"full|padded|copy|stage\d+|pixels|columns|lines|rows|stacked"  # on the way to a value
+PARTS = r"full|padded|copy|float|stage\d+|pixels|columns|lines|rows|stacked"  # on the way to a value
 
 
 @dataclass(frozen=True)

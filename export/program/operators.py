@@ -43,6 +43,12 @@ KINDS: Mapping[str, Kind] = {
     "CONCATENATION": Kind(2, "Concatenation", 0, ("axis",), fuses=False),
 }
 
+# At the ends of a file that takes and gives float32; a Program has none.
+ENDS: Mapping[str, Kind] = {
+    "QUANTIZE": Kind(1, "Quantize", 1, fuses=False),
+    "DEQUANTIZE": Kind(2, "Dequantize", 1, fuses=False),
+}
+FILE_KINDS = {**KINDS, **ENDS}
 
 DTYPES = ("int8", "int32", "uint8", "int16", "int64", "float32", "bool")
 ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")

@@ -23,6 +23,7 @@ class Program:
     names: what users call the inputs and outputs, by the index of the tensor; one without goes by the tensor's name.
     batch: how many samples a call of the file takes; None: one, and the file says that it may be resized to any. The
         tensors here are those of one sample.
+    io: what the file takes and gives: "int8", or "float32", the numbers that these integers stand for.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Program:
     metadata: Mapping[str, object] = field(default_factory=dict)
     names: Mapping[int, str] = field(default_factory=dict)
     batch: int | None = 1
+    io: str = "int8"
 
     @property
     def samples_a_call(self) -> int:
@@ -161,6 +163,7 @@ def kernel_rows(program: Program, operator: Operator) -> np.ndarray:
 
 
 ONE_SAMPLE = 1
+IO = ("int8", "float32")
 SLICE_SIZE = 2  # which input of a SLICE
 
 
@@ -169,6 +172,12 @@ def check_batch(batch: object) -> None:
     whole = isinstance(batch, int | np.integer) and not isinstance(batch, bool)
     if batch is not None and not (whole and batch >= 1):
         raise ValueError(f"`batch` must be an integer of at least 1, or None for any. Received: batch={batch!r}")
+
+
+def check_io(io: object) -> None:
+    """Raises ValueError unless files may have such inputs and outputs."""
+    if io not in IO:
+        raise ValueError(f"`io` must be one of {', '.join(IO)}. Received: io={io!r}")
 
 
 def check_resizable(program: Program) -> None:

@@ -77,7 +77,8 @@ def with_stacked_neurons(program: Program, *, in_place: bool) -> Program:
             work.mapped[operator.output] = written
     inputs, outputs = (tuple(_read(work, index) for index in indices) for indices in (program.inputs, program.outputs))
     names = {_read(work, index): name for index, name in program.names.items()}
-    return with_small_peak(replace(work.builder.program(program.name, inputs, outputs, program.metadata), names=names))
+    written = work.builder.program(program.name, inputs, outputs, program.metadata)
+    return with_small_peak(replace(written, names=names, batch=program.batch, io=program.io))
 
 
 def _written(work: Rewriting, operator: Operator) -> int | None:

@@ -17,6 +17,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ..program.program import Integers, Program
 from ..tflite import flatbuffer
 from ..tflite.contents import contents
+from ..tflite.float_ends import fed, fetched
 
 Outputs = dict[str, np.ndarray]  # by tensor name, in the order of the file, each `(samples, *shape)`
 
@@ -91,11 +92,9 @@ def run_litert(tflite_bytes: bytes, samples: Integers, resolver: OpResolverType)
     outputs = _empty_outputs(program, len(feeds[0]))
     with failures("LiteRT"):
         for part, inputs in calls(feeds, program.samples_a_call):
-            set_inputs(interpreter, inputs)
+            set_inputs(interpreter, fed(program, inputs))
             interpreter.invoke()
-            for index, values in zip(fetch, outputs.values(), strict=True):
-                given = values[part]
-                given[:] = interpreter.get_tensor(index)[: len(given)]
+            _keep(outputs, part, fetched(program, map(interpreter.get_tensor, fetch)))
     return outputs
 
 
@@ -112,7 +111,7 @@ def filled(samples: np.ndarray, batch: int) -> np.ndarray:
 
 
 def set_inputs(interpreter: Interpreter, inputs: Sequence[np.ndarray]) -> None:
-    """Feeds one call: int8, an array with its batch axis for each input in the order of the file."""
+    """Feeds one call, an array with its batch axis for each input in the order of the file."""
     for detail, values in zip(interpreter.get_input_details(), inputs, strict=True):
         interpreter.set_tensor(detail["index"], values)
 
@@ -128,12 +127,10 @@ def run_tflm(tflite_bytes: bytes, samples: Integers) -> Outputs:
     outputs = _empty_outputs(program, len(feeds[0]))
     with failures("TFLite Micro"):
         for part, inputs in calls(feeds, program.samples_a_call):
-            for position, values in enumerate(inputs):
+            for position, values in enumerate(fed(program, inputs)):
                 interpreter.set_input(values, position)
             interpreter.invoke()
-            for index, values in enumerate(outputs.values()):
-                given = values[part]
-                given[:] = interpreter.get_output(index)[: len(given)]
+            _keep(outputs, part, fetched(program, map(interpreter.get_output, range(len(outputs)))))
     return outputs
 
 
@@ -180,6 +177,13 @@ def installed() -> dict[str, Runtime]:
 def _empty_outputs(program: Program, samples: int) -> Outputs:
     tensors = [program.tensors[index] for index in program.outputs]
     return {tensor.name: np.empty((samples, *tensor.shape[1:]), tensor.dtype) for tensor in tensors}
+
+
+def _keep(outputs: Outputs, part: slice, given: Sequence[np.ndarray]) -> None:
+    """Writes what a call gave to where its samples are; the last call may give more."""
+    for values, integers in zip(outputs.values(), given, strict=True):
+        kept = values[part]
+        kept[:] = integers[: len(kept)]
 
 
 def _tflm(tflite_bytes: bytes):

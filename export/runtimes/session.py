@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ..tflite import flatbuffer
+from ..tflite.float_ends import fed, fetched
 from . import implementations as runtimes
 
 
@@ -31,9 +33,9 @@ class Session:
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One call: int8, an array with its batch axis for each input of the file, to such an array for each output."""
         with self.turn(), runtimes.failures("LiteRT"):
-            runtimes.set_inputs(self._interpreter, inputs)
+            runtimes.set_inputs(self._interpreter, fed(self._program, inputs))
             self._interpreter.invoke()
-            return [self._interpreter.get_tensor(index) for index in self._fetch]
+            return fetched(self._program, map(self._interpreter.get_tensor, self._fetch))
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -45,5 +47,6 @@ class Session:
 
     def _open(self) -> None:
         self._process, self._lock = os.getpid(), threading.RLock()
+        self._program = flatbuffer.read(self.tflite_bytes)
         self._interpreter = runtimes.litert(self.tflite_bytes)
         self._fetch = [detail["index"] for detail in self._interpreter.get_output_details()]

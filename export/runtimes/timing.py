@@ -10,6 +10,7 @@ import numpy as np
 
 from ..program.program import Integers
 from ..tflite import flatbuffer
+from ..tflite.float_ends import fed
 from . import implementations as runtimes
 from .implementations import filled, litert, set_inputs
 
@@ -44,7 +45,7 @@ def idle_call(tflite_bytes: bytes) -> Callable[[], object]:
     """A function that runs a file on zeros, on XNNPACK with one thread: dense operators do not look at values."""
     interpreter = runtimes.litert(tflite_bytes)
     for detail in interpreter.get_input_details():
-        interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], np.int8))
+        interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], detail["dtype"]))
     interpreter.invoke()
     return interpreter.invoke
 
@@ -77,7 +78,8 @@ def latency(tflite_bytes: bytes, sample: Integers, *, invocations: int = 200) ->
     batch = {name: values[None] for name, values in sample.items()} if isinstance(sample, Mapping) else sample[None]
     program = flatbuffer.read(tflite_bytes)
     interpreter = litert(tflite_bytes)
-    set_inputs(interpreter, [filled(values, program.samples_a_call) for values in program.feeds(batch).values()])
+    inputs = [filled(values, program.samples_a_call) for values in program.feeds(batch).values()]
+    set_inputs(interpreter, fed(program, inputs))
     return call_latency(interpreter.invoke, samples=program.samples_a_call, invocations=invocations)
 
 

@@ -30,11 +30,14 @@ def c_sources(tflite_bytes: bytes, *, name: str = "model_data") -> dict[str, str
 
     Raises:
         ImportError: naming the extra to install, if `tflite-micro`, which measures the arena, is missing.
-        ValueError: if the file is corrupt, TFLite Micro refuses it, or `name` is not a lower-case C identifier.
+        ValueError: if the file is corrupt or takes float32, TFLite Micro refuses it, or `name` is not a lower-case C
+            identifier.
     """
     if not NAME.fullmatch(name):
         raise ValueError(f"`name` must be lower-case letters, digits and underscores. Received: {name!r}")
     program = flatbuffer.read(tflite_bytes)
+    if program.io != "int8":
+        raise ValueError(f"The file must take and give int8. Received: {program.io}. Export it with io='int8'.")
     values = common_values(program, len(tflite_bytes), name)
     return {
         f"{name}.cc": DATA.substitute(values, bytes="\n".join(byte_lines(tflite_bytes))),

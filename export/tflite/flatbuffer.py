@@ -15,8 +15,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from ..program.check import check
-from ..program.operators import ACTIVATIONS, ANY_BATCH, DTYPES, KINDS, Kind, Operator, Tensor
+from ..program.operators import ACTIVATIONS, ANY_BATCH, DTYPES, FILE_KINDS, Kind, Operator, Tensor
 from ..program.program import Program, batched, of_one_sample, resizable
+from .float_ends import with_float_ends, without_float_ends
 from .sharing import SharingBuilder, shared
 from .unpacking import (
     IDENTIFIER,
@@ -64,7 +65,7 @@ def write(program: Program) -> bytes:
 
 def pack(program: Program) -> bytes:
     """As `write`, but without any check: a file that no `read` may take."""
-    buffers, program = _Buffers(), batched(program)
+    buffers, program = _Buffers(), batched(with_float_ends(program))
     model = schema.ModelT(version=SCHEMA_VERSION, description="Written by keras_ternary_spike")
     used = [(operator.kind, version(operator, program.tensors)) for operator in program.operators]
     codes = list(dict.fromkeys(used))
@@ -113,6 +114,7 @@ def _read(tflite_bytes: bytes) -> Program:
     )
     signatures = (integers(graph.tensors[index].shapeSignature) for index in program.inputs if index < len(tensors))
     program = of_one_sample(program, resizable=any(signature[:1] == (ANY_BATCH,) for signature in signatures))
+    program = without_float_ends(program)
     check(program)
     _ = program.facts  # metadata of other types are an error of the file, wherever they are read first
     return program
@@ -140,12 +142,7 @@ def _pack_code(kind: str, version: int) -> schema.OperatorCodeT:
 
 def _pack_tensor(tensor: Tensor, buffers: _Buffers, *, any_batch: bool) -> schema.TensorT:
     """any_batch: whether the file says that the batch axis may be resized."""
-    scale = np.atleast_1d(np.asarray(tensor.scale, np.float32))
-    quantization = shared(schema.QuantizationParametersT)(
-        scale=scale,
-        zeroPoint=np.full(scale.size, tensor.zero_point, np.int64),
-        quantizedDimension=tensor.channel_axis,
-    )
+    quantization = None if tensor.dtype == "float32" else _pack_quantization(tensor)
     return schema.TensorT(
         name=tensor.name,
         shape=_int32(tensor.shape),
@@ -154,6 +151,15 @@ def _pack_tensor(tensor: Tensor, buffers: _Buffers, *, any_batch: bool) -> schem
         buffer=0 if tensor.data is None else buffers.add(_little_endian(tensor.data)),
         quantization=quantization,
         hasRank=True,
+    )
+
+
+def _pack_quantization(tensor: Tensor) -> schema.QuantizationParametersT:
+    scale = np.atleast_1d(np.asarray(tensor.scale, np.float32))
+    return shared(schema.QuantizationParametersT)(
+        scale=scale,
+        zeroPoint=np.full(scale.size, tensor.zero_point, np.int64),
+        quantizedDimension=tensor.channel_axis,
     )
 
 
@@ -214,7 +220,7 @@ def _constant(
 
 
 def _pack_operator(operator: Operator, code: int) -> schema.OperatorT:
-    kind = KINDS[operator.kind]
+    kind = FILE_KINDS[operator.kind]
     options = shared(_options_class(kind))()
     for name, value in operator.options.items():
         setattr(options, _camel(name), _pack_option(name, value))
@@ -237,10 +243,10 @@ def _unpack_operator(operator: schema.OperatorT, kinds: Sequence[str]) -> Operat
             f"Received: code {operator.opcodeIndex} of {len(kinds)}, {len(outputs)} outputs"
         )
     name = kinds[operator.opcodeIndex]
-    options = operator.builtinOptions or _options_class(KINDS[name])()
-    if not isinstance(options, _options_class(KINDS[name])):
+    options = operator.builtinOptions or _options_class(FILE_KINDS[name])()
+    if not isinstance(options, _options_class(FILE_KINDS[name])):
         raise ValueError(f"{name} must have the options of {name}. Received: {type(options).__name__}")
-    check_fields(name, options, {"fusedActivationFunction", *map(_camel, KINDS[name].options)})
+    check_fields(name, options, {"fusedActivationFunction", *map(_camel, FILE_KINDS[name].options)})
     check_fields(name, operator, OPERATOR_FIELDS)
     activation = getattr(options, "fusedActivationFunction", schema.ActivationFunctionType.NONE)
     return Operator(
@@ -248,7 +254,7 @@ def _unpack_operator(operator: schema.OperatorT, kinds: Sequence[str]) -> Operat
         inputs=integers(operator.inputs),
         output=outputs[0],
         activation=next((key for key, code in ACTIVATION_TYPES.items() if code == activation), str(activation)),
-        options={key: _unpack_option(key, getattr(options, _camel(key))) for key in KINDS[name].options},
+        options={key: _unpack_option(key, getattr(options, _camel(key))) for key in FILE_KINDS[name].options},
     )
 
 
@@ -270,8 +276,8 @@ def _unpack_option(name: str, value: object) -> object:
 
 def _unpack_kind(code: schema.OperatorCodeT) -> str:
     name = kind_name(code)
-    if name not in KINDS:
-        raise ValueError(f"Operator {name} is not supported. Supported: {', '.join(KINDS)}")
+    if name not in FILE_KINDS:
+        raise ValueError(f"Operator {name} is not supported. Supported: {', '.join(FILE_KINDS)}")
     check_version(name, code.version)
     return name
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ..program.operators import KINDS, Operator, Tensor
+from ..program.operators import FILE_KINDS, Operator, Tensor
 
 AXES = 4  # of a tensor: operators on more have a version of their own
 SLICE_OF_MORE, PAD_OF_MORE, BROADCASTING_MORE = 5, 4, 3
@@ -35,7 +35,7 @@ def version(operator: Operator, tensors: Sequence[Tensor]) -> int:
     if kind == "SUB" and more and inputs[0].shape != inputs[1].shape:
         return BROADCASTING_MORE
     of_more = {"SLICE": SLICE_OF_MORE, "PAD": PAD_OF_MORE}
-    return of_more[kind] if more and kind in of_more else KINDS[kind].version
+    return of_more[kind] if more and kind in of_more else FILE_KINDS[kind].version
 
 
 def min_runtime_version(codes: Iterable[tuple[str, int]]) -> str:
@@ -48,6 +48,6 @@ def check_version(kind: str, stated: int) -> None:
 
     A version that states less than the operator needs is taken: files of version 0.1 of this package have such.
     """
-    known = sorted({KINDS[kind].version, *(number for name, number in FIRST_RELEASES if name == kind)})
+    known = sorted({FILE_KINDS[kind].version, *(number for name, number in FIRST_RELEASES if name == kind)})
     if stated not in known:
         raise ValueError(f"The version of {kind} must be {' or '.join(map(str, known))}. Received: {stated}")

@@ -29,6 +29,7 @@ from ..program.step_form import without_states
 from ..runtimes import implementations as runtimes
 from ..runtimes import timing
 from ..tflite import flatbuffer
+from ..tflite.float_ends import with_float_ends
 from .keras_outputs import comparable, left_out_of, predictions, sigmoid
 from .moments import Moments
 from .report import Agreement, Comparison, Report, Saturation
@@ -74,7 +75,7 @@ def verify(model: keras.Model | None, tflite_bytes: bytes, samples: Samples, *, 
 
 def report_on(tally: Tally, first: Mapping[str, np.ndarray], *, samples: int, with_keras: bool) -> Report:
     """The report on what was counted. first: one sample, for the clock."""
-    program, tflite_bytes = tally.program, tally.shipped
+    program, tflite_bytes, file = tally.program, tally.shipped, with_float_ends(tally.program)
     return Report(
         name=program.name,
         samples=samples,
@@ -84,8 +85,8 @@ def report_on(tally: Tally, first: Mapping[str, np.ndarray], *, samples: int, wi
         distances={name: moments.distance() for name, moments in tally.moments.items()},
         inputs=Saturation(tally.saturating, tally.inputs),
         outputs=Saturation(tally.limited, tally.outputs),
-        float_tensors=tuple(t.name for t in program.tensors if t.dtype not in ("int8", "int32")),
-        operators=dict(Counter(operator.kind for operator in program.operators).most_common()),
+        float_tensors=tuple(t.name for t in file.tensors if t.dtype not in ("int8", "int32")),
+        operators=dict(Counter(operator.kind for operator in file.operators).most_common()),
         spike_tensors=tuple(t.name for _, t in spike_tensors(program)),
         improper_spikes=tuple(t.name for _, t in spike_tensors(program) if t.name in tally.improper),
         firing_rates={layer: tally.spikes[layer] / count for layer, count in tally.neurons.items()},
