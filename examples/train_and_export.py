@@ -3,10 +3,12 @@
     python examples/train_and_export.py
     python examples/train_and_export.py --dataset fashion_mnist --data-dir /usr/share/datasets/fashion-mnist
 
-Writes model.keras, model.tflite, report.json and report.png into runs/<dataset>/.
+Writes model.keras, model.tflite, graded.tflite, report.json and report.png into runs/<dataset>/. graded.tflite has the
+same convolutions with graded spikes, whole numbers from 0 to 4, in one timestep.
 """
 
 import argparse
+import functools
 import json
 import os
 from pathlib import Path
@@ -19,7 +21,7 @@ from keras import layers
 import baseline
 import datasets
 import picture
-from keras_ternary_spike import BatchNormalization, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
+from keras_ternary_spike import BatchNormalization, DirectEncoding, MultiLevelLIF, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import energy, export_tflite, fold, verify
 
 EPOCHS = {"digits": 30, "fashion_mnist": 5, "cifar10": 30}
@@ -29,17 +31,18 @@ TIMESTEPS = 2
 BATCH_SIZE = 128
 LEARNING_RATE = 4e-3
 VERIFY_SAMPLES = 20
+GRADED = functools.partial(MultiLevelLIF, levels=4, signed=False, threshold=0.25, trainable_threshold=True)
 
 
-def build(shape, classes, *, filters, timesteps):
+def build(shape, classes, *, filters, timesteps, neuron=TernaryLIF):
     """Four convolutions, each with neurons behind it. The first sees a still image: it runs once."""
     first, *others = zip(filters, STRIDES, strict=True)
     model = keras.Sequential([keras.Input(shape), convolution(*first), BatchNormalization(), DirectEncoding(timesteps)])
-    model.add(TernaryLIF())
+    model.add(neuron())
     for layer in others:
         model.add(PerTimestep(convolution(*layer)))
         model.add(PerTimestep(BatchNormalization()))
-        model.add(TernaryLIF())
+        model.add(neuron())
     model.add(PerTimestep(layers.GlobalAveragePooling2D()))
     model.add(PerTimestep(layers.Dense(classes)))
     model.add(TimeAverage())
@@ -62,26 +65,47 @@ def train(model, data, *, epochs):
     model.fit(data.train_images, data.train_labels, batch_size=BATCH_SIZE, epochs=epochs)
 
 
+def spikes_beside(files, data):
+    """A row for each file, by the name of its spikes: what they reach, and what they cost on some test images."""
+    lines = [f"{'':28}{'accuracy':>9}{'additions':>11}{'multiplications':>17}{'energy':>11}{'size':>14}"]
+    for name, tflite_bytes in files.items():
+        right = baseline.predict(tflite_bytes, data.test_images).argmax(-1) == data.test_labels
+        cost = energy(tflite_bytes, data.test_images[:VERIFY_SAMPLES])
+        lines.append(
+            f"{name:28}{right.mean():9.2%}{cost.additions:11,.0f}{cost.multiply_accumulates:17,.0f}"
+            f"{1e9 * cost.event_driven:8.2f} nJ{len(tflite_bytes):8,d} bytes"
+        )
+    return "\n".join(lines)
+
+
 def main(arguments):
     keras.utils.set_random_seed(arguments.seed)
     data = datasets.load(arguments.dataset, data_dir=arguments.data_dir, seed=arguments.seed)
     data = data.first(arguments.samples) if arguments.samples else data
     shape, filters = data.train_images.shape[1:], FILTERS[data.name]
+    epochs = arguments.epochs or EPOCHS[data.name]
     model = build(shape, data.classes, filters=filters, timesteps=arguments.timesteps)
     model.summary(line_length=100)
-    train(model, data, epochs=arguments.epochs or EPOCHS[data.name])
+    train(model, data, epochs=epochs)
 
     tflite_bytes = export_tflite(model)
     rows = baseline.compare(model, tflite_bytes, data)
     print(baseline.table(rows), end="\n\n")
     report = verify(model, tflite_bytes, data.test_images[:VERIFY_SAMPLES])
     print(report, end="\n\n")
-    print(energy(tflite_bytes, data.test_images[:VERIFY_SAMPLES]))
+    print(energy(tflite_bytes, data.test_images[:VERIFY_SAMPLES]), end="\n\n")
+
+    graded = build(shape, data.classes, filters=filters, timesteps=1, neuron=GRADED)
+    train(graded, data, epochs=epochs)
+    graded_bytes = export_tflite(graded)
+    files = {f"ternary, {arguments.timesteps} timesteps": tflite_bytes, "graded 0 to 4, 1 timestep": graded_bytes}
+    print("\n" + spikes_beside(files, data))
 
     folder = arguments.output / data.name
     folder.mkdir(parents=True, exist_ok=True)
     model.save(folder / "model.keras")
     (folder / "model.tflite").write_bytes(tflite_bytes)
+    (folder / "graded.tflite").write_bytes(graded_bytes)
     results = {
         "arguments": vars(arguments) | {"output": str(folder)},
         "files": rows,
@@ -90,7 +114,7 @@ def main(arguments):
     (folder / "report.json").write_text(json.dumps(results, indent=2))
     images = data.test_images[: picture.SAMPLES]
     picture.draw(folder / "report.png", images=images, spikes=picture.spikes_of(fold(model), images), rows=rows)
-    print(f"\nWritten to {folder}: model.keras, model.tflite, report.json, report.png")
+    print(f"\nWritten to {folder}: model.keras, model.tflite, graded.tflite, report.json, report.png")
 
 
 def command_line():

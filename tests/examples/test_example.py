@@ -21,9 +21,10 @@ def finished(python, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_it_writes_four_files(finished):
+def test_it_writes_five_files(finished):
     folder, _ = finished
     assert sorted(path.name for path in folder.iterdir()) == [
+        "graded.tflite",
         "model.keras",
         "model.tflite",
         "report.json",
@@ -51,6 +52,8 @@ def test_its_table_has_a_row_for_each_file_and_nothing_else_on_stderr(finished):
     lines = result.stdout.splitlines()
     assert [name for name in ROWS if any(line.startswith(name) for line in lines)] == ROWS
     assert any(line.startswith("additions") for line in lines)
+    ternary, graded = (next(line.split() for line in lines if line.startswith(name)) for name in ("ternary,", "graded"))
+    assert int(ternary[4].replace(",", "")) > 0 and graded[7] == "0"  # levels multiply
     assert "Traceback" not in result.stderr
     assert "Warning" not in result.stderr
 
