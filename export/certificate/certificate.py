@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..costs.beside_relu import BesideRelu, beside_relu
+from ..costs.energy import TABLES, Energy, energy_of
 from ..costs.operation_counts import OperationCounts, count_operations
 from ..costs.sizes import Flash, MemoryUse, flash, memory
 from ..program.facts import Facts
@@ -46,6 +47,7 @@ class Certificate:
     sha256: of the file.
     metadata: of the file.
     flash: of the file before compression and of this one; None where that before was not given.
+    energy: joules of one sample, one for each of the named tables.
     file: its name, where it was given.
     date: on which it was certified, UTC, as in 2026-11-29.
     """
@@ -60,6 +62,7 @@ class Certificate:
     sha256: str
     metadata: Mapping[str, object]
     flash: tuple[Flash, Flash] | None = None
+    energy: tuple[Energy, ...] = ()
     file: str = ""
     date: str = ""
 
@@ -88,6 +91,7 @@ class Certificate:
             "target": None if self.target is None else self.target.to_dict(),
             "relu_twin": None if self.beside_relu is None else asdict(self.beside_relu),
             "metadata": self.metadata,
+            "energy": [{**asdict(one), "bits_per_addition": one.bits_per_addition} for one in self.energy],
             "flash": None if self.flash is None else [asdict(sizes) for sizes in self.flash],
         }
         return json.loads(json.dumps(document, allow_nan=False))  # tuples become lists
@@ -136,7 +140,7 @@ def certify(
     samples = by_name(samples, [*sample_tensors(flatbuffer.read(tflite_bytes))])  # a generator is read once
     report, program = compare(model, tflite_bytes, samples, also=also)
     proofs = prove(program)
-    spikes, activity = observe(model, program, proofs, samples)
+    spikes, activity, information = observe(model, program, proofs, samples)
     found = None if target is None else check(tflite_bytes, target=target)
     return Certificate(
         report=report,
@@ -149,6 +153,7 @@ def certify(
         sha256=hashlib.sha256(tflite_bytes).hexdigest(),
         metadata=program.metadata,
         flash=None if before is None else (flash(before), flash(tflite_bytes)),
+        energy=tuple(energy_of(program, activity, information, table=table) for table in TABLES),
         file=file,
         date=datetime.now(timezone.utc).date().isoformat(),
     )

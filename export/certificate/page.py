@@ -2,81 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..costs.beside_relu import BesideRelu
-from ..costs.operation_counts import OperationCounts
-from ..costs.sizes import Flash, MemoryUse
+from ..costs.sizes import MemoryUse
 from ..program.facts import Facts
-from ..targets.report import VERDICTS, TargetReport
-from ..text import duration, fact_text
+from ..text import duration
 from ..verification.report import Report
+from .cost_sections import energy, flash, operations, relu_network, target, target_summary
+from .html import STYLE, pairs, section, table, zero
 from .proof import Proof
 from .spikes import LayerSpikes
-from .text import (
-    EXACT_MEANS,
-    METHOD_NOTES,
-    bytes_text,
-    count,
-    operands,
-    range_text,
-    ratio_text,
-    relu_rows,
-    relu_text,
-    share_text,
-    shown,
-)
+from .text import EXACT_MEANS, METHOD_NOTES, bytes_text, count, operands, range_text, share_text, shown
 
 if TYPE_CHECKING:
     from .certificate import Certificate
-
-STYLE = """
-:root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --bad: #b42318; --doubt: #b26a00; --quiet: #8882; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 0 auto; padding: 1.5rem 1rem 3rem; }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .75rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.15rem; margin: 2.2rem 0 .4rem; }
-p { margin: .4rem 0; max-width: 46rem; }
-.verdict { border-left: .5rem solid var(--good); background: var(--quiet); padding: .7rem 1rem; max-width: none; }
-.verdict.doubt { border-color: var(--doubt); }
-.verdict.bad { border-color: var(--bad); }
-.verdict b { color: var(--good); font-size: 1.2rem; margin-right: .5rem; }
-.verdict.doubt b { color: var(--doubt); }
-.verdict.bad b, td.bad { color: var(--bad); font-weight: 600; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; margin: .5rem 0; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .8rem .3rem 0; text-align: right; vertical-align: top; border-bottom: 1px solid var(--line); }
-th { font-weight: 600; vertical-align: bottom; }
-td:first-child, th:first-child, th.text, td.text, th.unit, td.unit, .facts td { text-align: left; }
-.wide td:first-child, .wide th:first-child { position: sticky; left: 0; background: Canvas; white-space: nowrap; }
-td.text { min-width: 11rem; }
-.facts td:first-child { white-space: nowrap; opacity: .75; padding-right: 1.5rem; }
-.facts td { overflow-wrap: anywhere; }
-td.less { font-weight: 600; }
-tr.total td { font-weight: 600; border-bottom: none; }
-code { font-size: .85em; overflow-wrap: anywhere; }
-@media screen and (prefers-color-scheme: dark) { :root { --good: #57c274; --bad: #ff8574; --doubt: #e2a33d; } }
-@media (max-width: 600px) {
-  body { padding: 1rem .75rem 2rem; }
-  table { font-size: .85rem; }
-  /* A long name would leave no room beside it. */
-  .wide td:first-child, .wide th:first-child { position: static; }
-  .facts, .facts tbody, .facts tr, .facts td { display: block; border: none; padding: 0; }
-  .facts tr { border-bottom: 1px solid var(--line); padding: .3rem 0; }
-  .facts td:first-child { white-space: normal; font-size: .8rem; }
-}
-@media print {
-  :root { color-scheme: light; }
-  body { font-size: 10pt; max-width: none; padding: 0; }
-  .wide { overflow: visible; }
-  table { font-size: 8pt; }
-  th, td { padding-right: .5rem; }
-  tr, .verdict { break-inside: avoid; }
-  h2 { break-after: avoid; }
-}
-"""
-
-Cell = str | tuple[str, str]  # text, or (text, class)
 
 
 def page(certificate: Certificate) -> str:
@@ -89,6 +29,7 @@ def page(certificate: Certificate) -> str:
             proofs(certificate.proofs),
             spikes(certificate.spikes),
             operations(certificate.work),
+            energy(certificate.energy),
             relu_network(certificate.beside_relu, step=stated.form == "step"),
             target(certificate.target),
             flash(certificate.flash),
@@ -133,16 +74,6 @@ def summary(certificate: Certificate) -> str:
     return f'<p class="verdict{style}"><b>{verdict}</b>{doubts} {sentence}</p>{means}{pairs(rows)}'
 
 
-def target_summary(found: TargetReport | None) -> list[tuple[str, str]]:
-    if found is None:
-        return []
-    accepted = sum(one.accepted is True for one in found.operators)
-    text = f"{accepted} of {len(found.operators)} operators" + ("" if found.ran else " listed, not run")
-    if "milliseconds" in found.facts:
-        text += f", {found.facts['milliseconds']:.3g} ms (estimate)"
-    return [(f"On {found.target}", text)]
-
-
 def runtimes(report: Report) -> str:
     heads = ("runtime", "all tensors", "differing", "outputs as shipped", "differing")
     rows = [
@@ -185,70 +116,6 @@ def spikes(layers: Sequence[LayerSpikes]) -> str:
     return section("Spikes", text, table(heads, rows))
 
 
-def operations(counts: OperationCounts) -> str:
-    heads = (
-        "layer",
-        "operators",
-        "MACs",
-        "additions",
-        "not of 0",
-        "at most",
-        "rescalings",
-        "int8 values",
-    )
-    rows = []
-    for one in (*counts.layers, counts.total):
-        measured = "" if one.additions_measured is None or not one.additions else count(round(one.additions_measured))
-        numbers = (one.multiply_accumulates, one.additions), (one.additions_bound, one.rescalings, one.elementwise)
-        rows.append((one.layer, count(one.operators), *map(some, numbers[0]), measured, *map(some, numbers[1])))
-    text = (
-        "For one sample, all timesteps. Kernel weights on spikes or sums of spikes are additions, on real values "
-        "multiply-accumulates (MACs). Not of 0: mean on the samples, inputs of 0 skipped. At most: a sum of n counts n "
-        "times. Rescalings: accumulators made int8, one multiplication each. Int8 values: written by ADD, SUB and MUL."
-    )
-    return section("Work", text, table(heads, rows, total=True))
-
-
-def relu_network(found: BesideRelu | None, *, step: bool) -> str:
-    """step: whether a call of the file is one timestep."""
-    title = "The same network with ReLU"
-    if found is None:
-        return section(title, "Not compared: it is made of the Keras model, and there was none.", "")
-    rows = [
-        (
-            row.name,
-            (row.unit, "unit"),
-            (row.ours, "less" * (row.more < 0)),
-            (row.theirs, "less" * (row.more > 0)),
-            ratio_text(row.times),
-        )
-        for row in relu_rows(found)
-    ]
-    heads = ("the lesser in bold", ("unit", "unit"), "this file", "ReLU", "times ReLU")
-    return section(title, shown(relu_text(found, step=step)), table(heads, rows))
-
-
-def target(found: TargetReport | None) -> str:
-    if found is None:
-        return section("Target", "None was asked for.", "")
-    rows = [(key.replace("_", " "), fact_text(value)) for key, value in found.facts.items()]
-    refused = [(f"not run: {one.kind}", f"{one.name}: {one.reason}") for one in found.refused]
-    text = f"{found.how}. Every operator accepted: {VERDICTS[found.accepted]}."
-    return section(f"Target {found.target}", shown(text), pairs([*rows, *refused]))
-
-
-def flash(sizes: tuple[Flash, Flash] | None) -> str:
-    """Nothing where no file from before compression was given."""
-    if sizes is None:
-        return ""
-    heads = ("", "file", "with gzip", "encoded for Ethos-U55")
-    rows = [
-        (name, bytes_text(one.raw), bytes_text(one.gzip), bytes_text(one.encoded))
-        for name, one in zip(("before compression", "this file"), sizes, strict=True)
-    ]
-    return section("Flash", "Encoded: weights, biases and commands as Vela stores them.", table(heads, rows))
-
-
 def facts(report: Report, stated: Facts, memory: MemoryUse) -> str:
     rows = [
         ("timesteps", str(stated.timesteps) + (", one a call" if stated.form == "step" else "")),
@@ -265,36 +132,3 @@ def facts(report: Report, stated: Facts, memory: MemoryUse) -> str:
 def notes(report: Report) -> str:
     lines = [*report.notes, *METHOD_NOTES]
     return section("Notes", "", "<ul>" + "".join(f"<li>{shown(line)}</li>" for line in lines) + "</ul>")
-
-
-def section(title: str, text: str, content: str) -> str:
-    paragraph = f"<p>{text}</p>" if text else ""
-    return f"<h2>{shown(title)}</h2>{paragraph}{content}\n"
-
-
-def table(heads: Sequence[Cell], rows: Iterable[Sequence[Cell]], *, total: bool = False) -> str:
-    """total: the last row is the sum of the others."""
-    rows = list(rows)
-    head = "".join(cell(text, "th") for text in heads)
-    lines = [f"<tr{' class=total' if total and row is rows[-1] else ''}>{''.join(map(cell, row))}</tr>" for row in rows]
-    return f'<div class="wide"><table><tr>{head}</tr>{"".join(lines)}</table></div>'
-
-
-def pairs(rows: Iterable[tuple[str, str]]) -> str:
-    lines = "".join(f"<tr>{cell(name)}{cell(value)}</tr>" for name, value in rows)
-    return f'<table class="facts">{lines}</table>'
-
-
-def cell(content: Cell, tag: str = "td") -> str:
-    text, kind = content if isinstance(content, tuple) else (content, "")
-    return f"<{tag}{f' class={kind}' if kind else ''}>{shown(text)}</{tag}>"
-
-
-def zero(number: int) -> Cell:
-    """A number that should be 0: anything else stands out."""
-    return (count(number), "bad") if number else "0"
-
-
-def some(number: int) -> str:
-    """A number, or nothing for 0."""
-    return count(number) if number else ""

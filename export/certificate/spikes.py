@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..costs.energy import LayerInformation, count_levels, information_of
 from ..costs.operation_counts import measure
 from ..program.facts import Flipped
 from ..program.program import Program
@@ -46,12 +47,14 @@ class LayerSpikes:
 
 def observe(
     model: keras.Model | None, program: Program, proofs: Sequence[Proof], samples: Samples
-) -> tuple[tuple[LayerSpikes, ...], dict[str, np.ndarray]]:
+) -> tuple[tuple[LayerSpikes, ...], dict[str, np.ndarray], tuple[LayerInformation, ...]]:
     """Runs the file (as Program) and the Keras model on samples.
 
-    Returns: the spiking layers in the order of `proofs`; and the tensors' activity, as `count_operations` takes it.
+    Returns: the spiking layers in the order of `proofs`; the tensors' activity, as `count_operations` takes it; and
+    what the spikes tell.
     """
     samples = check_samples(program, samples)
+    levels: dict[str, np.ndarray] = {}
     spiking = KerasSpikes(model, program.facts.timesteps) if model is not None else None
     same, compared, fired, values = Counter(), Counter(), Counter(), Counter()
     activity: dict[str, np.ndarray] = {}
@@ -60,6 +63,8 @@ def observe(
         trace = program.trace(quantize_input(program, chunk))
         for name, share in measure(program, trace).items():
             activity[name] = activity.get(name, 0) + share * (count_samples(chunk) / count_samples(samples))
+        for layer, counts in count_levels(program, trace).items():
+            levels[layer] = levels.get(layer, 0) + counts
         expected = spiking.predict(chunk) if spiking else {}
         for proof in (proof for proof in proofs if proof.spikes):
             spikes = np.stack([trace[name] for name in proof.spikes], axis=1)
@@ -74,7 +79,7 @@ def observe(
     found = (
         LayerSpikes(n, rates.get(n), same[n], compared[n], flipped[n] != "none", flipped[n] == "some") for n in layers
     )
-    return tuple(found), activity
+    return tuple(found), activity, information_of(levels)
 
 
 class KerasSpikes:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from ..program.grid import INT8_MAX, INT8_MIN
 from ..program.names import layer_of, spike_tensors
 from ..program.operators import source_position
 from ..program.program import Program
@@ -143,7 +144,15 @@ def energy(tflite_bytes: bytes, samples: Samples, *, table: str = "horowitz") ->
         raise ValueError(f"`table` must be one of {', '.join(TABLES)}. Received: table={table!r}")
     program = flatbuffer.read(tflite_bytes)
     trace = program.trace(quantize_input(program, check_samples(program, samples)))
-    effective, all_of = _counts(program, measure(program, trace)), _counts(program, None)
+    levels = count_levels(program, trace)
+    return energy_of(program, measure(program, trace), information_of(levels), table=table)
+
+
+def energy_of(
+    program: Program, activity: Nonzero, information: tuple[LayerInformation, ...], *, table: str = "horowitz"
+) -> Energy:
+    """As `energy`, of what was measured already. activity: as `count_operations` takes it."""
+    effective, all_of = _counts(program, activity), _counts(program, None)
     dense = all_of["additions"] + all_of["multiplied"] + all_of["real"]
     once = dense - _repeated(program)
     joules = TABLES[table]
@@ -165,7 +174,7 @@ def energy(tflite_bytes: bytes, samples: Samples, *, table: str = "horowitz") ->
         relu=per_weight * once,
         break_even=max(0.0, (per_weight * once - first - neurons) / most) if most else 0.0,
         share=spread / could if could else 0.0,
-        information=tuple(_information(program, trace)),
+        information=information,
     )
 
 
@@ -207,16 +216,22 @@ def _repeated(program: Program) -> int:
     return total
 
 
-def _information(program: Program, trace: Mapping[str, np.ndarray]) -> list[LayerInformation]:
-    spikes: dict[str, list[np.ndarray]] = {}
+def count_levels(program: Program, trace: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """By spiking layer how often each int8 value occurs, -128 first: `(256,)`; of several traces they add up."""
+    counts: dict[str, np.ndarray] = {}
     for layer, tensor in spike_tensors(program):
-        spikes.setdefault(layer, []).append(trace[tensor.name].ravel())
-    return [_of_layer(layer, np.concatenate(values)) for layer, values in spikes.items()]
+        found = np.bincount(trace[tensor.name].ravel().astype(np.int64) - INT8_MIN, minlength=INT8_MAX - INT8_MIN + 1)
+        counts[layer] = counts.get(layer, 0) + found
+    return counts
 
 
-def _of_layer(layer: str, values: np.ndarray) -> LayerInformation:
-    """Entropy of the levels: -sum of p log2 p."""
-    _, counts = np.unique(values, return_counts=True)
-    shares = counts / values.size
-    bits = float(-(shares * np.log2(shares)).sum())
-    return LayerInformation(layer, float(np.mean(values != 0)), abs(bits))
+def information_of(levels: Mapping[str, np.ndarray]) -> tuple[LayerInformation, ...]:
+    """Of `count_levels`: entropy of the levels, -sum of p log2 p."""
+    return tuple(_of_layer(layer, counts) for layer, counts in levels.items())
+
+
+def _of_layer(layer: str, counts: np.ndarray) -> LayerInformation:
+    shares = counts / counts.sum()
+    used = shares[shares > 0]
+    bits = float(-(used * np.log2(used)).sum())
+    return LayerInformation(layer, 1 - float(shares[-INT8_MIN]), abs(bits))

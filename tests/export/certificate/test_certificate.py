@@ -12,8 +12,9 @@ import pytest
 
 from certified_models import build
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
-from keras_ternary_spike.export import certify, export_tflite
+from keras_ternary_spike.export import certify, energy, export_tflite
 from keras_ternary_spike.export.certificate.certificate import memory
+from keras_ternary_spike.export.costs.energy import TABLES
 from keras_ternary_spike.export.tflite.flatbuffer import read, write
 
 RUNTIMES = ["reference", "optimized", "xnnpack", "tflm"]
@@ -187,6 +188,18 @@ def test_memory_counts_equal_constants_once(tflite_bytes):
     assert 3 * 3 * 4 * 9 + 144 * 5 < sizes.constants < sizes.file
     assert sizes.gzip < sizes.file
     assert memory(replace(program, tensors=program.tensors * 2), tflite_bytes, None).constants == sizes.constants
+
+
+def test_energy_is_that_of_the_file_on_the_samples_by_every_table(tflite_bytes, samples, certificate):
+    assert [one.table for one in certificate.energy] == list(TABLES)
+    expected = energy(tflite_bytes, samples, table="horowitz")
+    found, page = certificate.energy[0], certificate.to_html()
+    for name in ("event_driven", "dense_joules", "relu", "break_even", "share", "additions", "multiply_accumulates"):
+        assert getattr(found, name) == pytest.approx(getattr(expected, name))
+    assert [one.bits for one in found.information] == pytest.approx([one.bits for one in expected.information])
+    assert f"<td>horowitz</td><td>{1e6 * expected.event_driven:.3g}</td>" in page
+    assert f"it is {expected.share:.1%} now" in page
+    assert certificate.to_dict()["energy"][0]["bits_per_addition"] == pytest.approx(expected.bits_per_addition)
 
 
 def test_json_holds_everything(certificate):

@@ -6,7 +6,7 @@ from keras import layers
 
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import certify, export_tflite
-from keras_ternary_spike.export.certificate.page import flash
+from keras_ternary_spike.export.certificate.cost_sections import flash
 from keras_ternary_spike.export.costs.sizes import Flash
 
 

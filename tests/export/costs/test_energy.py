@@ -7,7 +7,7 @@ from keras import layers
 
 from keras_ternary_spike import DirectEncoding, MultiLevelLIF, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import energy, export_tflite
-from keras_ternary_spike.export.costs.energy import TABLES, LayerInformation, _of_layer
+from keras_ternary_spike.export.costs.energy import TABLES, LayerInformation, information_of
 from keras_ternary_spike.export.program.samples import quantize_input
 from keras_ternary_spike.export.tflite import flatbuffer
 
@@ -70,9 +70,14 @@ def test_a_table_that_is_not_known_is_refused_with_those_that_are():
     assert all(table.source for table in TABLES.values())
 
 
+def of_spikes(values):
+    (found,) = information_of({"a": np.bincount(np.array(values) + 128, minlength=256)})
+    return found
+
+
 def test_bits_are_the_entropy_of_levels():
-    assert _of_layer("a", np.array([-1, 0, 1] * 5)).bits == pytest.approx(np.log2(3))
-    assert _of_layer("a", np.zeros(7)) == LayerInformation("a", 0.0, 0.0)
-    assert _of_layer("a", np.zeros(7)).bits_per_spike == 0.0
-    rare = _of_layer("a", np.array([0] * 9 + [1]))
+    assert of_spikes([-1, 0, 1] * 5).bits == pytest.approx(np.log2(3))
+    assert of_spikes([0] * 7) == LayerInformation("a", 0.0, 0.0)
+    assert of_spikes([0] * 7).bits_per_spike == 0.0
+    rare = of_spikes([0] * 9 + [1])
     assert rare.bits_per_spike == pytest.approx(-(0.9 * np.log2(0.9) + 0.1 * np.log2(0.1)) / 0.1)
