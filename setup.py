@@ -16,5 +16,6 @@ setup(
         "keras_ternary_spike": ["py.typed"],
         f"{EXPORT}.c_code": ["kernels/*/*.h", "kernels/*/*.c"],
         f"{EXPORT}.c_code.projects": ["templates/**/*"],
+        f"{EXPORT}.web": ["template/**/*"],
     },
 )

@@ -8,6 +8,7 @@
     check(tflite_bytes, target="ethos-u55-128") -> TargetReport
     certify(model, tflite_bytes, samples) -> Certificate
     export_c(model_or_tflite, folder)  the same integers as C99
+    export_web(model_or_tflite, folder)   the same integers in the browser
     energy(tflite_bytes, samples) -> Energy   joules by named tables, bits a spike
     flash(tflite_bytes) -> Flash       bytes: as it is, with gzip, as Vela encodes it
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .targets.report import TargetReport as TargetReport
     from .verification.report import Report as Report
     from .verification.verify import verify as verify
+    from .web.export_web import export_web as export_web
 
 _MODULES = {
     "Certificate": "certificate.certificate",
@@ -49,6 +51,7 @@ _MODULES = {
     "energy": "costs.energy",
     "export_c": "c_code.export_c",
     "export_tflite": "exporter",
+    "export_web": "web.export_web",
     "flash": "costs.sizes",
     "fold": "exporter",
     "load": "runtimes.predictor",

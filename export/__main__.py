@@ -14,6 +14,7 @@ from .cli.file_commands import check_file, inspect_file, sweep, write_c_array
 from .cli.import_command import import_network
 from .cli.proof_commands import certify_file, run_file, verify_file
 from .cli.quiet import only_ours
+from .cli.web_command import write_web
 from .text import printable
 
 
@@ -84,6 +85,7 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "check": check_file,
     "c-array": write_c_array,
     "c-code": write_c_code,
+    "web": write_web,
     "import": import_network,
     "sweep": sweep,
 }

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -106,6 +107,31 @@ def signals_wait() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         for number in received:
             signal.raise_signal(number)
+
+
+def check_folder(folder: Path) -> Path:
+    """`folder`, if it does not exist yet or holds nothing, and can be made. Raises: ValueError otherwise."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"The output must be a folder. Received: {folder}")
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"The folder of the output must be new or empty: nothing is overwritten. Received: {folder}")
+    if not folder.absolute().parent.is_dir():
+        raise ValueError(f"The folder around the output must exist. Received: {folder}")
+    return folder
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes all files, or none: into a neighbour first, which then takes the folder's name."""
+    folder = folder.absolute()
+    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        for path, data in files.items():
+            (made / path).parent.mkdir(parents=True, exist_ok=True)
+            write_new(made / path, data, called=folder / path)
+        made.chmod(folder.stat().st_mode if folder.exists() else 0o755)
+        os.replace(made, folder)  # takes the place of an empty folder, and of no other
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def import_module(name: str) -> ModuleType:

@@ -51,8 +51,9 @@ def test_the_wheel_holds_every_module_under_the_name_it_is_imported_by(wheel):
     assert held == core | export
 
 
-def test_the_wheel_holds_every_kernel_and_every_file_of_a_layout(wheel):
-    kept = [path for path in (ROOT / "export/c_code").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+def test_the_wheel_holds_every_kernel_and_every_file_of_layouts_and_pages(wheel):
+    found = (path for room in ("c_code", "web") for path in (ROOT / "export" / room).rglob("*"))
+    kept = [path for path in found if path.is_file() and "__pycache__" not in path.parts]
     expected = {f"keras_ternary_spike/{path.relative_to(ROOT).as_posix()}" for path in kept}
     assert expected <= {*zipfile.ZipFile(wheel).namelist()}
 

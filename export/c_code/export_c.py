@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..program.program import Program
 from ..program.samples import Samples
 from ..tflite import flatbuffer
-from ..user_files import write_new
+from ..user_files import check_folder, write_folder
 from .c_text import check_name
 from .design import design
 from .header import header_text
@@ -58,7 +56,7 @@ def export_c(
     """
     check_name(name)
     target = check_folder(Path(folder))
-    files = c_files(_program(model_or_tflite, options), name=name, class_names=tuple(class_names), samples=samples)
+    files = c_files(program_of(model_or_tflite, options), name=name, class_names=tuple(class_names), samples=samples)
     write_folder(target, layout(files, name=name, project=project))
 
 
@@ -77,32 +75,8 @@ def c_files(
     return {path: text.encode() for path, text in texts.items()}
 
 
-def check_folder(folder: Path) -> Path:
-    """`folder`, if it does not exist yet or holds nothing, and can be made. Raises: ValueError otherwise."""
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"The output must be a folder. Received: {folder}")
-    if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"The folder of the output must be new or empty: nothing is overwritten. Received: {folder}")
-    if not folder.absolute().parent.is_dir():
-        raise ValueError(f"The folder around the output must exist. Received: {folder}")
-    return folder
-
-
-def write_folder(folder: Path, files: dict[str, bytes]) -> None:
-    """Writes all files, or none: into a neighbour first, which then takes the folder's name."""
-    folder = folder.absolute()
-    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        for path, data in files.items():
-            (made / path).parent.mkdir(parents=True, exist_ok=True)
-            write_new(made / path, data, called=folder / path)
-        made.chmod(folder.stat().st_mode if folder.exists() else 0o755)
-        os.replace(made, folder)  # takes the place of an empty folder, and of no other
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-
-
-def _program(model_or_tflite: keras.Model | bytes, options: dict[str, object]) -> Program:
+def program_of(model_or_tflite: keras.Model | bytes, options: dict[str, object]) -> Program:
+    """Of a model, or of a file. Raises: ValueError if a file is of another tool or comes with options of a model's."""
     if isinstance(model_or_tflite, bytes | bytearray):
         if options:
             raise ValueError(f"A .tflite file takes no options of `export_tflite`. Received: {', '.join(options)}")

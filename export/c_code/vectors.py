@@ -23,14 +23,14 @@ class Vectors:
     outputs: Mapping[str, np.ndarray]
 
 
-def vectors(program: Program, samples: Samples | None = None) -> Vectors:
+def vectors(program: Program, samples: Samples | None = None, *, most: int = LARGEST_COUNT) -> Vectors:
     """Of the first samples, or of noise. Raises: ValueError if the samples do not fit.
 
-    samples: as the model takes them; in the step form each goes in at every timestep.
+    samples: as the model takes them; in the step form each goes in at every timestep. most: how many of them.
     """
     if samples is None:
         return run_calls(program, noise(program))
-    checked = quantize_input(program, part(check_samples(program, samples), slice(LARGEST_COUNT)))
+    checked = quantize_input(program, part(check_samples(program, samples), slice(most)))
     return run_calls(program, {name: np.repeat(array[:, None], calls(program), 1) for name, array in checked.items()})
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..c_code.projects.layouts import PROJECTS
-from ..user_files import import_module
+from ..user_files import check_folder, import_module
 from .arguments import check_samples_file, check_source, command_parser
 from .export_command import add_modules, add_network_options, load_model, load_samples
 from .ranges import given_range, spelled_out
+
+if TYPE_CHECKING:
+    import keras
 
 
 def write_c_code(arguments: Sequence[str]) -> None:
@@ -19,10 +23,18 @@ def write_c_code(arguments: Sequence[str]) -> None:
     check_source(options.model, ".keras", ".tflite")
     if options.samples is not None:
         check_samples_file(options.samples)
-    from ..c_code.export_c import check_folder, export_c
-    from ..tflite import flatbuffer
+    from ..c_code.export_c import export_c
 
     check_folder(options.output)
+    model, chosen = model_and_options(options)
+    export_c(model, options.output, name=options.name, project=options.project, **chosen)
+    print_sizes(options.output)
+
+
+def model_and_options(options: argparse.Namespace) -> tuple[keras.Model | bytes, dict[str, object]]:
+    """A Keras model or the bytes of a file, and what else `export_c` and `export_web` take of either."""
+    from ..tflite import flatbuffer
+
     for module in options.modules:
         import_module(module)
     if options.model.suffix == ".tflite":
@@ -38,9 +50,11 @@ def write_c_code(arguments: Sequence[str]) -> None:
         }
     samples = None if options.samples is None else load_samples(options.samples, several=several)
     classes = tuple(options.class_names.split(",")) if options.class_names else ()
-    chosen |= {"name": options.name, "class_names": classes, "samples": samples, "project": options.project}
-    export_c(model, options.output, **chosen)
-    for path in sorted(path for path in options.output.rglob("*") if path.is_file()):
+    return model, chosen | {"class_names": classes, "samples": samples}
+
+
+def print_sizes(folder: Path) -> None:
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         print(f"{path}: {path.stat().st_size:,} bytes")
 
 

@@ -272,6 +272,6 @@ def certify_or_fail(
 
 HTML = (".html", ".htm")
 OTHER_COMMANDS = """Other commands, each with its own --help: verify, certify, run, inspect, check and c-array for
-.tflite files; c-code for either kind of file; sweep for a grid of networks."""
+.tflite files; c-code and web for either kind of file; sweep for a grid of networks."""
 # A certificate lies beside the file that it is of: of one that is withheld there is none, and what stood there stays.
 DISAGREE = "The runtimes do not agree on this file, so nothing was written. The report shows where."

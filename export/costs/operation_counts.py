@@ -99,6 +99,30 @@ def count_operator(
     return LayerCounts(name, 1, 0, count, count * bounds[source], measured, size)
 
 
+@dataclass(frozen=True, eq=False)
+class SpikeReader:
+    """A kernel that reads spikes, or sums of them.
+
+    tensor: index of what it reads. applied: `shape without batch`, how many weights each of its values meets.
+    """
+
+    layer: str
+    tensor: int
+    applied: np.ndarray
+
+
+def spike_readers(program: Program) -> list[SpikeReader]:
+    """The kernels whose applications `count_operations` calls additions, in order of execution."""
+    bounds = spike_bounds(program)
+    applying = [op for op in program.operators if op.kind in APPLICATIONS and not is_factor(program, op)]
+    read = [(operator, operator.inputs[source_position(operator)]) for operator in applying]
+    return [
+        SpikeReader(layer_of(program, operator), index, APPLICATIONS[operator.kind](program, operator))
+        for operator, index in read
+        if index in bounds
+    ]
+
+
 def spike_bounds(program: Program) -> dict[int, int]:
     """The tensors that hold spikes or sums of spikes, by index, with the largest |value| that may occur."""
     states = [i for i in program.inputs if is_state(program.tensors[i].name, STATE_IN)]

@@ -51,6 +51,13 @@ def state_tensors(program: Program, named: Mapping[str, int], role: str) -> dict
     return {name: program.tensors[index] for name, index in named.items() if is_state(name, role)}
 
 
+def averages(program: Program) -> bool:
+    """Whether an output of the step form is a mean since the reset: its state ends after so many steps."""
+    facts = program.facts
+    endless = {*(neuron.name for neuron in facts.neurons), *facts.endless}
+    return any(parse(program.tensors[index].name).layer not in endless for index in states(program))
+
+
 def is_step(program: Program) -> bool:
     """Whether a program computes one timestep a call."""
     return program.facts.form == "step"

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from ..program.names import parse
 from ..program.program import Integers, check_lengths, check_names, unwrapped
 from ..program.samples import Samples, by_name, check_samples, dequantize_output, quantize_input
-from ..program.step_form import paired_states
+from ..program.step_form import averages, paired_states
 from ..tflite import flatbuffer
 from .session import Session
 
@@ -139,9 +138,7 @@ class StepRunner:
     @property
     def _averages(self) -> bool:
         """Whether an output is a mean over time: then there is a state that does not hold after any number of steps."""
-        facts = self.program.facts
-        endless = {*(neuron.name for neuron in facts.neurons), *facts.endless}
-        return any(parse(name).layer not in endless for name in self._states)
+        return averages(self.program)
 
     def _invoke(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """One call of the file; all inputs and outputs by name, `(1, *shape)`."""
