@@ -14,6 +14,7 @@ setup(
     include_package_data=False,  # what is not a module is named below
     package_data={
         "keras_ternary_spike": ["py.typed"],
+        "keras_ternary_spike.models": ["trained/*"],
         f"{EXPORT}.c_code": ["kernels/*/*.h", "kernels/*/*.c"],
         f"{EXPORT}.c_code.projects": ["templates/**/*"],
         f"{EXPORT}.web": ["template/**/*"],

@@ -58,6 +58,11 @@ def test_the_wheel_holds_every_kernel_and_every_file_of_layouts_and_pages(wheel)
     assert expected <= {*zipfile.ZipFile(wheel).namelist()}
 
 
+def test_the_wheel_holds_every_trained_file(wheel):
+    trained = {path.relative_to(ROOT).as_posix() for path in (ROOT / "keras_ternary_spike/models/trained").iterdir()}
+    assert trained and trained <= {*zipfile.ZipFile(wheel).namelist()}
+
+
 def test_the_wheel_tells_type_checkers_that_it_is_typed(wheel):
     assert "keras_ternary_spike/py.typed" in zipfile.ZipFile(wheel).namelist()
 

@@ -91,9 +91,9 @@ OWN = {
 }
 
 
-def built(name: str, **options: Any) -> keras.Model:
+def built(name: str, classes: int = CLASSES, **options: Any) -> keras.Model:
     """A network at full size. options: timesteps, neuron, ..."""
-    return (OWN.get(name) or getattr(models, name))(INPUTS[name], CLASSES, **options)
+    return (OWN.get(name) or getattr(models, name))(INPUTS[name], classes, **options)
 
 
 def with_relu(name: str) -> keras.Model:
@@ -109,9 +109,13 @@ def randomized(name: str, *, threshold: float | str = 0.5, **options: Any) -> ke
     options: timesteps, decay, ...
     """
     keras.utils.set_random_seed(0)
-    rng = np.random.default_rng(0)
     neuron = {"neuron": channelwise} if threshold == PER_CHANNEL else {"threshold": threshold}
-    model = built(name, **neuron, **options)
+    return drawn(built(name, **neuron, **options))
+
+
+def drawn(model: keras.Model) -> keras.Model:
+    """The model itself, with statistics and amplitudes as training could leave them; the same at every call."""
+    rng = np.random.default_rng(0)
     for weight in model.weights:
         if weight.name in DRAWS:
             weight.assign(DRAWS[weight.name](rng, tuple(weight.shape)))

@@ -152,7 +152,7 @@ def energy_of(
     program: Program, activity: Nonzero, information: tuple[LayerInformation, ...], *, table: str = "horowitz"
 ) -> Energy:
     """As `energy`, of what was measured already. activity: as `count_operations` takes it."""
-    effective, all_of = _counts(program, activity), _counts(program, None)
+    effective, all_of = arithmetic(program, activity), arithmetic(program)
     dense = all_of["additions"] + all_of["multiplied"] + all_of["real"]
     once = dense - _repeated(program)
     joules = TABLES[table]
@@ -184,23 +184,23 @@ def _joules(table: Table, counts: Mapping[str, float]) -> float:
     return multiplied + (table.addition + table.byte) * counts["additions"]
 
 
-def _counts(program: Program, activity: Nonzero | None) -> dict[str, float]:
+def arithmetic(program: Program, activity: Nonzero | None = None) -> dict[str, float]:
     """Weights that meet a spike ("additions"), a level or sum ("multiplied"), a real value ("real"); "elementwise".
 
     activity: without it as if nothing were 0.
     """
     bounds = spike_bounds(program)
-    counts = dict.fromkeys(("additions", "multiplied", "real", "elementwise"), 0.0)
+    totals = dict.fromkeys(("additions", "multiplied", "real", "elementwise"), 0.0)
     for operator in program.operators:
         found = count_operator(program, operator, bounds, activity)
         met = found.additions if activity is None else found.additions_measured or 0.0
         kind = "additions"
         if operator.kind in APPLICATIONS:
             kind = "additions" if bounds.get(operator.inputs[source_position(operator)]) == 1 else "multiplied"
-        counts[kind] += met
-        counts["real"] += found.multiply_accumulates
-        counts["elementwise"] += found.elementwise
-    return counts
+        totals[kind] += met
+        totals["real"] += found.multiply_accumulates
+        totals["elementwise"] += found.elementwise
+    return totals
 
 
 def _repeated(program: Program) -> int:

@@ -20,6 +20,9 @@ from .resnet import resnet19 as resnet19
 from .resnet import resnet20 as resnet20
 from .resnet import resnet34 as resnet34
 from .separable import keyword_spotter as keyword_spotter
+from .trained_files import Card as Card
+from .trained_files import Pretrained as Pretrained
+from .trained_files import pretrained as pretrained
 
 NETWORKS = (
     *(tiny, vgg, ms_resnet, resnet8, resnet18, resnet19, resnet20, resnet34),
