@@ -69,9 +69,17 @@ def auto_augment(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     Returns:
         float32 in [0, 1], of the same shape.
 
+    Raises:
+        ValueError: if the image has other than 3 channels.
+
     Reference: [Cubuk et al., 2019](https://arxiv.org/abs/1805.09501), table 7; operations are PIL's, the nearest pixel,
     grey beyond the border.
     """
+    if image.shape[-1] != 3:
+        raise ValueError(
+            f"`auto_augment` takes images of red, green and blue, (height, width, 3). Received: shape {image.shape}. "
+            "Repeat grey ones, tf.repeat(images, 3, axis=-1), or leave it out: flip, padded_crop and cutout take any."
+        )
     names = list(OPERATIONS)
     draws = tf.random.stateless_uniform((5,), seed)
     pair = tf.cast(draws[0] * len(CIFAR10_POLICY), tf.int32)

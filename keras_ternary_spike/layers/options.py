@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Concatenate, ParamSpec, get_args, get_type_hints
+from typing import Any, Concatenate, ParamSpec, get_args
 
 import keras
 import numpy as np
@@ -176,11 +176,12 @@ def takes(
 
 def _parameters(options: Callable[..., Any]) -> list[inspect.Parameter]:
     """self, the fields with their types resolved, and **kwargs."""
-    hints, kinds = get_type_hints(options), inspect.Parameter
-    fields = inspect.signature(options).parameters.values()
+    kinds = inspect.Parameter
+    # Not get_type_hints, for which KW_ONLY is no type before Python 3.11.
+    fields = inspect.signature(options, eval_str=True).parameters.values()
     return [
         kinds("self", kinds.POSITIONAL_OR_KEYWORD),
-        *(field.replace(annotation=hints[field.name]) for field in fields),
+        *fields,
         kinds("kwargs", kinds.VAR_KEYWORD, annotation=Any),
     ]
 

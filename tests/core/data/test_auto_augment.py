@@ -103,3 +103,8 @@ def test_the_seed_decides_and_values_stay_in_range(rng):
     np.testing.assert_array_equal(made[7], augment(tf.constant(image), tf.constant([7, 0])))
     assert np.min(made) >= 0 and np.max(made) <= 1 and made[0].dtype == np.float32
     assert len({each.tobytes() for each in made}) > 12
+
+
+def test_grey_pictures_are_refused(rng):
+    with pytest.raises(ValueError, match=r"red, green and blue.*Received: shape \(8, 8, 1\).*tf.repeat"):
+        auto_augment(tf.zeros((8, 8, 1)), tf.constant([0, 1]))
