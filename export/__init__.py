@@ -8,6 +8,7 @@
     check(tflite_bytes, target="ethos-u55-128") -> TargetReport
     certify(model, tflite_bytes, samples) -> Certificate
     export_c(model_or_tflite, folder)  the same integers as C99
+    export_onnx(model_or_tflite) -> bytes   the same integers as an ONNX file
     export_web(model_or_tflite, folder)   the same integers in the browser
     energy(tflite_bytes, samples) -> Energy   joules by named tables, bits a spike
     flash(tflite_bytes) -> Flash       bytes: as it is, with gzip, as Vela encodes it
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .exact_training.quantize_aware import quantize_aware as quantize_aware
     from .exporter import export_tflite as export_tflite
     from .exporter import fold as fold
+    from .onnx.export_onnx import export_onnx as export_onnx
     from .program.program import Program as Program
     from .runtimes.predictor import Predictor as Predictor
     from .runtimes.predictor import load as load
@@ -50,6 +52,7 @@ _MODULES = {
     "check": "targets.check",
     "energy": "costs.energy",
     "export_c": "c_code.export_c",
+    "export_onnx": "onnx.export_onnx",
     "export_tflite": "exporter",
     "export_web": "web.export_web",
     "flash": "costs.sizes",

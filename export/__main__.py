@@ -12,6 +12,7 @@ from .cli.c_code_command import write_c_code
 from .cli.export_command import export
 from .cli.file_commands import check_file, inspect_file, sweep, write_c_array
 from .cli.import_command import import_network
+from .cli.onnx_command import write_onnx
 from .cli.proof_commands import certify_file, run_file, verify_file
 from .cli.quiet import only_ours
 from .cli.web_command import write_web
@@ -86,6 +87,7 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "c-array": write_c_array,
     "c-code": write_c_code,
     "web": write_web,
+    "onnx": write_onnx,
     "import": import_network,
     "sweep": sweep,
 }

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..model_or_file import program_of
 from ..program.program import Program
 from ..program.samples import Samples
-from ..tflite import flatbuffer
 from ..user_files import check_folder, write_folder
 from .c_text import check_name
 from .design import design
@@ -73,20 +73,6 @@ def c_files(
         f"{name}.json": report_text(planned),
     }
     return {path: text.encode() for path, text in texts.items()}
-
-
-def program_of(model_or_tflite: keras.Model | bytes, options: dict[str, object]) -> Program:
-    """Of a model, or of a file. Raises: ValueError if a file is of another tool or comes with options of a model's."""
-    if isinstance(model_or_tflite, bytes | bytearray):
-        if options:
-            raise ValueError(f"A .tflite file takes no options of `export_tflite`. Received: {', '.join(options)}")
-        program = flatbuffer.read(bytes(model_or_tflite))
-        if "timesteps" not in program.metadata:
-            raise ValueError("The .tflite file must be one that `export_tflite` of this package wrote. It is not.")
-        return program
-    from ..exporter import export_tflite
-
-    return flatbuffer.read(export_tflite(model_or_tflite, **options))
 
 
 def _check_classes(class_names: tuple[str, ...], classes: int | None) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from ..c_code.projects.layouts import PROJECTS
 from ..user_files import check_folder, import_module
 from .arguments import check_samples_file, check_source, command_parser
-from .export_command import add_modules, add_network_options, load_model, load_samples
-from .ranges import given_range, spelled_out
+from .export_command import add_modules, add_network_options, given_network, load_samples
+from .ranges import spelled_out
 
 if TYPE_CHECKING:
     import keras
@@ -37,17 +37,8 @@ def model_and_options(options: argparse.Namespace) -> tuple[keras.Model | bytes,
 
     for module in options.modules:
         import_module(module)
-    if options.model.suffix == ".tflite":
-        model, chosen = options.model.read_bytes(), {}
-        several = len(flatbuffer.read(model).inputs) > 1
-    else:
-        model = load_model(options.model)
-        several = len(model.inputs) > 1
-        chosen = {
-            "input_range": given_range(options.input_range, options.input_ranges),
-            "output_range": given_range(options.output_range, options.output_ranges),
-            "form": options.form,
-        }
+    model, chosen = given_network(options)
+    several = len(flatbuffer.read(model).inputs if isinstance(model, bytes) else model.inputs) > 1
     samples = None if options.samples is None else load_samples(options.samples, several=several)
     classes = tuple(options.class_names.split(",")) if options.class_names else ()
     return model, chosen | {"class_names": classes, "samples": samples}

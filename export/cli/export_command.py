@@ -118,6 +118,17 @@ def add_modules(parser: argparse.ArgumentParser) -> None:
 def add_file_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("-o", "--output", type=Path, required=True, help="the .tflite file to write")
     add_network_options(group)
+    add_ends(group)
+    group.add_argument(
+        "--target",
+        metavar="TARGET",
+        help="write a file that runs wholly on this target, such as cortex-m or ethos-u55-128, in the operators "
+        "that it computes fastest (default: any target, the operators that XNNPACK computes fastest)",
+    )
+
+
+def add_ends(group: argparse._ArgumentGroup) -> None:
+    """What a call of the file takes and gives."""
     group.add_argument(
         "--batch",
         type=batch,
@@ -130,12 +141,6 @@ def add_file_options(group: argparse._ArgumentGroup) -> None:
         choices=IO,
         default="int8",
         help="what the file takes and gives: float32 for programs that know no int8, such as LiteRT.js (default: int8)",
-    )
-    group.add_argument(
-        "--target",
-        metavar="TARGET",
-        help="write a file that runs wholly on this target, such as cortex-m or ethos-u55-128, in the operators "
-        "that it computes fastest (default: any target, the operators that XNNPACK computes fastest)",
     )
 
 
@@ -227,6 +232,18 @@ def load_model(path: Path) -> keras.Model:
         ) from error
 
 
+def given_network(options: argparse.Namespace) -> tuple[keras.Model | bytes, dict[str, object]]:
+    """What is to be written in another form: a model with its options for `export_tflite`, or a file without any."""
+    if options.model.suffix == ".tflite":
+        return options.model.read_bytes(), {}
+    chosen = {
+        "input_range": given_range(options.input_range, options.input_ranges),
+        "output_range": given_range(options.output_range, options.output_ranges),
+        "form": options.form,
+    }
+    return load_model(options.model), chosen
+
+
 def load_samples(path: Path, *, several: bool) -> Samples:
     """The array named "samples" of an .npz file, or its only one; for a model of several inputs all arrays by name."""
     import numpy as np
@@ -272,6 +289,7 @@ def certify_or_fail(
 
 HTML = (".html", ".htm")
 OTHER_COMMANDS = """Other commands, each with its own --help: verify, certify, run, inspect, check and c-array for
-.tflite files; c-code and web for either kind of file; sweep for a grid of networks."""
+.tflite files; c-code, onnx and web for either kind of file; import for networks of other libraries; sweep for a
+grid of networks."""
 # A certificate lies beside the file that it is of: of one that is withheld there is none, and what stood there stays.
 DISAGREE = "The runtimes do not agree on this file, so nothing was written. The report shows where."

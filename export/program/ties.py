@@ -34,6 +34,14 @@ Rule = Callable[[Operator, Sequence[Tensor], Tensor, Sequence[Values]], Values]
 
 def check_ties(operators: Sequence[Operator], tensors: Sequence[Tensor]) -> None:
     """Raises ValueError, naming the tensor written, where an integer may depend on how a runtime rounds."""
+    every_reached(operators, tensors)
+
+
+def every_reached(operators: Sequence[Operator], tensors: Sequence[Tensor]) -> dict[int, Values]:
+    """The integers that every activation may hold, by index; of constants those that are added, multiplied or joined.
+
+    Raises: ValueError as `check_ties`.
+    """
     values: dict[int, Values] = {}
     for operator in operators:
         read = operator.inputs if operator.kind in MANY else operator.inputs[source_position(operator) :][:1]
@@ -42,6 +50,7 @@ def check_ties(operators: Sequence[Operator], tensors: Sequence[Tensor]) -> None
                 values[index] = every_value(tensors[index])
         inputs, output = [tensors[index] for index in operator.inputs], tensors[operator.output]
         values[operator.output] = reached(operator, inputs, output, [values[index] for index in read])
+    return values
 
 
 def reached(operator: Operator, inputs: Sequence[Tensor], output: Tensor, values: Sequence[Values]) -> Values:

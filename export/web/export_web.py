@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..c_code.export_c import program_of
 from ..c_code.vectors import Vectors, noise, run_calls, vectors
+from ..model_or_file import program_of
 from ..program.program import Program
 from ..program.samples import Samples
 from ..tflite import flatbuffer

@@ -159,6 +159,17 @@ def moved(rng, kind):
     return builder.program("random", inputs, (output,), {"timesteps": 1})
 
 
+RANDOM = {
+    **{
+        kind: (lambda rng, kind=kind: weighted(rng, kind))
+        for kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
+    },
+    **{kind: (lambda rng, kind=kind: elementwise(rng, kind)) for kind in ("ADD", "SUB", "MUL")},
+    **{kind: (lambda rng, kind=kind: moved(rng, kind)) for kind in ("PAD", "SLICE", "CONCATENATION", "RESHAPE")},
+    "MAX_POOL_2D": max_pool,
+}  # every kind that a Program can hold
+
+
 def random_inputs(rng, program, samples=3):
     """int8 for every input: ends, zero points and anything between."""
     found = {}

@@ -10,23 +10,14 @@ from keras_ternary_spike.export.program.builder import Builder
 from keras_ternary_spike.export.program.grid import Grid
 from keras_ternary_spike.export.program.operators import KINDS
 
-RANDOM = {
-    **{
-        kind: (lambda rng, kind=kind: draw.weighted(rng, kind))
-        for kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
-    },
-    **{kind: (lambda rng, kind=kind: draw.elementwise(rng, kind)) for kind in ("ADD", "SUB", "MUL")},
-    **{kind: (lambda rng, kind=kind: draw.moved(rng, kind)) for kind in ("PAD", "SLICE", "CONCATENATION", "RESHAPE")},
-    "MAX_POOL_2D": draw.max_pool,
-}
 EACH = 12
 
 
 @needs_compiler
 def test_every_operator_computes_in_c_what_program_computes():
-    assert set(RANDOM) == set(KINDS)
+    assert set(draw.RANDOM) == set(KINDS)
     rng = np.random.default_rng(0)
-    programs = [draw_one(rng) for draw_one in RANDOM.values() for _ in range(EACH)]
+    programs = [draw_one(rng) for draw_one in draw.RANDOM.values() for _ in range(EACH)]
     cases = [(program, draw.random_inputs(rng, program)) for program in programs]
     for (program, inputs), outputs in zip(cases, run_checked(cases), strict=True):
         for name, values in program.trace(inputs).items():
