@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -17,31 +18,44 @@ import pytest
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 DEVICES = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]  # a camera, a microphone
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe", *DEVICES]
-NO_SIMD = ["--js-flags=--no-enable-ssse3 --no-enable-sse4-1"]  # then V8 has no WebAssembly SIMD
+NO_SIMD = ("--js-flags=--no-enable-ssse3 --no-enable-sse4-1",)  # then V8 has no WebAssembly SIMD
 # LiteRT.js tries a module of some bytes.
 NO_RELAXED_SIMD = """
     const instantiate = WebAssembly.instantiate;
     WebAssembly.instantiate = (bytes, ...rest) =>
       bytes.byteLength < 1000 ? Promise.reject(new Error("relaxed SIMD")) : instantiate(bytes, ...rest);
 """
+# Chromium reads commands from descriptor 3 and answers on 4.
+ON_3_AND_4 = """
+import os, sys
+os.dup2(int(sys.argv[1]), 101), os.dup2(int(sys.argv[2]), 102)
+os.dup2(101, 3), os.dup2(102, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 FAILED = "document.getElementById('problem')?.textContent.includes('cannot run')"
 SECONDS = 120
 
 
-@pytest.fixture
-def browser():
-    """`browser(folder, **options)` serves a folder and opens its index.html: a `Page`. Skips where there is none."""
+@pytest.fixture(scope="session")
+def chromium():
+    """`chromium(flags)`: a browser, started once for the same flags. Skips where there is none."""
     if program() is None:
         pytest.skip(f"No Chromium: none of {', '.join(PROGRAMS)} is installed (Debian package chromium).")
     with contextlib.ExitStack() as stack:
-        yield lambda folder, **options: _open(stack, folder, **options)
+        yield functools.cache(lambda flags: stack.enter_context(_started(flags)))
 
 
-def _open(stack, folder, *, simd=True, relaxed=True, width=1280):
+@pytest.fixture
+def browser(chromium):
+    """`browser(folder, **options)` serves a folder and opens its index.html: a `Page`."""
+    with contextlib.ExitStack() as stack:
+        yield lambda folder, **options: _open(stack, chromium, folder, **options)
+
+
+def _open(stack, chromium, folder, *, simd=True, relaxed=True, width=1280):
     """simd, relaxed: whether this browser has WebAssembly SIMD, and relaxed SIMD."""
     address, asked = stack.enter_context(_served(folder))
-    page = stack.enter_context(_started([] if simd else NO_SIMD))
-    page.asked = asked
+    page = stack.enter_context(contextlib.closing(Page(chromium(() if simd else NO_SIMD), asked)))
     page.size(width, 900)
     if not relaxed:
         page.call("Page.addScriptToEvaluateOnNewDocument", source=NO_RELAXED_SIMD)
@@ -75,17 +89,16 @@ def _served(folder):
 
 @contextlib.contextmanager
 def _started(flags):
-    """A browser with one empty page."""
+    """A browser without a page."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         (their_read, write), (read, their_write) = os.pipe(), os.pipe()
         command = [program(), *FLAGS, *flags, f"--user-data-dir={profile}"]
-        # Chromium reads commands from descriptor 3 and answers on 4.
-        shell = ["sh", "-c", f'exec "$@" 3<&{their_read} 4>&{their_write}', "sh", *command]
-        process = subprocess.Popen(shell, pass_fds=(their_read, their_write), stderr=subprocess.DEVNULL)
+        start = [sys.executable, "-S", "-c", ON_3_AND_4, str(their_read), str(their_write), *command]
+        process = subprocess.Popen(start, pass_fds=(their_read, their_write), stderr=subprocess.DEVNULL)
         os.close(their_read)
         os.close(their_write)
         try:
-            yield Page(write, read)
+            yield Browser(write, read)
         finally:
             os.close(write)
             os.close(read)
@@ -93,27 +106,55 @@ def _started(flags):
             process.wait(SECONDS)
 
 
-class Page:
+class Browser:
     def __init__(self, write, read):
-        self._write, self._read, self._buffer, self._count, self.errors = write, read, b"", 0, []
-        self._session = None
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._write, self._read, self._buffer, self._count = write, read, b"", 0
+
+    def call(self, method, parameters, session=None):
+        """The answer to a command, and the messages before it."""
+        self._count += 1
+        message = {"id": self._count, "method": method, "params": parameters}
+        message |= {"sessionId": session} if session else {}
+        os.write(self._write, json.dumps(message).encode() + b"\0")
+        events = []
+        while (answer := self._receive()).get("id") != self._count:
+            events.append(answer)
+        if "error" in answer:
+            raise RuntimeError(f"{method}: {answer['error']}")
+        return answer["result"], events
+
+    def _receive(self):
+        while b"\0" not in self._buffer:
+            received = os.read(self._read, 1 << 20)
+            if not received:
+                raise RuntimeError("Chromium has ended.")
+            self._buffer += received
+        message, self._buffer = self._buffer.split(b"\0", 1)
+        return json.loads(message)
+
+
+class Page:
+    """One tab. asked: the paths that the server was asked for. errors: what went wrong in the page, as JSON."""
+
+    def __init__(self, browser, asked):
+        self._browser, self.asked, self.errors = browser, asked, []
+        self._target = browser.call("Target.createTarget", {"url": "about:blank"})[0]["targetId"]
+        attached, _ = browser.call("Target.attachToTarget", {"targetId": self._target, "flatten": True})
+        self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
             self.call(f"{domain}.enable")
 
+    def close(self):
+        self._browser.call("Target.closeTarget", {"targetId": self._target})
+
     def call(self, method, **parameters):
-        """The answer to a command; what the page complains of meanwhile is kept in `errors`."""
-        self._count += 1
-        message = {"id": self._count, "method": method, "params": parameters}
-        message |= {"sessionId": self._session} if self._session else {}
-        os.write(self._write, json.dumps(message).encode() + b"\0")
-        while (answer := self._receive()).get("id") != self._count:
-            if answer.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded"):
-                self.errors.append(json.dumps(answer["params"]))
-        if "error" in answer:
-            raise RuntimeError(f"{method}: {answer['error']}")
-        return answer["result"]
+        """The answer to a command."""
+        answer, events = self._browser.call(method, parameters, self._session)
+        for event in (event for event in events if event.get("sessionId") == self._session):
+            entry = event["params"].get("entry", {})
+            if event["method"] == "Runtime.exceptionThrown" or entry.get("level") == "error":
+                self.errors.append(json.dumps(event["params"]))
+        return answer
 
     def size(self, width, height, *, scale=1):
         values = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 600}
@@ -124,7 +165,8 @@ class Page:
 
     def value(self, expression):
         """The JSON value of an expression of JavaScript, awaited."""
-        found = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        how = {"awaitPromise": True, "returnByValue": True, "userGesture": True}
+        found = self.call("Runtime.evaluate", expression=expression, **how)
         if "exceptionDetails" in found:
             raise RuntimeError(json.dumps(found["exceptionDetails"]))
         return found["result"].get("value")
@@ -147,12 +189,3 @@ class Page:
     def picture(self, *, whole=True):
         """PNG bytes."""
         return base64.b64decode(self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"])
-
-    def _receive(self):
-        while b"\0" not in self._buffer:
-            received = os.read(self._read, 1 << 20)
-            if not received:
-                raise RuntimeError("Chromium has ended.")
-            self._buffer += received
-        message, self._buffer = self._buffer.split(b"\0", 1)
-        return json.loads(message)

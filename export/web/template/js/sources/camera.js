@@ -1,7 +1,7 @@
 // The camera, frame after frame: brightness and color, or, where the network takes events, what changed since the last.
 
 import { black, drawMiddle, shares, sized } from "../pixels.js";
-import { checkbox } from "../controls.js";
+import { button, checkbox } from "../controls.js";
 
 const CHANGE = 0.08; // of the range of brightness: less is no event
 
@@ -14,41 +14,45 @@ export class Camera {
     this.video = Object.assign(document.createElement("video"), { muted: true, playsInline: true });
   }
 
-  async start() {
+  // Nobody is asked for a camera before the button is pressed.
+  start() {
     this.canvas = sized(this.stage.field, this.picture);
     black(this.canvas);
-    this.running = true;
-    this.before = null;
-    this.stage.control(this.invert.label);
-    try {
-      const wanted = { video: { facingMode: "environment" } };
-      this.stream = await navigator.mediaDevices.getUserMedia(wanted);
-    } catch (error) {
-      this.stage.say(`No camera: ${noDevice(error)}`);
-      return;
-    }
-    if (!this.running) return this.stop();
-    this.video.srcObject = this.stream;
-    await this.video.play();
     this.stage.say("Frames stay on this device.");
-    this.loop();
+    this.stage.control(button("Start the camera", () => this.film()), this.invert.label);
   }
 
   stop() {
-    this.running = false;
+    this.turn = null;
     this.stream?.getTracks().forEach((track) => track.stop());
-    this.video.srcObject = null;
+    this.stream = this.video.srcObject = null;
   }
 
-  async loop() {
-    while (this.running) {
+  async film() {
+    this.stop();
+    const turn = this.turn = {};
+    try {
+      const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      this.stream = this.video.srcObject = stream;
+      if (this.turn !== turn) return stream.getTracks().forEach((track) => track.stop());
+      await this.video.play();
+    } catch (error) {
+      if (this.turn === turn) this.stage.say(`No camera: ${noDevice(error)}`);
+      return undefined;
+    }
+    return this.loop(turn);
+  }
+
+  // Frames go to the network until it is another turn.
+  async loop(turn) {
+    for (let before = null; this.turn === turn;) {
       await new Promise(requestAnimationFrame);
-      if (!this.running || !this.video.videoWidth) continue;
+      if (this.turn !== turn || !this.video.videoWidth) continue;
       drawMiddle(this.canvas, this.video, this.video.videoWidth, this.video.videoHeight);
       const values = shares(this.canvas, this.picture);
       const seen = this.invert.checked() ? values.map((value) => 1 - value) : values;
-      await this.emit(this.picture.events ? { signs: changes(seen, this.before) } : { shares: seen, live: true });
-      this.before = seen;
+      await this.emit(this.picture.events ? { signs: changes(seen, before) } : { shares: seen, live: true });
+      before = seen;
     }
   }
 }

@@ -1,7 +1,7 @@
 // The microphone: the last second, again and again, or a file of sound.
 
 import { heard, mfcc, RATE } from "../mfcc.js";
-import { filePicker } from "../controls.js";
+import { button, filePicker } from "../controls.js";
 import { noDevice } from "./camera.js";
 
 const PAUSE = 200; // milliseconds between two looks at the last second
@@ -16,45 +16,52 @@ export class Microphone {
     this.picker = filePicker("audio/*", (file) => this.open(file));
   }
 
-  async start() {
-    this.running = true;
-    this.stage.control(this.picker);
+  // Nobody is asked for a microphone before the button is pressed.
+  start() {
     this.stage.wave(new Float32Array(this.length));
-    try {
-      this.stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false } });
-    } catch (error) {
-      this.stage.say(`No microphone: ${noDevice(error)}`);
-      return;
-    }
-    if (!this.running) return this.stop();
-    await this.listen();
     this.stage.say("Sound stays on this device.");
-    this.loop();
+    this.stage.control(button("Listen", () => this.listen()), this.picker);
   }
 
   stop() {
-    this.running = false;
+    this.turn = null;
     this.stream?.getTracks().forEach((track) => track.stop());
     this.context?.close();
     this.stream = this.context = null;
   }
 
   async listen() {
-    this.context = new AudioContext();
-    await this.context.audioWorklet.addModule(new URL("recorder.js", import.meta.url));
-    const recorder = new AudioWorkletNode(this.context, "recorder");
-    this.ring = new Float32Array(Math.ceil(this.length * this.context.sampleRate / RATE));
+    this.stop();
+    const turn = this.turn = {}, context = this.context = new AudioContext();
+    try {
+      await context.audioWorklet.addModule(new URL("recorder.js", import.meta.url));
+      const stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false } });
+      if (this.turn !== turn) return stream.getTracks().forEach((track) => track.stop());
+      this.stream = stream;
+      this.record(context, stream);
+    } catch (error) {
+      if (this.turn === turn) this.stage.say(`No microphone: ${noDevice(error)}`);
+      return undefined;
+    }
+    return this.loop(turn, context.sampleRate);
+  }
+
+  // Keeps the last samples, at the rate of the device.
+  record(context, stream) {
+    const recorder = new AudioWorkletNode(context, "recorder");
+    this.ring = new Float32Array(Math.ceil(this.length * context.sampleRate / RATE));
     recorder.port.onmessage = ({ data }) => {
       this.ring.copyWithin(0, data.length);
       this.ring.set(data, this.ring.length - data.length);
     };
-    this.context.createMediaStreamSource(this.stream).connect(recorder);
+    context.createMediaStreamSource(stream).connect(recorder);
   }
 
-  async loop() {
-    while (this.running) {
+  async loop(turn, rate) {
+    while (this.turn === turn) {
       await new Promise((done) => setTimeout(done, PAUSE));
-      if (this.running) await this.send(await resampled(this.ring, this.context.sampleRate), true);
+      const audio = await resampled(this.ring, rate);
+      if (this.turn === turn) await this.send(audio, true);
     }
   }
 
