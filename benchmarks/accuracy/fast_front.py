@@ -1,6 +1,6 @@
 """The front of a larger network in minutes: trained by a C program with AMX tiles, measured as int8 files.
 
-    python -m benchmarks.accuracy.fast_front              Fashion-MNIST, 3 seeds: about 20 minutes of an idle core
+    python -m benchmarks.accuracy.fast_front              Fashion-MNIST, 3 seeds: about 90 minutes of an idle core
     python -m benchmarks.accuracy.fast_front --report     the table and the picture of what is there
 
 The network is `front.wide`: 3x3 convolutions of 16, 32, 32 and 64 channels, strides 1, 2, 1, 2, one timestep. A ReLU
@@ -8,16 +8,19 @@ network of each seed is trained first; every other one starts from its kernels a
 softened logits, the ReLU network that is compared with too. `trainer/` does what Keras does with this package's
 neurons and SpikeBudget, ten times as fast (docs/silence.md). Weights go into Keras models, and those into int8 files,
 ReLU by TensorFlow's converter; accuracy and additions are of the files' networks, on all test images. It needs gcc and
-a processor with AMX. What stands in runs/fast_front is not trained again.
+a processor with AMX. What stands in runs/fast_front is not trained again. `front_instructions` counts what the files
+cost on Cortex-M.
 """
 
 from __future__ import annotations
 
 import argparse
 import subprocess
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks import setting  # first: puts the examples on the path
 
@@ -34,14 +37,19 @@ from keras_ternary_spike import BinaryLIF, MultiLevelLIF, TernaryLIF
 from keras_ternary_spike.export import export_tflite, load
 from keras_ternary_spike.models.blocks import classifier, conv, encoded, normalized
 
+OUTPUT, ROWS = Path("runs/fast_front"), "fashion_mnist.jsonl"
 TRAINER = Path(__file__).parent / "trainer" / "trainer.c"
 COMPILE = ("gcc", "-O3", "-march=sapphirerapids", "-ffast-math")
-SEEDS, EPOCHS = 3, (6, 4)
+SEEDS, EPOCHS = 3, (10, 10)
 SOFT = 0.7  # of the loss, what the ReLU network teaches
 LEVELS, DEAD_ZONE, SHIFT = 4, 1.5, 1.0
 CLASS_ROW, CLASSES = 16, 10
 
-RELUS = RELU, DISTILLED, SILENCED = "ReLU", "ReLU, distilled", "ReLU, distilled, L1"
+RELU, DISTILLED, SILENCED = "ReLU", "ReLU, distilled", "ReLU, distilled, L1"
+NARROW, HALF = "ReLU, distilled, 5/8 of the channels", "ReLU, distilled, half the channels"
+EVENTS = "ReLU, distilled, L1, file of this package"  # the weights of SILENCED, for the C that skips zeros
+RELUS = (RELU, DISTILLED, SILENCED, NARROW, HALF, EVENTS)
+WIDTHS = {NARROW: 5 / 8, HALF: 1 / 2}  # trained from random weights, for all epochs
 GRADED, BINARY, TERNARY = f"{{0..{LEVELS}}}", "{0, 1}", "{-1, 0, 1}"
 # Signed neurons start a step to the right, where few fire below 0: as binary ones, free to use the other sign.
 NEURONS = {
@@ -51,12 +59,12 @@ NEURONS = {
 }
 KINDS = (
     *((RELU, None), (GRADED, 0.1), (TERNARY, 0.25), (DISTILLED, None)),
-    *((GRADED, 0.05), (GRADED, 0.2), (BINARY, 0.25), (SILENCED, 0.1)),
+    *((GRADED, 0.05), (GRADED, 0.2), (BINARY, 0.25), (SILENCED, 0.1), (NARROW, None), (HALF, None)),
+    (EVENTS, 0.1),
 )
 
 
-@dataclass(frozen=True)
-class Epochs:
+class Epochs(NamedTuple):
     """Of the ReLU network, and of every other one, which starts from it."""
 
     relu: int
@@ -72,25 +80,36 @@ class Point:
     seed: int
 
     @property
-    def file(self) -> str:
-        """Its name in the folder."""
-        kind = KINDS.index((self.alphabet, self.budget))
-        return f"{kind}-{self.seed}"
+    def trained(self) -> Point:
+        """The training whose weights it has."""
+        return replace(self, alphabet=SILENCED) if self.alphabet == EVENTS else self
+
+    @property
+    def weights(self) -> str:
+        """Their file's name in the folder."""
+        return self.trained.name
+
+    @property
+    def name(self) -> str:
+        return f"{KINDS.index((self.alphabet, self.budget))}-{self.seed}"
 
 
 def options(point: Point, folder: Path, epochs: Epochs) -> dict[str, object]:
     """The trainer's."""
-    common = {"seed": point.seed, "save": folder / point.file}
+    common = {"seed": point.seed, "save": folder / point.weights}
     if point.alphabet == RELU:
         return {**common, "alphabet": "r", "epochs": epochs.relu}
-    start = folder / Point(RELU, None, point.seed).file
-    taught = {"start": start, "teacher": f"{start}.logits", "soft": SOFT, "epochs": epochs.others}
+    start = folder / Point(RELU, None, point.seed).weights
+    taught = {"teacher": f"{start}.logits", "soft": SOFT}
+    if point.alphabet in WIDTHS:
+        return {**common, **taught, "alphabet": "r", "width": WIDTHS[point.alphabet], "epochs": sum(epochs)}
+    taught |= {"start": start, "epochs": epochs.others}
     budget = {} if point.budget is None else {"budget": point.budget}
     return {**common, **taught, **NEURONS.get(point.alphabet, {"alphabet": "r"}), **budget}
 
 
 def train(point: Point, folder: Path, epochs: Epochs, before: Future | None) -> None:
-    """Unless it has been. before: the training of its ReLU network."""
+    """Unless it has been. before: the training of its ReLU network, or of its weights."""
     if before is not None:
         before.result()
     if trained(point, folder):
@@ -100,22 +119,24 @@ def train(point: Point, folder: Path, epochs: Epochs, before: Future | None) -> 
 
 
 def trained(point: Point, folder: Path) -> bool:
-    return (folder / f"{point.file}.logits").exists()  # written last
+    return (folder / f"{point.weights}.logits").exists()  # written last
 
 
 def network(point: Point, weights: np.ndarray, shape: tuple[int, ...]) -> keras.Model:
     """The trained network as a Keras model. weights: as the trainer has written them."""
-    values, relu, kept = Reader(weights), point.alphabet in RELUS, {}
+    values, relu, kept, width = Reader(weights), point.alphabet in RELUS, {}, WIDTHS.get(point.alphabet, 1)
     x = image = keras.Input(shape)
-    for number, (channels, strides) in enumerate(zip(front.CHANNELS, front.STRIDES, strict=True), start=1):
-        kept[f"conv{number}"] = [values.take(3, 3, x.shape[-1], channels)]
-        kept[f"conv{number}_norm"] = [values.take(channels) for _ in range(4)]
-        step = float(np.exp(values.take(1)[0]))
+    inputs = shape[-1]
+    for number, (filters, strides) in enumerate(zip(front.CHANNELS, front.STRIDES, strict=True), start=1):
+        used, channels = x.shape[-1], round(width * filters)
+        kept[f"conv{number}"] = [values.take(3, 3, inputs, filters)[:, :, :used, :channels]]
+        kept[f"conv{number}_norm"] = [values.take(filters)[:channels] for _ in range(4)]
+        step, inputs = float(np.exp(values.take(1)[0])), filters
         current = normalized(conv(channels, f"conv{number}", strides=strides), x)
         current = current if relu or x is not image else encoded(current, 1)
         x = layers.ReLU(name=f"neuron{number}")(current) if relu else neuron(point, step, f"neuron{number}")(current)
-    kernel, bias = values.take(x.shape[-1], CLASS_ROW), values.take(CLASS_ROW)
-    kept["classifier"] = [kernel[:, :CLASSES], bias[:CLASSES]]
+    kernel, bias = values.take(inputs, CLASS_ROW), values.take(CLASS_ROW)
+    kept["classifier"] = [kernel[: x.shape[-1], :CLASSES], bias[:CLASSES]]
     if relu:
         outputs = layers.Dense(CLASSES, name="classifier")(layers.GlobalAveragePooling2D()(x))
     else:
@@ -149,9 +170,9 @@ class Reader:
 
 
 def measured(point: Point, folder: Path, data: datasets.Dataset) -> dict[str, float]:
-    """accuracy of the int8 file, additions as a share, bytes of the file."""
-    model = network(point, np.fromfile(folder / point.file, "float32"), data.train_images.shape[1:])
-    if point.alphabet in RELUS:
+    """accuracy of the int8 file, additions as a share of the whole width's, bytes of the file, which is kept."""
+    model = network(point, np.fromfile(folder / point.weights, "float32"), data.train_images.shape[1:])
+    if point.alphabet in RELUS and point.alphabet != EVENTS:
         content = baseline.convert_int8(model, data.train_images)
         logits = baseline.predict(content, data.test_images)
     else:
@@ -159,7 +180,9 @@ def measured(point: Point, folder: Path, data: datasets.Dataset) -> dict[str, fl
         logits = load(content).predict(data.test_images)
     classes = np.reshape(logits, (len(data.test_labels), -1)).argmax(-1)
     accuracy = float(np.mean(classes == data.test_labels))
-    return {"accuracy": accuracy, "additions": front.additions(model, data), "bytes": len(content)}
+    (folder / f"{point.name}.tflite").write_bytes(content)
+    additions = front.additions(model, data) * front.share_of_width(model, data)
+    return {"accuracy": accuracy, "additions": additions, "bytes": len(content)}
 
 
 def prepare(folder: Path, data: datasets.Dataset) -> None:
@@ -180,7 +203,7 @@ def run(arguments: argparse.Namespace, folder: Path, file: Path) -> None:
     with ThreadPoolExecutor(arguments.processes) as pool:
         trainings: dict[Point, Future] = {}
         for point in points:
-            before = trainings.get(Point(RELU, None, point.seed))
+            before = trainings.get(Point(RELU, None, point.seed) if point == point.trained else point.trained)
             trainings[point] = pool.submit(train, point, folder, Epochs(*arguments.epochs), before)
         for point in sorted(points, key=lambda point: not trained(point, folder)):
             trainings[point].result()
@@ -195,15 +218,19 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, nargs=2, default=EPOCHS, metavar=("RELU", "OTHERS"))
     parser.add_argument("--processes", type=int, default=1, help="so many trainings at a time")
     parser.add_argument("--report", action="store_true", help="train nothing")
-    parser.add_argument("--output", type=Path, default=Path("runs/fast_front"))
+    parser.add_argument("--output", type=Path, default=OUTPUT)
     return parser.parse_args()
+
+
+def folder_of(output: Path, epochs: Sequence[int]) -> Path:
+    return (output / "-".join(map(str, epochs))).absolute()
 
 
 def main() -> None:
     arguments = parse()
-    folder = (arguments.output / "-".join(map(str, arguments.epochs))).absolute()
+    folder = folder_of(arguments.output, arguments.epochs)
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "fashion_mnist.jsonl"
+    file = folder / ROWS
     if not arguments.report:
         run(arguments, folder, file)
     print(setting.describe())

@@ -33,6 +33,7 @@ from keras_ternary_spike import BinaryLIF, MultiLevelLIF, Rectangular, SpikeBudg
 from keras_ternary_spike.export import export_tflite, load
 from keras_ternary_spike.models.blocks import conv, normalized
 from keras_ternary_spike.models.plan import Plan, network
+from keras_ternary_spike.training.fan_out import dense_additions
 from keras_ternary_spike.training.spike_budget import layer_costs
 
 BUDGETS = (None, 0.2, 0.1, 0.05)
@@ -157,10 +158,16 @@ def additions(model: keras.Model, data: datasets.Dataset) -> float:
     return float(sum(costs[name] * np.mean(value != 0) for name, value in zip(names, found, strict=True)))
 
 
-def spiking(model: keras.Model, data: datasets.Dataset) -> keras.Model:
-    """The same network of spiking layers, of which alone the costs are known."""
-    width = model.get_layer("conv1").kernel.shape[-1] / FIRST_CHANNELS[model.name]
-    return BUILDS[model.name](data.train_images.shape[1:], data.classes, timesteps=1, width=width)
+def spiking(model: keras.Model, data: datasets.Dataset, width: float | None = None) -> keras.Model:
+    """The same network of spiking layers, of which alone the costs are known. width: its own if not another."""
+    own = model.get_layer("conv1").kernel.shape[-1] / FIRST_CHANNELS[model.name]
+    return BUILDS[model.name](data.train_images.shape[1:], data.classes, timesteps=1, width=width or own)
+
+
+def share_of_width(model: keras.Model, data: datasets.Dataset) -> float:
+    """Additions that all its neurons would ask for, over those of the network with all channels."""
+    own, whole = (sum(dense_additions(spiking(model, data, width)).values()) for width in (None, 1.0))
+    return own / whole
 
 
 BUILDS = {build.__name__: build for build in NETWORKS.values()}

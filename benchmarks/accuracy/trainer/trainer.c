@@ -11,6 +11,7 @@
 
 #include "backward.h"
 
+static float width = 1; /* share of each layer's channels that there are; the others are 0 and stay so */
 static float first_step = .5f, shift, budget, warm_up = .02f, annealed = .3f, soft, temperature = 2, rate = 16e-3f;
 static int epochs = 4, count = 60000, seed, test_from = 60000, test_count = 10000;
 static const char *start, *save, *teacher;
@@ -180,6 +181,7 @@ static void read_arguments(int argc, char **argv) {
                  {"soft", 'f', &soft},
                  {"temperature", 'f', &temperature},
                  {"rate", 'f', &rate},
+                 {"width", 'f', &width},
                  {"epochs", 'i', &epochs},
                  {"count", 'i', &count},
                  {"seed", 'i', &seed},
@@ -211,6 +213,9 @@ int main(int argc, char **argv) {
     state = 88172645463325252ull + seed * 7919;
     for (int i = 0; i < 50; i++) next_random();
     set_up(normal, first_step);
+    for (layer_t *a = layers; a < layers + LAYERS; a++)
+        for (int o = rintf(width * a->channels); o < a->channels; o++)
+            parameters[a->gamma + o] = trained[a->gamma + o] = trained[a->beta + o] = 0;
     if (start) weights(start, 0);
     for (layer_t *a = layers; a < layers + LAYERS; a++)
         for (int o = 0; o < a->channels; o++) parameters[a->beta + o] += shift;
