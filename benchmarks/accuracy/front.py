@@ -34,7 +34,7 @@ from keras_ternary_spike.export import export_tflite, load
 from keras_ternary_spike.models.blocks import conv, normalized
 from keras_ternary_spike.models.plan import Plan, network
 from keras_ternary_spike.training.fan_out import dense_additions
-from keras_ternary_spike.training.spike_budget import layer_costs
+from keras_ternary_spike.training.quantities import layer_costs
 
 BUDGETS = (None, 0.2, 0.1, 0.05)
 SEEDS = 3

@@ -30,11 +30,11 @@ def dense_additions(model: keras.Model) -> dict[str, int]:
         ValueError: if the model is of another kind, a size is not known, or a layer has a kernel of another kind.
     """
     traced = trace(model)
-    shapes = _shapes(traced)
+    shapes = shapes_of(traced)
     costs: dict[str, int] = {}
     for index, call in enumerate(traced.calls):
         if isinstance(call.layer, LIF) and call.state_of is None:
-            readers = dict(_weighted_readers(traced, shapes, index))
+            readers = dict(weighted_readers(traced, shapes, index))
             cost = sum(
                 round(share * _multiply_accumulates(traced, shapes, reader)) for reader, share in readers.items()
             )
@@ -42,7 +42,7 @@ def dense_additions(model: keras.Model) -> dict[str, int]:
     return costs
 
 
-def _weighted_readers(
+def weighted_readers(
     traced: Trace, shapes: list[Shape], index: int, share: Fraction = ONE
 ) -> Iterator[tuple[int, Fraction]]:
     """The calls with kernels that the values of call `index` reach before the next neuron.
@@ -62,7 +62,7 @@ def _weighted_readers(
         elif not isinstance(layer, LIF):
             joins = isinstance(layer, keras.layers.Concatenate)
             part = share * Fraction(shapes[index][-1], shapes[reader][-1]) if joins else share
-            yield from _weighted_readers(traced, shapes, reader, part)
+            yield from weighted_readers(traced, shapes, reader, part)
 
 
 def _multiply_accumulates(traced: Trace, shapes: list[Shape], reader: int) -> int:
@@ -73,7 +73,7 @@ def _multiply_accumulates(traced: Trace, shapes: list[Shape], reader: int) -> in
     return math.prod(call.layer.kernel.shape) * math.prod(positions)
 
 
-def _shapes(traced: Trace) -> list[Shape]:
+def shapes_of(traced: Trace) -> list[Shape]:
     """The shape of every call's value, with batch and time."""
     shapes: list[Shape] = []
     for call in traced.calls:

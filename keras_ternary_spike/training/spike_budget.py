@@ -14,8 +14,8 @@ from keras import ops
 
 from ..layers.lif import LIF
 from ..layers.spike_regularizers import Activity, SpikeRegularizer
-from .fan_out import dense_additions
-from .health import descendants
+from .instructions import CORES
+from .quantities import quantity, spiking_layers
 
 TOLERANCE = 0.05  # of the budget, within which it counts as reached
 FIRST_WEIGHT = 0.2
@@ -31,7 +31,7 @@ UNKNOWN_STEPS = 100  # an epoch, where Keras does not know their number before t
 
 
 class SpikeBudget(keras.callbacks.Callback):
-    """Trains a model to a share of its additions, or to a firing rate: reached by the end, or it says that it was not.
+    """Trains a model to a budget of additions, spikes or instructions: reached by the end, or it says that it was not.
 
         loss   = the model's loss + weight * sum over layers of cost * mean |level|       (see `Gauge`)
         share  = sum over layers of cost * mean firing rate
@@ -40,29 +40,33 @@ class SpikeBudget(keras.callbacks.Callback):
         weight = base * exp(PROPORTIONAL * excess)
 
     `cost` is what a layer's spikes cost downstream: its part of the additions that all spikes together would ask for
-    (`dense_additions`), or of the neurons; the costs add up to 1. The target falls geometrically from the share that
+    (`dense_additions`), of the neurons, or of the instructions that spikes add to those of a silent network
+    (`training/instructions.py`); the costs add up to 1. The target falls geometrically from the share that
     is found after the warm-up to the budget, and stays there: dual ascent, with annealing. A budget may be reached
     from above only: the weight does not make a silent network fire.
 
-    History and TensorBoard, of callbacks behind it, get `additions` (or `spikes`), the same with `_target` and
-    `_weight`. A second `fit` goes on with the weight that the first one has left; with `initial_epoch` also at its
-    place in the annealing. While it trains, the layers have a regularizer that is not saved with them.
+    History and TensorBoard, of callbacks behind it, get `additions` (or `spikes`, `instructions`), the same with
+    `_target` and `_weight`. A second `fit` goes on with the weight that the first one has left; with `initial_epoch`
+    also at its place in the annealing. While it trains, the layers have a regularizer that is not saved with them.
 
     Args:
         additions: Float in (0, 1]. Share of the additions that the network would make if every neuron fired at every
-            timestep. Give this or `spikes`.
+            timestep. Give one of this, `spikes` and `instructions`.
         spikes: Float in (0, 1]. Mean firing rate over all neurons.
+        instructions: Float > 0. Of one sample, by the C of `export_c` on `core`: an estimate, within some 10 %.
+        core: "cortex-m3", "cortex-m4" or "cortex-m7", with `instructions`.
         warm_up: Float in [0, 1). Share of the training before the penalty begins. Default: 0.1.
         annealed: Float in (warm_up, 1]. Share of the training after which the target is the budget. Default: 0.6.
         weight: Float > 0. First weight of the penalty. Default: 0.2.
 
     Attributes:
         reached: whether the share of the last epoch was within 5 % of the budget, or below it; None before.
-        share, weight: the last ones.
+        share, weight: the last ones. instructions: by the last share, where the budget is of them.
 
     Raises:
-        ValueError: budgets, warm_up or annealed out of range; both budgets or none; in training, a model without
-            spiking layers, or of a kind whose additions cannot be counted, or the JAX backend.
+        ValueError: budgets, warm_up or annealed out of range; several budgets or none, a core that is not known; in
+            training, a model without spiking layers, or of a kind whose additions cannot be counted, one that costs
+            more than the budget if nothing fires, or the JAX backend.
 
     Example:
 
@@ -74,12 +78,15 @@ class SpikeBudget(keras.callbacks.Callback):
         additions: float | None = None,
         *,
         spikes: float | None = None,
+        instructions: float | None = None,
+        core: str | None = None,
         warm_up: float = 0.1,
         annealed: float = 0.6,
         weight: float = FIRST_WEIGHT,
     ) -> None:
         super().__init__()
-        self.kind, self.budget = _budget(additions, spikes)
+        self.kind, self.budget = _budget(additions=additions, spikes=spikes, instructions=instructions)
+        self.core = _core(self.kind, core)
         if not 0 <= warm_up < annealed <= 1:
             raise ValueError(
                 "Of a training, `warm_up` is the share before the penalty and `annealed` the share after which the "
@@ -101,8 +108,15 @@ class SpikeBudget(keras.callbacks.Callback):
                 "SpikeBudget needs a backend whose layers may write what they count while they train. Received: the "
                 "JAX backend. Use TensorFlow or PyTorch, or a fixed `spike_regularizer`."
             )
-        costs = layer_costs(model, self.kind)
-        self._gauges = {layer: _gauge(model, costs[layer.name]) for layer in spiking_layers(model)}
+        layers = spiking_layers(model)
+        self._quantity = quantity(model, self.kind, self.core)
+        self._budget = self._quantity.share(self.budget)
+        if self._budget <= 0:
+            raise ValueError(
+                f"`{self.kind}` must exceed what the network costs if nothing fires, {self._quantity.silent:,.0f} on a "
+                f"{self.core}. Received: {self.kind}={self.budget:g}. Use fewer channels or larger strides."
+            )
+        self._gauges = {layer: _gauge(model, self._quantity.costs[layer.name]) for layer in layers}
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         for layer, gauge in self._gauges.items():
@@ -121,7 +135,7 @@ class SpikeBudget(keras.callbacks.Callback):
         self.share = share if math.isnan(self.share) else self.share + (share - self.share) / window
         if self._progress() < self.warm_up:
             return
-        self._start = self._start or max(self.share, self.budget)
+        self._start = self._start or max(self.share, self._budget)
         self._follow()
         for gauge in self._gauges.values():
             gauge.weight.assign(self.weight)
@@ -131,7 +145,7 @@ class SpikeBudget(keras.callbacks.Callback):
         if logs is not None and self._seen:
             logs.update(
                 {
-                    self.kind: sum(self._seen) / len(self._seen),
+                    self.kind: self._quantity.of(sum(self._seen) / len(self._seen)),
                     f"{self.kind}_target": self.target,
                     f"{self.kind}_weight": self.weight if self._start else 0.0,
                 }
@@ -144,21 +158,31 @@ class SpikeBudget(keras.callbacks.Callback):
             )
         self.model.make_train_function(force=True)
         self.model.make_test_function(force=True)
-        self.reached = self.share <= (1 + TOLERANCE) * self.budget
+        found = self._quantity.of(self.share)
+        self.reached = found <= (1 + TOLERANCE) * self.budget
         if not self.reached:
             warnings.warn(
-                f"The budget of {self.budget:.3g} for {self.kind} was not reached: {self.share:.3g}. Train longer, end "
+                f"The budget of {self.budget:.3g} for {self.kind} was not reached: {found:.3g}. Train longer, end "
                 "the annealing earlier (`annealed`), train thresholds too, or raise the budget.",
                 stacklevel=2,
             )
 
     @property
+    def instructions(self) -> float:
+        """By the last share."""
+        return self._quantity.of(self.share)
+
+    @property
     def target(self) -> float:
-        """What the share is to be now."""
+        """What additions, spikes or instructions are to be now."""
+        return self._quantity.of(self._target)
+
+    @property
+    def _target(self) -> float:
         if self._start is None:
-            return self.budget
+            return self._budget
         passed = (self._progress() - self.warm_up) / (self.annealed - self.warm_up)
-        return self._start * (self.budget / self._start) ** min(max(passed, 0.0), 1.0)
+        return self._start * (self._budget / self._start) ** min(max(passed, 0.0), 1.0)
 
     def _progress(self) -> float:
         """Of the whole training, in [0, 1]."""
@@ -171,7 +195,7 @@ class SpikeBudget(keras.callbacks.Callback):
 
     def _follow(self) -> None:
         """One step of the dual ascent."""
-        excess = math.log(max(self.share, SMALLEST_SHARE) / self.target)
+        excess = math.log(max(self.share, SMALLEST_SHARE) / self._target)
         excess = max(-LARGEST_EXCESS, min(LARGEST_EXCESS, excess))
         self._base = _within(self._base * math.exp(INTEGRAL * excess / self._batches))
         self.weight = _within(self._base * math.exp(PROPORTIONAL * excess))
@@ -216,47 +240,30 @@ def _scope(model: keras.Model) -> contextlib.AbstractContextManager:
     return contextlib.nullcontext() if strategy is None else strategy.scope()
 
 
-def spiking_layers(model: keras.Model) -> list[LIF]:
-    """Raises ValueError where there are none."""
-    layers = [layer for layer in descendants(model, set()) if isinstance(layer, LIF)]
-    if not layers:
-        raise ValueError(
-            f"SpikeBudget needs a model with spiking layers. Received: {model.name!r}, which has none. Supported: "
-            "TernaryLIF, BinaryLIF, MultiLevelLIF and their subclasses."
-        )
-    return layers
-
-
-def layer_costs(model: keras.Model, kind: str) -> dict[str, float]:
-    """Each spiking layer's part of what all of them cost, by name; the parts add up to 1.
-
-    kind: "additions", or "spikes", of which a layer has as many as neurons.
-    """
-    layers = spiking_layers(model)
-    if kind == "additions":
-        costs = dense_additions(model)
-    else:
-        costs = {layer.name: math.prod(layer.output.shape[2:]) for layer in layers}
-    total = sum(costs.values())
-    if not total:
-        raise ValueError(
-            f"No spike of {model.name!r} meets a kernel: there are no additions to save. "
-            "Give the budget in spikes, SpikeBudget(spikes=0.1)."
-        )
-    return {name: cost / total for name, cost in costs.items()}
-
-
-def _budget(additions: float | None, spikes: float | None) -> tuple[str, float]:
-    given = {name: value for name, value in {"additions": additions, "spikes": spikes}.items() if value is not None}
+def _budget(**budgets: float | None) -> tuple[str, float]:
+    given = {name: value for name, value in budgets.items() if value is not None}
     if len(given) != 1:
+        received = ", ".join(f"{name}={value}" for name, value in budgets.items())
         raise ValueError(
-            f"A budget is either of `additions` or of `spikes`. Received: additions={additions}, spikes={spikes}. "
+            f"A budget is one of `additions`, `spikes` and `instructions`. Received: {received}. "
             "Give one: SpikeBudget(additions=0.15)."
         )
     ((kind, budget),) = given.items()
-    if not 0 < budget <= 1:
+    if kind == "instructions":
+        if not 0 < budget < math.inf:
+            raise ValueError(f"`instructions` of a sample must be positive and finite. Received: instructions={budget}")
+    elif not 0 < budget <= 1:
         raise ValueError(
             f"`{kind}` is a share of what would be if every neuron fired: above 0, at most 1. Received: "
             f"{kind}={budget}. For 15 %, {kind}=0.15."
         )
     return kind, float(budget)
+
+
+def _core(kind: str, core: str | None) -> str | None:
+    if (kind == "instructions") != (core is not None) or (core is not None and core not in CORES):
+        raise ValueError(
+            f"`core` says whose `instructions` they are: one of {', '.join(CORES)}, and none for another budget. "
+            f'Received: a budget of {kind}, core={core!r}. As in SpikeBudget(instructions=3e6, core="cortex-m4").'
+        )
+    return core

@@ -7,7 +7,8 @@ from keras import layers, ops
 
 from keras_ternary_spike import DirectEncoding, PerTimestep, SpikeBudget, TernaryLIF, TimeAverage
 from keras_ternary_spike.layers.spike_regularizers import activity_of
-from keras_ternary_spike.training.spike_budget import Gauge, layer_costs
+from keras_ternary_spike.training.quantities import layer_costs, quantity
+from keras_ternary_spike.training.spike_budget import Gauge
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() == "jax", reason="the callback refuses JAX")
 
@@ -134,10 +135,43 @@ def test_budgets_that_are_no_share_are_refused(budget):
         SpikeBudget(additions=budget)
 
 
+@pytest.mark.parametrize("budget", [0, -3e6, float("inf"), float("nan")])
+def test_instructions_that_are_no_number_of_them_are_refused(budget):
+    with pytest.raises(ValueError, match=f"`instructions` of a sample must be positive.*instructions={budget}"):
+        SpikeBudget(instructions=budget, core="cortex-m4")
+
+
+def test_a_core_belongs_to_instructions_and_must_be_known():
+    with pytest.raises(ValueError, match=r"one of .*cortex-m4.*a budget of instructions, core='z80'"):
+        SpikeBudget(instructions=3e6, core="z80")
+    with pytest.raises(ValueError, match=r"a budget of instructions, core=None"):
+        SpikeBudget(instructions=3e6)
+    with pytest.raises(ValueError, match=r"none for another budget. Received: a budget of additions, core='cortex-m4'"):
+        SpikeBudget(additions=0.1, core="cortex-m4")
+
+
+def test_instructions_are_those_of_silence_and_of_what_fires(data):
+    model = network(trainable_threshold=True)
+    found = quantity(model, "instructions", "cortex-m4")
+    budget = round(found.of(0.2))
+    callback = SpikeBudget(instructions=budget, core="cortex-m4")
+    history = model.fit(*data, batch_size=16, epochs=30, verbose=0, callbacks=[callback]).history
+    assert callback.reached and callback.instructions <= 1.05 * budget < history["instructions"][0]
+    assert history["instructions_target"][-1] == pytest.approx(budget)
+    spikes = {name: keras.Model(model.inputs, model.get_layer(name).output)(data[0]) for name in found.costs}
+    share = sum(cost * float(np.mean(np.array(spikes[name]) != 0)) for name, cost in found.costs.items())
+    assert found.of(share) == pytest.approx(callback.instructions, rel=0.05)
+
+
+def test_what_costs_more_without_a_spike_is_refused(data):
+    with pytest.raises(ValueError, match=r"if nothing fires, [\d,]+ on a cortex-m4. Received: instructions=100.*fewer"):
+        network().fit(*data, verbose=0, callbacks=[SpikeBudget(instructions=100, core="cortex-m4")])
+
+
 def test_what_makes_no_sense_is_refused():
-    with pytest.raises(ValueError, match=r"either of `additions` or of `spikes`.*additions=0.1, spikes=0.2"):
+    with pytest.raises(ValueError, match=r"one of `additions`, `spikes`.*additions=0.1, spikes=0.2"):
         SpikeBudget(0.1, spikes=0.2)
-    with pytest.raises(ValueError, match=r"either of `additions` or of `spikes`.*None"):
+    with pytest.raises(ValueError, match=r"one of `additions`, `spikes`.*instructions=None"):
         SpikeBudget()
     with pytest.raises(ValueError, match=r"0 <= warm_up < annealed <= 1.*warm_up=0.6, annealed=0.5"):
         SpikeBudget(0.1, warm_up=0.6, annealed=0.5)
