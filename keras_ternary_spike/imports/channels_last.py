@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from ..layers.batch_normalization import BatchNormalization
+from ..layers.leaky_integrator import LeakyIntegrator
 from ..layers.time_axis import DirectEncoding, PerTimestep, TimeAverage
 
 
@@ -19,11 +20,13 @@ class Value:
 
     shape: its features with channels first, (channels, height, width) or (features,).
     order: of flattened features, the place that each of them had there; None where they stand alike.
+    sequence: whether the tensor still has timesteps: what reads them all at once ends a network.
     """
 
     tensor: Any
     shape: tuple[int, ...]
     order: np.ndarray | None = None
+    sequence: bool = True
 
     def arranged(self, values: np.ndarray, axis: int = 0) -> np.ndarray:
         """Numbers of the features, from their order there to that of the tensor."""
@@ -65,7 +68,7 @@ def model_of(entry: Any, value: Value, *, average: bool) -> keras.Model:
             "A network must not end in a Flatten of images: features would come out in another order. Received: the "
             f"shape {value.shape}. Put a Linear behind it, or end before it."
         )
-    return keras.Model(entry, TimeAverage()(value.tensor) if average else value.tensor)
+    return keras.Model(entry, TimeAverage()(value.tensor) if average and value.sequence else value.tensor)
 
 
 def convolution(
@@ -119,6 +122,14 @@ def normalization(
     beta = np.zeros_like(mean) if beta is None else beta
     layer.set_weights([value.arranged(numbers) for numbers in (gamma, beta, mean, variance)])
     return replace(value, tensor=tensor)
+
+
+def integrator(value: Value, name: str, *, decay: Any, gain: Any) -> Value:
+    """A membrane that never fires: decay * membrane + gain * current. Both one number, or `(channels,)`."""
+    tensor = value.tensor
+    if np.any(np.not_equal(gain, 1.0)):
+        tensor = PerTimestep(keras.layers.Rescaling(np.asarray(gain).tolist(), name=f"{name}_gain"))(tensor)
+    return replace(value, tensor=LeakyIntegrator(decay, name=name)(tensor))
 
 
 def flatten(value: Value, name: str) -> Value:

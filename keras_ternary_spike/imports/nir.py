@@ -27,7 +27,7 @@ def from_nir(graph: Any, *, timesteps: int, dt: float = DT, static: bool = False
 
     Args:
         graph: a `nir.NIRGraph`, or the path of a .nir file. Nodes: Input, Output, Conv2d, Linear, Affine, LIF, IF,
-            AvgPool2d, SumPool2d, Flatten. Values that meet at a node are added.
+            LI, I, AvgPool2d, SumPool2d, Flatten. Values that meet at a node are added.
         timesteps: Integer >= 1.
         dt: Float > 0, seconds of a timestep. Default: 1e-4.
         static, average: as in `from_spikingjelly`.
@@ -128,11 +128,25 @@ def _flatten(node: Any, value: Value, name: str, dt: float) -> Value:
     return build.flatten(value, name)
 
 
-def _lif(node: Any, value: Value, name: str, dt: float) -> Value:
+def _check_leak(node: Any, name: str, dt: float) -> None:
     if np.any(node.tau < dt):
         raise ValueError(f"Time constants of {name!r} must be at least dt={dt}. Received: {float(np.min(node.tau))}")
     if np.any(node.v_leak):
         raise ValueError(f"Node {name!r} must leak towards 0. Received: v_leak={float(np.max(np.abs(node.v_leak)))}")
+
+
+def _leaky_integrator(node: Any, value: Value, name: str, dt: float) -> Value:
+    _check_leak(node, name, dt)
+    decay = per_channel(value, 1 - dt / node.tau, "tau", name)
+    return build.integrator(value, name, decay=decay, gain=per_channel(value, node.r * dt / node.tau, "r", name))
+
+
+def _integrator(node: Any, value: Value, name: str, dt: float) -> Value:
+    return build.integrator(value, name, decay=1.0, gain=per_channel(value, node.r * dt, "r", name))
+
+
+def _lif(node: Any, value: Value, name: str, dt: float) -> Value:
+    _check_leak(node, name, dt)
     return _neuron(node, value, name, decay=1 - dt / node.tau, gain=node.r * dt / node.tau)
 
 
@@ -166,6 +180,8 @@ NODES: Mapping[str, Callable[[Any, Value, str, float], Value]] = {
     "Affine": _dense,
     "LIF": _lif,
     "IF": _integrate_and_fire,
+    "LI": _leaky_integrator,
+    "I": _integrator,
     "AvgPool2d": _average_pool,
     "SumPool2d": _sum_pool,
     "Flatten": _flatten,

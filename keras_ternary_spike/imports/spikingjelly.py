@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
 
 from ..layers.lif import LIF, BinaryLIF, TernaryLIF
+from ..layers.time_axis import LastTimestep, TimeAverage, TimeMax
 from ..neuron.surrogate import ATan, Sigmoid, Surrogate
+from . import channels_last as build
 from .channels_last import Value
 from .torch_modules import array, model_from
 
@@ -20,6 +23,8 @@ KINDS = {
     "TernaryIFNode": TernaryLIF,
     "TernaryLIFNode": TernaryLIF,
 }
+INTEGRATORS = ("NonSpikingIFNode", "NonSpikingLIFNode")
+DECODED = {"mean-mem": TimeAverage, "last_mem": LastTimestep, "max-mem": TimeMax}
 
 
 def from_spikingjelly(
@@ -34,8 +39,9 @@ def from_spikingjelly(
 
     Args:
         module: a `torch.nn.Module` of SpikingJelly's or torch's Conv2d, Linear, BatchNorm, MaxPool2d, AvgPool2d,
-            AdaptiveAvgPool2d(1), Flatten and Dropout, and of IFNode, LIFNode, ParametricLIFNode, TernaryIFNode and
-            TernaryLIFNode. Its forward may add, join (torch.cat) and flatten.
+            AdaptiveAvgPool2d(1), Flatten and Dropout, and of IFNode, LIFNode, ParametricLIFNode, TernaryIFNode,
+            TernaryLIFNode, NonSpikingIFNode and NonSpikingLIFNode, which end it if they decode. Its forward may add,
+            join (torch.cat) and flatten.
         input_shape: (channels, height, width) or (features,), without batch and timesteps.
         timesteps: Integer >= 1.
         static: whether the model takes one image, which it repeats at every timestep. Default: False, a sequence.
@@ -56,7 +62,8 @@ def from_spikingjelly(
     """
     kinds = dict.fromkeys(KINDS, neuron)
     options = {"timesteps": timesteps, "static": static, "average": average}
-    return model_from(module, input_shape, neurons=kinds, **options)
+    readouts = dict.fromkeys(INTEGRATORS, integrator)
+    return model_from(module, input_shape, neurons=kinds, readouts=readouts, **options)
 
 
 def neuron(module: Any, value: Value, name: str) -> LIF:
@@ -76,6 +83,22 @@ def neuron(module: Any, value: Value, name: str) -> LIF:
         trainable_amplitude=False,
         name=name,
     )
+
+
+def integrator(module: Any, value: Value, name: str) -> Value:
+    """The membranes of a node that never fires; decoded, one number for all timesteps."""
+    if module.decode not in (None, *DECODED):
+        known = ", ".join(map(repr, DECODED))
+        raise ValueError(
+            f"Layer {name!r} ({type(module).__name__}) must decode by one of {known}, or not at all. Received: "
+            f"decode={module.decode!r}"
+        )
+    share = 1.0 / float(module.tau) if hasattr(module, "tau") else None
+    decay, gain = (1.0, 1.0) if share is None else (1.0 - share, share)
+    value = build.integrator(value, name, decay=decay, gain=gain)
+    if module.decode is None:
+        return value
+    return replace(value, tensor=DECODED[module.decode](name=f"{name}_decoded")(value.tensor), sequence=False)
 
 
 def _leak(module: Any) -> tuple[float, float]:

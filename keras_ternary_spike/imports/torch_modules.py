@@ -14,6 +14,7 @@ from . import channels_last as build
 from .channels_last import Value
 
 Neuron = Callable[[Any, Value, str], LIF]
+Readout = Callable[[Any, Value, str], Value]
 SKIPPED = ("Dropout", "Dropout2d", "Identity")
 LIBRARIES = ("torch.nn.", "spikingjelly.", "snntorch.")
 
@@ -23,6 +24,7 @@ def model_from(
     input_shape: Sequence[int],
     *,
     neurons: Mapping[str, Neuron],
+    readouts: Mapping[str, Readout] | None = None,
     timesteps: int,
     static: bool,
     average: bool,
@@ -33,20 +35,21 @@ def model_from(
         module: a `torch.nn.Module` of layers known here; its forward may add, join and flatten.
         input_shape: (channels, height, width) or (features,), without batch and timesteps.
         neurons: by the name of a class, what makes the spiking layer of one of its modules.
+        readouts: by the name of a class, what makes of a value the membranes of one that never fires. Default: none.
         timesteps, static, average: as in `from_spikingjelly`.
 
     Raises:
         ValueError: naming what is not known.
     """
     entry, value = build.sequence_input(input_shape, timesteps, static=static)
-    return build.model_of(entry, _Walk(module, neurons).result(value), average=average)
+    return build.model_of(entry, _Walk(module, neurons, readouts or {}).result(value), average=average)
 
 
 class _Walk:
     """The graph of a module, node after node."""
 
-    def __init__(self, module: Any, neurons: Mapping[str, Neuron]) -> None:
-        self.module, self.neurons = module, neurons
+    def __init__(self, module: Any, neurons: Mapping[str, Neuron], readouts: Mapping[str, Readout]) -> None:
+        self.module, self.neurons, self.layers = module, neurons, {**LAYERS, **readouts}
         self.calls: dict[str, int] = {}
 
     def result(self, value: Value) -> Value:
@@ -88,18 +91,22 @@ class _Walk:
             for child, part in module.named_children():
                 value = self._layer(part, value, f"{name}_{child}")
             return value
-        if not f"{type(module).__module__}.".startswith(LIBRARIES) or kind not in {*LAYERS, *self.neurons}:
-            known = ", ".join(sorted({*LAYERS, *self.neurons}))
+        if not f"{type(module).__module__}.".startswith(LIBRARIES) or kind not in {*self.layers, *self.neurons}:
+            known = ", ".join(sorted({*self.layers, *self.neurons}))
             raise ValueError(
                 f"Cannot import layer {name!r} ({kind}): nothing is known of it. Known: {known}. Replace it by one of "
                 "them and train again."
             )
         if module._forward_hooks or module._forward_pre_hooks:
             raise ValueError(f"Layer {name!r} ({kind}) must have no hooks: they change what it computes. Remove them.")
+        if not value.sequence:
+            raise ValueError(
+                f"Layer {name!r} ({kind}) must have timesteps to read. Remove `decode` of what is in front."
+            )
         if kind in self.neurons:
             tensor = self.neurons[kind](module, value, name)(value.tensor)
             return Value(tensor, value.shape, value.order)
-        return LAYERS[kind](module, value, name)
+        return self.layers[kind](module, value, name)
 
 
 def _graph(module: Any) -> Any:

@@ -106,6 +106,34 @@ def test_spikingjelly_fires_alike(build):
     np.testing.assert_array_equal(in_keras(model, samples), expected)
 
 
+@pytest.mark.parametrize("decode", [None, "mean-mem", "last_mem", "max-mem"])
+@pytest.mark.parametrize(("kind", "options"), [("NonSpikingLIFNode", {"tau": 3.0}), ("NonSpikingIFNode", {})])
+def test_membranes_are_read_alike(kind, options, decode):
+    nodes = pytest.importorskip("spikingjelly.activation_based.neuron", reason="needs the extra [spikingjelly]")
+    net = torch.nn.Sequential(
+        layer("Linear", 5, 6), spiking("LIFNode"), layer("Linear", 6, 4), getattr(nodes, kind)(decode=decode, **options)
+    )
+    samples = torch.randn(SAMPLES, TIMESTEPS, 5)
+    with torch.no_grad():
+        found = net(samples.transpose(0, 1))
+    expected = torch.stack(found, dim=1) if decode is None else found
+    model = from_spikingjelly(net, (5,), timesteps=TIMESTEPS, average=False)
+    np.testing.assert_allclose(in_keras(model, samples), expected.numpy(), atol=2e-6)
+    if decode is not None:
+        averaged = from_spikingjelly(net, (5,), timesteps=TIMESTEPS)  # the module has read all timesteps already
+        np.testing.assert_allclose(in_keras(averaged, samples), expected.numpy(), atol=2e-6)
+
+
+def test_what_decodes_ends_a_network():
+    nodes = pytest.importorskip("spikingjelly.activation_based.neuron", reason="needs the extra [spikingjelly]")
+    net = torch.nn.Sequential(layer("Linear", 5, 6), nodes.NonSpikingIFNode("last_mem"), layer("Linear", 6, 4))
+    with pytest.raises(ValueError, match=r"'2' \(Linear\) must have timesteps to read"):
+        from_spikingjelly(net, (5,), timesteps=2)
+    net = torch.nn.Sequential(layer("Linear", 5, 6), nodes.NonSpikingIFNode("max-abs-mem"))
+    with pytest.raises(ValueError, match=r"must decode by one of 'mean-mem', 'last_mem', 'max-mem'.*'max-abs-mem'"):
+        from_spikingjelly(net, (5,), timesteps=2)
+
+
 def test_a_still_image_is_repeated_and_its_mean_taken():
     net, image = trained(plain()), images()[:, :1]
     expected = in_spikingjelly(net, image.repeat(1, TIMESTEPS, 1, 1, 1)).mean(axis=1)

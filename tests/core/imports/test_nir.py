@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_ternary_spike import BatchNormalization, BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
+from keras_ternary_spike.export import export_tflite
 from keras_ternary_spike.imports import from_nir, to_nir
 
 nir = pytest.importorskip("nir", reason="needs the extra [nir]")
@@ -49,6 +50,27 @@ def test_neurons_are_nirs_equations_in_steps_of_dt(node, rng):
     expected = np.stack([euler(sample @ weight.T + bias, node, DT) for sample in samples])
     assert 0.05 < expected.mean() < 0.9
     np.testing.assert_array_equal(model.predict(samples, verbose=0), expected)
+
+
+INTEGRATORS = {
+    "leaky": nir.LI(same(4 * DT), same(2.0), same(0.0)),
+    "one a feature": nir.LI(DT * np.array([2.0, 3, 7]), np.array([1.0, -2, 3]), same(0.0)),
+    "no leak": nir.I(same(0.5 / DT)),
+}
+
+
+@pytest.mark.parametrize("node", INTEGRATORS.values(), ids=INTEGRATORS)
+def test_integrators_are_nirs_equations_in_steps_of_dt(node, rng):
+    weight = rng.normal(size=(3, 4))
+    nodes = (nir.Input(np.array([4])), nir.Linear(weight), node, nir.Output(np.array([3])))
+    model = from_nir(graph(*nodes), timesteps=TIMESTEPS, average=False)
+    samples, membrane, expected = rng.normal(size=(6, TIMESTEPS, 4)).astype("float32"), 0.0, []
+    for current in np.moveaxis(samples @ weight.T, 1, 0):
+        change = node.r * current if isinstance(node, nir.I) else (node.r * current - membrane) / node.tau
+        membrane = membrane + DT * change
+        expected.append(membrane)
+    np.testing.assert_allclose(model.predict(samples, verbose=0), np.stack(expected, axis=1), atol=1e-5)
+    assert export_tflite(model, input_range=(-3, 3), output_range=(-9, 9), verbose=0)
 
 
 def image_model(rng):
@@ -113,7 +135,8 @@ def test_channels_come_first_in_the_graph(rng):
         (nir.LIF(same(2 * DT), same(1.0), same(0.1), same(1.0)), "leak towards 0. Received: v_leak=0.1"),
         (nir.LIF(same(2 * DT), same(1.0), same(0.0), same(1.0), same(-1.0)), "reset to 0. Received: v_reset=1"),
         (nir.IF(same(-1.0), same(1.0)), "positive r and v_threshold"),
-        (nir.LI(same(2 * DT), same(1.0), same(0.0)), r"\(LI\). Known: Input, Output, Conv2d"),
+        (nir.LI(same(2 * DT), same(1.0), same(0.1)), "leak towards 0. Received: v_leak=0.1"),
+        (nir.Threshold(same(1.0)), r"\(Threshold\). Known: Input, Output, Conv2d"),
     ],
 )
 def test_nodes_that_do_something_else_are_refused(node, message):
