@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .layers.time_axis import DirectEncoding as DirectEncoding
     from .layers.time_axis import LastTimestep as LastTimestep
     from .layers.time_axis import PerTimestep as PerTimestep
+    from .layers.time_axis import RecentTimesteps as RecentTimesteps
     from .layers.time_axis import TimeAverage as TimeAverage
     from .layers.time_axis import TimeMax as TimeMax
     from .losses.distillation import DistillationLoss as DistillationLoss
@@ -86,7 +87,7 @@ _NAMES = {
         "SynapticOperationBudget",
         "TemporalMembranePotential",
     ),
-    "layers.time_axis": ("DirectEncoding", "LastTimestep", "PerTimestep", "TimeAverage", "TimeMax"),
+    "layers.time_axis": ("DirectEncoding", "LastTimestep", "PerTimestep", "RecentTimesteps", "TimeAverage", "TimeMax"),
     "losses.distillation": ("DistillationLoss", "distillation_targets"),
     "losses.over_time": ("EarlyExitLoss", "MetricOfMean", "PerTimestepLoss", "TemporalEfficientTraining"),
     "neuron.dynamics": ("Dynamics",),

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..network import nodes
+from ..network.node import like
 from ..network.nodes import Network, Node
 from ..program.builder import Builder
 from ..program.grid import Grid, input_grid
@@ -107,6 +108,12 @@ def same(context: Context, node: Node, source: Signal) -> Signal:
     return source
 
 
+def emit_recent(context: Context, node: nodes.RecentTimesteps, source: Signal) -> Signal:
+    """One timestep is there: the rows of those before are zeros."""
+    rows = node.shape[0] - node.shape[0] // node.timesteps
+    return emit_zero_pad(context, nodes.ZeroPad(**like(node.name, node), padding=((rows, 0), (0, 0))), source)
+
+
 def activation(network: Network, node: Node) -> str:
     """RELU where neurons alone read a node whose operator can fuse it."""
     readers = list(network.consumers(node.name))
@@ -136,6 +143,7 @@ EMITTERS: dict[type[Node], Callable[..., Signal]] = {
     nodes.TimeSum: same,
     nodes.TimeMax: same,
     nodes.LastTimestep: same,
+    nodes.RecentTimesteps: emit_recent,
     nodes.LIF: emit_relu,
     nodes.SumPool: emit_mean,
     nodes.MaxPool: emit_max_pool,

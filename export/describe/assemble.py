@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ternary_spike import BinaryLIF, DirectEncoding, MultiLevelLIF, PerTimestep, TernaryLIF
+from keras_ternary_spike import BinaryLIF, DirectEncoding, MultiLevelLIF, PerTimestep, RecentTimesteps, TernaryLIF
 from keras_ternary_spike import LastTimestep as LastTimestepLayer
 from keras_ternary_spike import LeakyIntegrator as LeakyIntegratorLayer
 from keras_ternary_spike import TimeAverage as TimeAverageLayer
@@ -223,6 +223,10 @@ def _last_timestep(network: Network, node: Node, dtype: str) -> Layers:
     return [(LastTimestepLayer(name=node.name, dtype=dtype), [])]
 
 
+def _recent(network: Network, node: nodes.RecentTimesteps, dtype: str) -> Layers:
+    return [(RecentTimesteps(node.timesteps, name=node.name, dtype=dtype), [])]
+
+
 def _time_sum(network: Network, node: Node, dtype: str) -> Layers:
     addends = float(network.timesteps)
     return [*_time_average(network, node, dtype), _factor(f"{node.name}_addends", addends, 0.0, dtype)]
@@ -252,6 +256,7 @@ SEQUENCE: Mapping[type[Node], Callable[[Network, Any, str], Layers]] = {
     nodes.TimeSum: _time_sum,
     nodes.TimeMax: _time_max,
     nodes.LastTimestep: _last_timestep,
+    nodes.RecentTimesteps: _recent,
     nodes.TimestepAffine: _timestep_affine,
 }
 MERGES: Mapping[type[Node], type[keras.layers.Layer]] = {

@@ -1,7 +1,7 @@
 """The float description of a spiking network: frozen nodes in topological order, no Keras.
 
-Every kind by its name: those with a kernel are in `kernels`, membranes in `membranes`; what a kind has to say about
-itself, in `node`.
+Every kind by its name: those with a kernel are in `kernels`, membranes in `membranes`, what reads several timesteps in
+`over_time`; what a kind has to say about itself, in `node`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ from .membranes import Integrator as Integrator
 from .node import NO_PADDING as NO_PADDING
 from .node import Node as Node
 from .node import Padding as Padding
+from .over_time import LastTimestep as LastTimestep
+from .over_time import RecentTimesteps as RecentTimesteps
+from .over_time import TimeAverage as TimeAverage
+from .over_time import TimeMax as TimeMax
+from .over_time import TimeSum as TimeSum
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -213,41 +218,6 @@ class Relu(Node):
     linear = monotone = keeps_counts = keeps_constants = mixes_channels = takes_activation = False
 
     highest: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TimeAverage(Node):
-    """Mean over timesteps."""
-
-    linear = keeps_channels = keeps_zeros = keeps_constants = pointwise = True
-    monotone = keeps_counts = stateless = mixes_channels = takes_activation = False
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TimeSum(Node):
-    """Sum over timesteps: what a TimeAverage becomes when its divisor is folded away."""
-
-    linear = keeps_channels = keeps_counts = keeps_zeros = keeps_constants = pointwise = True
-    monotone = stateless = mixes_channels = takes_activation = False
-
-    def addends(self, timesteps: int) -> int:
-        return timesteps
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TimeMax(Node):
-    """Maximum over timesteps."""
-
-    monotone = keeps_channels = keeps_counts = keeps_zeros = keeps_constants = pointwise = True
-    linear = stateless = mixes_channels = takes_activation = False
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LastTimestep(Node):
-    """The value at the last timestep."""
-
-    linear = keeps_channels = keeps_counts = keeps_zeros = keeps_constants = pointwise = True
-    monotone = stateless = mixes_channels = takes_activation = False
 
 
 @dataclass(frozen=True)

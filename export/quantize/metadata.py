@@ -100,7 +100,7 @@ def is_endless(context: Context, node: nodes.Node) -> bool:
     """Whether a node that is no neuron has a state that holds after any number of steps."""
     if isinstance(node, nodes.TimeSum):  # of spikes counted since the reset int8 holds so many
         return context.windowed or isinstance(context.network[node.inputs[0]], nodes.Integrator)
-    return isinstance(node, nodes.TimeMax | nodes.Integrator | nodes.FinalState)
+    return isinstance(node, nodes.TimeMax | nodes.RecentTimesteps | nodes.Integrator | nodes.FinalState)
 
 
 def is_guessed(context: Context, output: str) -> bool:

@@ -17,7 +17,7 @@ from .emit.inputs_outputs import emit_input, emit_outputs
 from .emit.neurons.final_state import emit_final_state
 from .emit.neurons.integrator import emit_integrator
 from .emit.neurons.neuron import emit_lif
-from .emit.over_time import emit_last_timestep, emit_time_max
+from .emit.over_time import emit_last_timestep, emit_recent, emit_time_max
 from .emit.pooling import emit_max_pool, emit_sum_pool
 from .emit.reshaping import emit_concatenate, emit_crop, emit_repeat, emit_reshape_node, emit_upsample, emit_zero_pad
 from .emit.sums import emit_add, emit_time_sum
@@ -106,6 +106,7 @@ EMITTERS: dict[type[Node], Callable[..., Signal]] = {
     nodes.TimeSum: emit_time_sum,
     nodes.TimeMax: emit_time_max,
     nodes.LastTimestep: emit_last_timestep,
+    nodes.RecentTimesteps: emit_recent,
     nodes.Add: emit_add,
     nodes.Concatenate: emit_concatenate,
     nodes.Upsample: emit_upsample,

@@ -25,9 +25,7 @@ class DirectEncoding(keras.layers.Layer):
 
     def __init__(self, timesteps: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not hasattr(timesteps, "__index__") or isinstance(timesteps, bool) or timesteps < 1:
-            raise ValueError(f"`timesteps` must be an integer of at least 1. Received: timesteps={timesteps!r}")
-        self.timesteps = operator.index(timesteps)
+        self.timesteps = checked_timesteps(timesteps)
 
     def call(self, inputs: Any) -> Any:
         return ops.tile(ops.expand_dims(inputs, 1), [1, self.timesteps] + [1] * (len(inputs.shape) - 1))
@@ -168,6 +166,60 @@ class LastTimestep(OverTime):
         later = ops.flip(ops.cumsum(ops.flip(ops.cast(mask, "int32"), axis=1), axis=1), axis=1)
         last = _over_features(ops.logical_and(mask, later == 1), inputs)
         return ops.sum(ops.where(last, inputs, ops.zeros_like(inputs)), axis=1)
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class RecentTimesteps(keras.layers.Layer):
+    """The last timesteps one below the other: `(batch, time, rows, ..., channels)`, `timesteps` times as many rows.
+
+        output[t] = rows of x[t - timesteps + 1], ..., x[t - 1], x[t]; zeros for what is before the first timestep
+
+    A convolution over these rows, in PerTimestep, is a causal one over time. Exported in the step form it takes one
+    timestep a call: the file keeps those before (docs/streaming.md).
+
+    Args:
+        timesteps: Integer >= 1. How many, the present one among them.
+
+    Raises:
+        ValueError: if timesteps is not an integer of at least 1, or the input has no rows: fewer than two feature axes.
+
+    Example:
+
+    >>> RecentTimesteps(2)(np.array([[[[1.0]], [[2.0]], [[3.0]]]], "float32")).numpy()[0, :, :, 0].tolist()
+    [[0.0, 1.0], [1.0, 2.0], [2.0, 3.0]]
+    """
+
+    def __init__(self, timesteps: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.timesteps = checked_timesteps(timesteps)
+        self.supports_masking = True
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        if len(input_shape) < 4 or input_shape[2] is None:
+            raise ValueError(
+                "RecentTimesteps takes sequences of a known number of rows, (batch, timesteps, rows, ..., channels). "
+                f"Received: shape {tuple(input_shape)}. Put PerTimestep(Reshape((1, 1, channels))) in front."
+            )
+        super().build(input_shape)
+
+    def call(self, inputs: Any) -> Any:
+        before = self.timesteps - 1
+        padded = ops.pad(inputs, [[0, 0], [before, 0], *[[0, 0]] * (len(inputs.shape) - 2)])
+        return ops.concatenate([padded[:, t : t - before or None] for t in range(self.timesteps)], axis=2)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        batch, timesteps, rows, *others = input_shape
+        return (batch, timesteps, self.timesteps * rows, *others)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "timesteps": self.timesteps}
+
+
+def checked_timesteps(timesteps: Any) -> int:
+    """As an integer. Raises ValueError unless it is one of at least 1."""
+    if not hasattr(timesteps, "__index__") or isinstance(timesteps, bool) or timesteps < 1:
+        raise ValueError(f"`timesteps` must be an integer of at least 1. Received: timesteps={timesteps!r}")
+    return operator.index(timesteps)
 
 
 def _over_features(mask: Any, inputs: Any) -> Any:

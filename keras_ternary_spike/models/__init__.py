@@ -20,6 +20,8 @@ from .resnet import resnet19 as resnet19
 from .resnet import resnet20 as resnet20
 from .resnet import resnet34 as resnet34
 from .separable import keyword_spotter as keyword_spotter
+from .streaming import streaming_keyword_spotter as streaming_keyword_spotter
+from .streaming import streaming_wake_word as streaming_wake_word
 from .trained_files import Card as Card
 from .trained_files import Pretrained as Pretrained
 from .trained_files import pretrained as pretrained

@@ -78,12 +78,16 @@ def classifier(spikes: Any, classes: int, *, pooling: keras.layers.Layer | None 
     Raises:
         ValueError: if classes is not an integer of at least 1.
     """
+    count = checked_classes(classes)
+    vectors = apply(pooling or layers.GlobalAveragePooling2D(name="pool"), spikes)
+    return TimeAverage(name="logits")(PerTimestep(layers.Dense(count, name="classifier"), name="classifier")(vectors))
+
+
+def checked_classes(classes: int) -> int:
+    """As an integer. Raises ValueError unless it is one of at least 1."""
     if not _is_count(classes):
         raise ValueError(f"`classes` must be an integer of at least 1. Received: classes={classes!r}")
-    vectors = apply(pooling or layers.GlobalAveragePooling2D(name="pool"), spikes)
-    return TimeAverage(name="logits")(
-        PerTimestep(layers.Dense(int(classes), name="classifier"), name="classifier")(vectors)
-    )
+    return int(classes)
 
 
 def _is_count(value: Any) -> bool:

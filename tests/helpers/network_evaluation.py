@@ -35,6 +35,11 @@ def evaluate(network, samples, others=None):
             values[node.name] = np.max([value[:, t] for t in range(network.timesteps)], axis=0)
         elif isinstance(node, nodes.LastTimestep):
             values[node.name] = value[:, network.timesteps - 1]
+        elif isinstance(node, nodes.RecentTimesteps):
+            before = np.zeros((len(value), node.timesteps - 1, *value.shape[2:]))
+            padded = np.concatenate([before, value], axis=1)
+            recent = [padded[:, t : t + node.timesteps] for t in range(network.timesteps)]
+            values[node.name] = np.stack([rows.reshape(len(value), *node.shape) for rows in recent], axis=1)
         elif isinstance(node, nodes.TimestepAffine):
             pairs = zip(node.factors, node.offsets, strict=True)
             values[node.name] = np.stack([f * value[:, t] + o for t, (f, o) in enumerate(pairs)], axis=1)

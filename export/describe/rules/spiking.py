@@ -17,6 +17,7 @@ from keras_ternary_spike import (
     LeakyIntegratorCell,
     MultiLevelLIF,
     MultiLevelLIFCell,
+    RecentTimesteps,
     TernaryLIF,
     TernaryLIFCell,
     TimeAverage,
@@ -28,7 +29,7 @@ from ...network import nodes
 from ...network.node import like
 from ...network.nodes import Node
 from .options import check_options
-from .rule import BEGINNING, ENDING, SEQUENTIAL, Build, Rule, array, rule
+from .rule import BEGINNING, ENDING, SEQUENTIAL, Build, Rule, array, check_image, rule
 
 MIN_RESET_AMOUNT, MAX_RESET_AMOUNT = 0.1, 2.0  # thresholds
 
@@ -42,6 +43,13 @@ def _over_time(kind: type[Node]) -> Build:
         return (kind(**like(name, source, temporal=False)),)
 
     return build
+
+
+def _recent(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
+    check_image(layer, source)
+    rows, *others = source.shape
+    shape = (layer.timesteps * rows, *others)
+    return (nodes.RecentTimesteps(timesteps=layer.timesteps, **like(name, source, shape=shape)),)
 
 
 def _lif(layer: Any, name: str, source: Node) -> tuple[Node, ...]:
@@ -181,4 +189,5 @@ SPIKING: Mapping[type, Rule] = {
     TimeAverage: rule(_over_time(nodes.TimeAverage), time=ENDING),
     TimeMax: rule(_over_time(nodes.TimeMax), time=ENDING),
     LastTimestep: rule(_over_time(nodes.LastTimestep), time=ENDING),
+    RecentTimesteps: rule(_recent, "timesteps", time=SEQUENTIAL),
 }

@@ -4,7 +4,8 @@ Unrolled, the largest is MAX_POOL_2D over timesteps stacked as rows of an image.
 state and the step, the state one that every step exceeds at first: it holds x - low, and starts at 0.
 
 In a stream without end the state is the timesteps of a window but one, as rows of an image. With the step behind them
-they are summed by a depthwise convolution with ones; without the first they are the next state.
+they are summed by a depthwise convolution with ones; without the first they are the next state. So are the last
+timesteps that a layer reads; unrolled they are joined at each timestep.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ...network import nodes
 from ...network.node import like
 from ...network.nodes import Node
 from ...program.builder import Builder
-from ...program.grid import INT8_MAX, INT8_MIN, Grid, float32
+from ...program.grid import INT8_MAX, INT8_MIN, Grid, float32, with_zero
 from ...program.names import Name
 from .context import Context, Signal
 from .linear import Emission, emit_linear
@@ -39,6 +40,29 @@ def emit_time_max(context: Context, node: nodes.TimeMax, source: Signal) -> Sign
         return Signal(tensors, source.grid)
     largest = _emit_largest(context.builder, node, tensors, source.grid, Name(node.name, "max").part("pixels"))
     return Signal((context.builder.reshape(largest, Name(node.name, "max"), node.shape, source.grid),), source.grid)
+
+
+def emit_recent(context: Context, node: nodes.RecentTimesteps, source: Signal) -> Signal:
+    """The rows of the last timesteps; of those before the first real zeros."""
+    grid = with_zero(source.grid)
+    if context.form == "step":
+        return Signal((_emit_kept(context, node, source.tensors[0], grid, node.timesteps),), grid)
+    name, frames = Name(node.name, "joined"), source.tensors
+    ends = range(1, len(frames) + 1)
+    recent = (frames[max(0, end - node.timesteps) : end] for end in ends)
+    joined = [_emit_joined(context.builder, node, some, name.at(t), grid) for t, some in enumerate(recent)]
+    return Signal(tuple(joined), grid)
+
+
+def _emit_joined(builder: Builder, node: nodes.RecentTimesteps, frames: tuple[int, ...], name: Name, grid: Grid) -> int:
+    """Behind zeros for what is missing."""
+    rows, *others = node.shape
+    missing = (node.timesteps - len(frames)) * (rows // node.timesteps)
+    if missing:
+        zeros = np.full((1, missing, *others), grid.zero_point, np.int8)
+        called = Name(node.name, "zeros", index=str(missing))
+        frames = (builder.constant(called, zeros, grid.scale, zero_point=grid.zero_point), *frames)
+    return frames[0] if len(frames) == 1 else builder.join(frames, name, node.shape, grid, axis=1)
 
 
 def emit_window_sum(context: Context, node: nodes.TimeSum, source: Signal) -> int:
@@ -70,14 +94,22 @@ def emit_membrane_sum(context: Context, node: nodes.TimeSum, source: Signal) -> 
 
 def _emit_window(context: Context, node: nodes.TimeSum, source: Signal) -> int:
     """The last timesteps as rows, oldest first: a state, and the step behind it."""
-    builder, grid, (_, *row) = context.builder, source.grid, _row(node)
-    last = builder.reshape(source.tensors[0], Name(node.name, "frame", 0), _row(node), grid)
-    image, kept = (context.network.timesteps, *row), (context.network.timesteps - 1, *row)
+    last = context.builder.reshape(source.tensors[0], Name(node.name, "frame", 0), _row(node), source.grid)
+    return _emit_kept(context, node, last, source.grid, context.network.timesteps)
+
+
+def _emit_kept(context: Context, node: Node, last: int, grid: Grid, timesteps: int) -> int:
+    """The rows of so many timesteps, the last of which is given: a state, and that one behind it."""
+    builder = context.builder
+    rows, *others = builder.shape(last)
+    image, kept = (timesteps * rows, *others), ((timesteps - 1) * rows, *others)
     joined: list[int] = []
+    if timesteps == 1:
+        return last
 
     def emit(before: int) -> int:
         joined.append(builder.join((before, last), Name(node.name, "joined"), image, grid, axis=1))
-        return builder.crop(joined[0], Name(node.name, "rows"), node.name, ((1, 0), (0, 0)), kept, grid)
+        return builder.crop(joined[0], Name(node.name, "rows"), node.name, ((rows, 0), (0, 0)), kept, grid)
 
     context.state(node.name, kept, grid, emit)
     return joined[0]

@@ -31,6 +31,7 @@ EXAMPLES = {
     nodes.TimeMax: {"temporal": False},
     nodes.Integrator: {"decay": np.array([0.25, 0.5])},
     nodes.LastTimestep: {"temporal": False},
+    nodes.RecentTimesteps: {"timesteps": 2, "shape": (8, 4, 2)},
 }
 KERNEL = {"bias": np.array([0.5, -1.0]), "strides": (1, 1)}
 KERNELS = {
