@@ -151,6 +151,13 @@ def pooling(value: Value, name: str, kind: str, *, size: tuple[int, int], stride
     return Value(tensor, _shape(tensor))
 
 
+def padded(value: Value, name: str, pixels: int) -> Value:
+    """Zeros around an image."""
+    _check_images(value, name)
+    tensor = PerTimestep(keras.layers.ZeroPadding2D(pixels, name=f"{name}_padding"))(value.tensor)
+    return Value(tensor, _shape(tensor))
+
+
 def global_average(value: Value, name: str) -> Value:
     _check_images(value, name)
     tensor = PerTimestep(keras.layers.GlobalAveragePooling2D(keepdims=True, name=name))(value.tensor)

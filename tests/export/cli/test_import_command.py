@@ -1,5 +1,7 @@
 """The command that reads NIR graphs."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -27,6 +29,14 @@ def test_a_graph_becomes_a_keras_model(network, tmp_path, capsys, rng):
 
 
 def test_what_is_no_graph_is_refused(tmp_path, capsys):
-    (tmp_path / "network.pt").write_bytes(b"")
-    assert main(["import", str(tmp_path / "network.pt"), "-o", str(tmp_path / "model.keras"), "--timesteps", "3"]) == 1
+    (tmp_path / "network.txt").write_bytes(b"")
+    assert main(["import", str(tmp_path / "network.txt"), "-o", str(tmp_path / "model.keras"), "--timesteps", "3"]) == 1
     assert "nir.write" in capsys.readouterr().err
+
+
+def test_a_checkpoint_without_torch_names_the_extra(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (tmp_path / "network.pt").write_bytes(b"")
+    command = ["import", str(tmp_path / "network.pt"), "-o", str(tmp_path / "model.keras"), "--timesteps", "3"]
+    assert main([*command, "--input-shape", "3", "8", "8"]) == 1
+    assert "pip install 'keras-ternary-spike[torch]'" in capsys.readouterr().err
