@@ -40,9 +40,7 @@ def _graph(options: argparse.Namespace) -> keras.Model:
 def _checkpoint(options: argparse.Namespace) -> keras.Model:
     """Of the released layout, whose input is one image unless --frames says otherwise."""
     if options.input_shape is None:
-        raise ValueError(
-            f"{options.network} holds weights alone, so it needs --input-shape CHANNELS HEIGHT WIDTH beside --timesteps."
-        )
+        raise ValueError(f"{options.network} holds weights alone, so it needs --input-shape CHANNELS HEIGHT WIDTH too.")
     from keras_ternary_spike.imports import from_ternary_spike
 
     shape = tuple(options.input_shape)
