@@ -3,19 +3,21 @@
     python examples/train_and_export.py
     python examples/train_and_export.py --dataset fashion_mnist --data-dir /usr/share/datasets/fashion-mnist
 
-Writes model.keras, model.tflite, graded.tflite, report.json and report.png into runs/<dataset>/. graded.tflite has the
-same convolutions with graded spikes, whole numbers from 0 to 4, in one timestep.
+Writes model.keras, model.tflite, graded.tflite, report.json, report.png and samples.npz into runs/<dataset>/.
+graded.tflite has the same convolutions with graded spikes, whole numbers from 0 to 4, in one timestep.
 """
 
 import argparse
 import functools
 import json
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
+import numpy as np
 from keras import layers
 
 import baseline
@@ -114,7 +116,16 @@ def main(arguments):
     (folder / "report.json").write_text(json.dumps(results, indent=2))
     images = data.test_images[: picture.SAMPLES]
     picture.draw(folder / "report.png", images=images, spikes=picture.spikes_of(fold(model), images), rows=rows)
-    print(f"\nWritten to {folder}: model.keras, model.tflite, graded.tflite, report.json, report.png")
+    np.savez(folder / "samples.npz", samples=data.test_images[:VERIFY_SAMPLES])
+    print(f"\nWritten to {folder}: model.keras, model.tflite, graded.tflite, report.json, report.png, samples.npz")
+    print(f"Draw a digit and see its spikes, in a page made by (needs npm): {page_command(folder)}")
+
+
+def page_command(folder):
+    """The command that writes a page which runs the file in the browser."""
+    python = os.path.relpath(sys.executable)
+    files = f"{folder / 'model.tflite'} --samples {folder / 'samples.npz'}"
+    return f"{python} -m keras_ternary_spike.export web {files} -o {folder / 'page'}"
 
 
 def command_line():

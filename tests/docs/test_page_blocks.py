@@ -37,6 +37,8 @@ def shipped(tmp_path_factory):
 def test_python_blocks_of_a_page_run_one_after_another(page, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     names = names_for(page)
+    if any("export_web(" in block.text for block in to_run(page, "python")) and shutil.which("npm") is None:
+        pytest.skip("npm is not installed: export_web needs LiteRT.js")
     for block in to_run(page, "python"):
         run(block, names)
 
@@ -54,6 +56,8 @@ def test_commands_of_a_page_run_one_after_another(page, shipped, monkeypatch, tm
             np.savez(folder / "samples.npz", image=two["images"], motion=two["motions"])
         monkeypatch.chdir(folder)
         for arguments in our_commands(block):
+            if arguments[0] == "web" and shutil.which("npm") is None:
+                pytest.skip("npm is not installed: the command web needs LiteRT.js")
             assert main([str(Path(word).expanduser()) for word in arguments]) == 0, capsys.readouterr().err
 
 

@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 from keras_ternary_spike.export import export_tflite
+from keras_ternary_spike.export.cli.web_command import web_parser
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train_and_export.py"
 ROWS = ["Keras float32", "stock TFLite float32", "stock TFLite int8", "this package int8"]
@@ -21,7 +23,7 @@ def finished(python, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_it_writes_five_files(finished):
+def test_it_writes_six_files(finished):
     folder, _ = finished
     assert sorted(path.name for path in folder.iterdir()) == [
         "graded.tflite",
@@ -29,6 +31,7 @@ def test_it_writes_five_files(finished):
         "model.tflite",
         "report.json",
         "report.png",
+        "samples.npz",
     ]
     assert (folder / "report.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
@@ -44,6 +47,18 @@ def test_its_report_says_that_every_runtime_computes_the_same_bits(finished):
     assert list(report["files"]) == ROWS
     assert report["files"]["this package int8"]["bytes"] == (folder / "model.tflite").stat().st_size
     assert report["arguments"]["samples"] == 64
+
+
+@pytest.mark.slow
+def test_it_ends_with_a_command_for_the_page(finished):
+    folder, result = finished
+    (line,) = [line for line in result.stdout.splitlines() if "Draw a digit" in line]
+    program, *words = line.split(": ", 1)[1].split()
+    assert words[:3] == ["-m", "keras_ternary_spike.export", "web"]
+    options = web_parser().parse_args(words[3:])
+    root = folder.parents[1]
+    assert (root / options.model).is_file() and np.load(root / options.samples)["samples"].shape == (20, 8, 8, 1)
+    assert (root / program).exists() and not (root / options.output).exists()
 
 
 @pytest.mark.slow

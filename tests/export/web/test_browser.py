@@ -124,7 +124,11 @@ def test_the_spikes_of_every_layer_and_timestep_are_shown(pages, browser):
     rows = page.value("[...document.querySelectorAll('.layer')].map((row) => row.textContent)")
     assert [int(re.search(r"(\d+) of \d+ fired", row)[1]) for row in rows] == list(fired.values())
     assert page.value("document.querySelectorAll('.layer canvas').length") == 2 * len(fired)
-    # The first picture, pixel by pixel: 8 channels of 4x4, five tiles in a row.
+    page.value("document.getElementById('slow').click()")
+    press(page, "Back"), press(page, "Next")
+    for part in (f"{np.count_nonzero(trace['neuron1/spike/0'])} of 128", shown):  # timestep after timestep
+        page.wait(f"document.querySelector('.layer').textContent.includes('{part}')")
+    # The first picture, pixel by pixel: tiles of 4x4.
     colors = page.value(
         "(() => { const canvas = document.querySelector('.layer canvas');"
         "return [canvas.width, ...canvas.getContext('2d').getImageData(0, 0, 4, 4).data]; })()"

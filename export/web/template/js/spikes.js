@@ -107,15 +107,22 @@ class Row {
 
 // Where the values of a tensor (height, width, channels), (rows, columns) or (values) are drawn.
 export function tiling(shape) {
-  if (shape.length === 1) return vectorTiling(shape[0]);
+  if (size(shape) === shape[shape.length - 1]) return vectorTiling(size(shape));
   const [rows, columns, channels] = shape.length === 2 ? [...shape, 1] : [size(shape.slice(0, -2)), ...shape.slice(-2)];
   const shown = Math.min(channels, MOST_TILES);
-  const across = Math.min(shown, Math.max(1, Math.round(Math.sqrt(shown * rows / columns * 1.6))));
+  const across = nearestDivisor(shown, Math.sqrt(1.6 * shown * rows / columns));
   const down = Math.ceil(shown / across);
   return {
     rows, columns, channels, shown, across, gap: GAP,
     width: across * (columns + GAP) - GAP, height: down * (rows + GAP) - GAP,
   };
+}
+
+// The divisor that is in proportion nearest to a number: rows of tiles are full.
+function nearestDivisor(whole, wanted) {
+  const distance = (number) => Math.abs(Math.log(number / wanted));
+  const divisors = Array.from({ length: whole }, (_, place) => place + 1).filter((number) => whole % number === 0);
+  return divisors.reduce((best, number) => (distance(number) < distance(best) ? number : best));
 }
 
 function vectorTiling(values) {
