@@ -24,7 +24,7 @@ def nonzero_additions(program: Program, trace: Mapping[str, np.ndarray]) -> floa
             continue
         source = operator.inputs[source_position(operator)]
         if source in bounds:
-            spikes = trace[program.tensors[source].name] != 0
+            spikes = trace[program.tensors[source].name] != program.tensors[source].zero_point
             kernel = program.tensors[operator.inputs[1]].data != 0
             total, samples = total + COUNTS[operator.kind](program, operator, spikes, kernel), len(spikes)
     return total / samples

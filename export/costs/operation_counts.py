@@ -67,8 +67,8 @@ def count_operations(program: Program, activity: Nonzero | None = None) -> Opera
 
 def measure(program: Program, trace: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The share of samples in which each value is not 0, for the tensors of a trace that hold spikes or their sums."""
-    counted = {program.tensors[index].name for index in spike_bounds(program)}
-    return {name: np.mean(values != 0, axis=0) for name, values in trace.items() if name in counted}
+    zeros = {program.tensors[index].name: program.tensors[index].zero_point for index in spike_bounds(program)}
+    return {name: np.mean(values != zeros[name], axis=0) for name, values in trace.items() if name in zeros}
 
 
 def plus(one: LayerCounts, other: LayerCounts) -> LayerCounts:
@@ -130,7 +130,7 @@ def spike_bounds(program: Program) -> dict[int, int]:
     for operator in program.operators:
         bound = _bound(program, operator, bounds)
         if bound is not None and _keeps_unit(program, operator, bounds):
-            bounds[operator.output] = min(bound, INT8_BOUND)
+            bounds[operator.output] = min(bound, INT8_BOUND - program.tensors[operator.output].zero_point)
     return bounds
 
 

@@ -101,7 +101,12 @@ class AveragePool(Pool):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SumPool(Pool):
-    """Sum over each window: what an AveragePool becomes when its divisor is folded away. Unpadded."""
+    """Sum over each window: what an AveragePool becomes when its divisor is folded away. Unpadded.
+
+    wide: whether its sums lie between 0 and 255: int8 holds them with the zero point -128.
+    """
+
+    wide: bool = False
 
     linear = keeps_counts = True
     monotone = False

@@ -44,6 +44,13 @@ def count_bound(network: Network, node: Node) -> int | None:
     return sum(below) if isinstance(node, nodes.Add) else max(below) * node.addends(network.timesteps)
 
 
+def never_negative(network: Network, node: Node) -> bool:
+    """Whether a node holds spikes, or sums of spikes, of neurons that fire upwards only."""
+    if isinstance(node, nodes.LIF):
+        return not node.signed
+    return node.keeps_counts and all(never_negative(network, network[name]) for name in node.inputs)
+
+
 def values_above(network: Network, node: Node) -> Iterator[Node]:
     """What lies above `node`, up to and with the next Linear, neuron or Input on each way."""
     for name in node.inputs:

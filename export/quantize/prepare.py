@@ -9,8 +9,8 @@ import numpy as np
 from ..network import nodes
 from ..network.linear_algebra import affine_of
 from ..network.nodes import Network
-from ..network.queries import count_bound, only_reader
-from ..program.grid import INT8_MAX
+from ..network.queries import count_bound, never_negative, only_reader
+from ..program.grid import INT8_MAX, INT8_MIN
 from .emit.strides import ONE_PASS
 
 
@@ -34,12 +34,15 @@ LARGEST_WINDOW = 64  # pixels: what Ethos-U's depthwise convolution takes along 
 def split_sums(network: Network) -> Network:
     """Rewrites SumPool over a whole image -> [Reshape ->] Dense where the sum may exceed 127.
 
-    Runs of equally many pixels stay below, and the Dense repeats its kernel for each of them: the same real numbers.
+    Sums of 0 to 255 get another zero point. Of others runs of equally many pixels stay below, and the Dense repeats its
+    kernel for each of them: the same real numbers.
     """
     for node in network.nodes:
         bound = count_bound(network, node)
         if isinstance(node, nodes.SumPool) and node.shape[:2] == (1, 1) and bound is not None and bound > INT8_MAX:
-            network = _split(network, node, count_bound(network, network[node.inputs[0]]))
+            fits = bound <= INT8_MAX - INT8_MIN and max(node.size) <= ONE_PASS and never_negative(network, node)
+            rewrite = _widen if fits else _split
+            network = rewrite(network, node, count_bound(network, network[node.inputs[0]]))
     return network
 
 
@@ -54,11 +57,26 @@ def longest_run(pixels: int, bound: int) -> int:
     return short if 2 * short >= runs[-1] else runs[-1]
 
 
-def _split(network: Network, node: nodes.SumPool, bound: int) -> Network:
+def _readers(network: Network, node: nodes.SumPool) -> tuple[nodes.Reshape | None, nodes.Dense | None]:
+    """The Dense that alone reads the sums, and the Reshape between, if there is one."""
     reader = only_reader(network, node.name)
     flat = reader if isinstance(reader, nodes.Reshape) else None
     dense = only_reader(network, flat.name) if flat else reader
-    if not isinstance(dense, nodes.Dense) or len(dense.shape) != 1:
+    return flat, dense if isinstance(dense, nodes.Dense) and len(dense.shape) == 1 else None
+
+
+def _widen(network: Network, node: nodes.SumPool, bound: int) -> Network:
+    _, dense = _readers(network, node)
+    return (
+        network
+        if dense is None
+        else network.with_nodes(tuple(replace(old, wide=True) if old is node else old for old in network.nodes))
+    )
+
+
+def _split(network: Network, node: nodes.SumPool, bound: int) -> Network:
+    flat, dense = _readers(network, node)
+    if dense is None:
         return network  # the emitter refuses it by name
     height, width, channels = network[node.inputs[0]].shape
     run = longest_run(height * width, bound)

@@ -48,11 +48,23 @@ class Core:
 # Fitted by `python -m benchmarks.boards.event_costs`.
 CORES: Mapping[str, Core] = MappingProxyType(
     {
+        "cortex-m3": Core(
+            image=Costs(863, 0, 0, 61.9, 264),
+            spikes=Costs(204, 30.4, 8.31, 32.1, 231),
+            levels=Costs(352, 10.3, 6.63, 54.2, 670),
+            depthwise=Costs(1.44, 25.9, 6.42, 0, 2.88),
+        ),
         "cortex-m4": Core(
             image=Costs(1130, 0, 0, 29, 0),
             spikes=Costs(221, 32, 9.2, 15.6, 178),
             levels=Costs(326, 10.4, 0, 35.5, 659),
             depthwise=Costs(1.23, 22.1, 6.48, 0, 2.45),
+        ),
+        "cortex-m7": Core(
+            image=Costs(1130, 0, 0, 29, 0),
+            spikes=Costs(205, 33.5, 9.04, 14.7, 180),
+            levels=Costs(328, 10.4, 0, 35.4, 655),
+            depthwise=Costs(1.21, 21.7, 6.67, 0, 2.42),
         ),
     }
 )

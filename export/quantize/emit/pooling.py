@@ -10,7 +10,7 @@ import numpy as np
 
 from ...network import nodes
 from ...program.builder import Builder
-from ...program.grid import INT8_MAX, Grid
+from ...program.grid import INT8_MAX, INT8_MIN, Grid
 from ...program.names import Name
 from .context import Context, Signal, per_timestep
 from .strides import Pair, emit_skip, needed_strides, split_strides, sum_stages, window_counts
@@ -34,7 +34,7 @@ def emit_max_pool(context: Context, node: nodes.MaxPool, source: Signal) -> Sign
 def emit_sum_pool(context: Context, node: nodes.SumPool, source: Signal) -> Signal:
     """Depthwise convolutions with ones; exact while the largest sum fits into int8."""
     builder, area = context.builder, math.prod(node.size)
-    if not source.grid.counts or source.grid.bound * area > INT8_MAX:
+    if not source.grid.counts or source.grid.bound * area > (INT8_MAX - INT8_MIN if node.wide else INT8_MAX):
         raise ValueError(
             f"Cannot export layer '{node.name}': the sum over its {node.size} window may reach "
             f"{source.grid.bound * area}, beyond int8's {INT8_MAX}. Use a smaller window, or a stride instead."
@@ -45,14 +45,19 @@ def emit_sum_pool(context: Context, node: nodes.SumPool, source: Signal) -> Sign
     def emit(tensor: int, name: Name) -> int:
         grid = source.grid
         for index, (size, strides) in enumerate(stages, start=1):
-            grid = replace(grid, low=grid.low * math.prod(size), high=grid.high * math.prod(size))
+            grid = summed(grid, math.prod(size))
             ones = Name(node.name, "ones", index=f"{size[0]}x{size[1]}" if len(stages) > 1 else "")
             label = name if index == len(stages) else name.part(f"stage{index}")
             tensor = _emit_sum(builder, tensor, label, size, strides, grid, ones=ones)
         return tensor
 
-    grid = replace(source.grid, low=source.grid.low * area, high=source.grid.high * area)
-    return Signal(per_timestep(source, Name(node.name, "sum"), emit), grid)
+    return Signal(per_timestep(source, Name(node.name, "sum"), emit), summed(source.grid, area))
+
+
+def summed(grid: Grid, count: int) -> Grid:
+    """The grid of sums of so many values. Above 127 it starts at -128."""
+    low, high = grid.low * count, grid.high * count
+    return replace(grid, low=low, high=high, zero_point=INT8_MIN if high > INT8_MAX else 0)
 
 
 def _emit_sum(builder: Builder, tensor: int, name: Name, size: Pair, strides: Pair, grid: Grid, *, ones: Name) -> int:

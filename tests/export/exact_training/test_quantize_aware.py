@@ -299,3 +299,14 @@ def test_a_sum_that_the_file_cuts_into_runs_is_bounded_as_a_whole(rng):
     body = [conv(3), TernaryLIF(), P(layers.GlobalAveragePooling2D()), P(layers.Dense(5)), TimeAverage()]
     exact = quantize_aware(randomized(keras.Sequential([keras.Input(SHAPE), DirectEncoding(4), *body]), rng))
     assert [layer.input_bound for layer in exact.layers if isinstance(layer, ExactDense)] == [256]
+
+
+def test_sums_that_start_at_minus_128_are_trained_as_the_numbers_they_stand_for(rng):
+    """8 * 8 pixels of levels up to 3, 192: beyond int8's 127, within its 255."""
+    neuron = MultiLevelLIF(3, signed=False, threshold=0.1)
+    body = [conv(3), norm(), neuron, P(layers.GlobalAveragePooling2D()), P(layers.Dense(5)), TimeAverage()]
+    exact = quantize_aware(randomized(keras.Sequential([keras.Input(SHAPE), DirectEncoding(1), *body]), rng))
+    images, _ = trained(exact, rng)
+    assert_same_values(exact, content := export_tflite(exact), images)
+    (sums,) = (tensor for tensor in flatbuffer.read(content).tensors if tensor.name.endswith("/sum"))
+    assert sums.zero_point == -128

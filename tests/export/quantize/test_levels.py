@@ -8,6 +8,9 @@ from keras import layers
 from keras_ternary_spike import DirectEncoding, MultiLevelLIF, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import export_tflite, verify
 from keras_ternary_spike.export.certificate.proof import prove
+from keras_ternary_spike.export.costs.nonzero_additions import nonzero_additions
+from keras_ternary_spike.export.costs.operation_counts import count_operations, measure
+from keras_ternary_spike.export.program.samples import quantize_input
 from keras_ternary_spike.export.tflite import flatbuffer
 
 pytestmark = pytest.mark.filterwarnings("ignore:The range of output")
@@ -165,6 +168,58 @@ def test_a_shortcut_brings_levels_into_a_sum(images):
     program = flatbuffer.read(content)
     trace = program.trace(np.full((1, 4, 4, 1), 127, np.int8))
     assert trace["first/spike/0"].max() > 1  # the shortcut has brought more than ones
+
+
+def pooled(levels, signed, image=(5, 5)):
+    """Levels over a whole image of 25 pixels, summed for a Dense; the current is 4 levels, so that they can be high."""
+    shape = keras.Input((*image, 1), name="image")
+    one = {"kernel_initializer": keras.initializers.Constant(4.0), "use_bias": False}
+    neuron = MultiLevelLIF(levels, signed=signed, threshold=0.5, amplitude_per="channel", name="neuron")
+    vectors = PerTimestep(layers.GlobalAveragePooling2D(name="pool"))(
+        neuron(DirectEncoding(1)(layers.Conv2D(3, 1, **one)(shape)))
+    )
+    return keras.Model(shape, TimeAverage()(PerTimestep(layers.Dense(2, name="classes"))(vectors)))
+
+
+@pytest.mark.parametrize(
+    "size, levels, signed, zero_point, kernel",
+    [
+        (5, 5, False, 0, (2, 3)),  # 125 at most
+        (5, 6, False, -128, (2, 3)),  # 150
+        (7, 5, False, -128, (2, 3)),  # 245, in two steps: 7 columns, 7 rows
+        (5, 10, False, -128, (2, 3)),  # 250: the last that fits
+        (5, 11, False, 0, (2, 5 * 3)),  # 275: runs of 5 pixels
+        (5, 6, True, 0, (2, 5 * 3)),  # -150 to 150
+    ],
+)
+def test_sums_of_up_to_255_start_at_minus_128_and_larger_ones_are_cut(rng, size, levels, signed, zero_point, kernel):
+    content = export_tflite(pooled(levels, signed, (size, size)), input_range=(-1, 3))
+    program = flatbuffer.read(content)
+    constants = {tensor.name: tensor for tensor in program.tensors}
+    assert constants["classes/kernel"].shape == kernel
+    assert constants["pool/sum"].zero_point == zero_point
+    image = (size, size, 1)
+    samples = np.concatenate([np.full((1, *image), 3.0), rng.uniform(-1, 3, (9, *image))]).astype("float32")
+    assert verify(None, content, samples, also=("c",)).exact
+    trace = program.trace(quantize_input(program, samples))
+    sums = trace["pool/sum"].astype(int) - zero_point
+    pixels = trace["neuron/spike/0"].astype(int)
+    np.testing.assert_array_equal(sums.sum(axis=(1, 2)), pixels.sum(axis=(1, 2)))
+    assert sums.sum(axis=(1, 2)).max() == size**2 * levels
+
+
+def test_what_is_not_zero_of_sums_that_start_at_minus_128_is_counted(rng):
+    program = flatbuffer.read(export_tflite(pooled(6, False), input_range=(-1, 3)))
+    samples = np.where(rng.random((40, 5, 5, 1)) < 0.03, 2.0, 0.0).astype("float32")
+    trace = program.trace(quantize_input(program, samples))
+    fires = np.mean(samples.any(axis=(1, 2, 3)))
+    assert 0 < fires < 1
+    counts = {one.layer: one for one in count_operations(program, measure(program, trace)).layers}
+    assert counts["classes"].additions_measured == pytest.approx(3 * 2 * fires)
+    assert counts["classes"].additions_bound == 3 * 2 * 150
+    weights = np.count_nonzero(next(t.data for t in program.tensors if t.name == "classes/kernel"))
+    pixels = 3 * np.count_nonzero(samples) / 40
+    assert nonzero_additions(program, trace) == pytest.approx(pixels + weights * fires)
 
 
 def test_more_levels_than_int8_holds_beside_a_state_are_refused_with_the_most_that_fit():
