@@ -1,6 +1,6 @@
 """What a graded file of one timestep costs beside ReLU: bytes, time in XNNPACK, cycles of an Ethos-U.
 
-    python -m benchmarks.files.graded                    the network of benchmarks/accuracy/front.py, {0..4}
+    python -m benchmarks.accuracy.graded_costs                    the network of benchmarks/accuracy/front.py, {0..4}
 
 Beside the same layers with ReLU twice: by this package's emitter, and by TensorFlow's converter. Weights are random, of
 the same seed; no cost depends on them but a few bytes. Times are of alternating runs on one thread, medians and
