@@ -30,7 +30,8 @@ from .quantize.metadata import with_origin
 from .quantize.output_ranges import warn_of_guesses
 from .quantize.stacked_neurons import with_stacked_neurons
 from .quantize.to_program import quantize
-from .targets.check import CORTEX_M, check, check_target, require
+from .quantize.wide_pixels import with_wide_pixels
+from .targets.check import CORTEX_M, LITERT, check, check_target, require
 from .targets.vela import ACCELERATORS
 from .tflite import flatbuffer
 
@@ -80,8 +81,9 @@ def export_tflite(
             with a QUANTIZE behind each input and a DEQUANTIZE in front of each output, for programs that know no int8,
             such as LiteRT.js. The integers between are the same. Default: `"int8"`.
         target: refuse a file that would not run wholly on this target, such as `"ethos-u55-128"`; see `check`. For
-            `"cortex-m"`, and for an Ethos-U where Vela finds it faster, neurons are convolutions: other operators, the
-            same integers. Default: None, any target; the operators that XNNPACK computes fastest.
+            `"cortex-m"`, and for an Ethos-U where Vela finds it faster, neurons are convolutions; for `"litert"` a
+            first layer of few channels computes several pixels at once: other operators, the same integers. Default:
+            None, any target; of operators that all of them run those that XNNPACK computes fastest.
         samples: Numbers as the model takes them, some hundred of what it will see, without labels: kernels and biases
             are rounded for them, layer by layer, instead of to nearest (see docs/rounding.md). For several inputs an
             array for each, by name. The same samples give the same bytes. The ranges of ReLUs are read from them,
@@ -144,6 +146,8 @@ def _written(program: Program, target: str | None) -> bytes:
     """The file, in the operators that the target computes fastest: the same integers."""
     if target == CORTEX_M:
         program = with_stacked_neurons(program, in_place=False)
+    if target == LITERT:
+        program = with_wide_pixels(program)
     tflite_bytes = flatbuffer.write(program)
     if target is None:
         return tflite_bytes

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..program.builder import Builder
 from ..program.grid import INT8_MAX, INT8_MIN, Grid, float32
-from ..program.names import NEURON, Name, is_factor, parse, unknown, written_by
+from ..program.names import NEURON, Name, computed_by, is_factor, parse, unknown, written_by
 from ..program.operators import ELEMENTWISE, WEIGHTED, Operator
 from ..program.program import Program
 
@@ -88,7 +88,8 @@ def _as_first(builder: Builder, row: int, program: Program, current: int) -> int
     """The integers of a row on the grid of the first current, clipped where that is."""
     tensor, shape = program.tensors[current], builder.shape(row)
     label = float32(float(tensor.scale) / float(builder.tensors[row].scale))
-    clips = any(operator.output == current and operator.activation == CLIP for operator in program.operators)
+    writers = {operator.output: operator for operator in program.operators}
+    clips = current in writers and computed_by(writers, current).activation == CLIP
     if label == 1 and not clips:
         return row
     operands = (row, builder.scalar(Name("current", "label"), 1, label, len(shape)))

@@ -122,8 +122,8 @@ def add_file_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--target",
         metavar="TARGET",
-        help="write a file that runs wholly on this target, such as cortex-m or ethos-u55-128, in the operators "
-        "that it computes fastest (default: any target, the operators that XNNPACK computes fastest)",
+        help="write a file that runs wholly on this target, such as litert, cortex-m or ethos-u55-128, in the "
+        "operators that it computes fastest (default: any target)",
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ..padding import same_padding
-from ..program.names import STATE_IN, is_factor, is_state, layer_of, read
+from ..program.names import STATE_IN, computed_by, is_factor, is_state, layer_of, read
 from ..program.operators import ELEMENTWISE, Operator, Tensor, highest_level, literal, source_position
 from ..program.program import Program, kernel_rows
 
@@ -144,7 +144,8 @@ def _keeps_unit(program: Program, operator: Operator, bounds: Mapping[int, int])
 def _bound(program: Program, operator: Operator, bounds: Mapping[int, int]) -> int | None:
     output = program.tensors[operator.output]
     if _is_spike(output):
-        return highest_level(operator, output)
+        writers = {operator.output: operator for operator in program.operators}
+        return highest_level(computed_by(writers, operator.output), output)
     if operator.activation == "RELU_N1_TO_1" and literal(output):
         return 1
     sources = [index for index in operator.inputs if program.tensors[index].data is None]

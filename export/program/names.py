@@ -31,6 +31,7 @@ CONSTANTS = (
     *(*KERNELS_AND_BIASES, "ones", "zeros", "zero", "decay", "threshold", "beyond", "label", "offset", "steps"),
     *("factor", "shape", "begin", "size", "pads"),
 )
+COPIES = ("MAX_POOL_2D", "RESHAPE")  # of a far stride, and of wide pixels
 STATE_IN, STATE_OUT = "state_in", "state_out"
 ROLES = tuple(dict.fromkeys((*NEURON, *VALUES, *CONSTANTS, STATE_IN, STATE_OUT)))
 COUNTED = ("within", "first", "output", *CONSTANTS)  # a number behind these is no timestep
@@ -184,16 +185,19 @@ def spike_levels(program: Program) -> dict[str, int | None]:
     tensors = {index: program.tensors[index] for index in writers}
     spikes = {tensor.name for _, tensor in spike_tensors(program)}
     return {
-        tensor.name: highest_level(_firing(writers, index), tensor)
+        tensor.name: highest_level(computed_by(writers, index), tensor)
         for index, tensor in tensors.items()
         if tensor.name in spikes
     }
 
 
-def _firing(writers: Mapping[int, Operator], index: int) -> Operator:
-    """The operator that fires what tensor `index` holds: of a far stride the one in front of MAX_POOL_2D."""
+def computed_by(writers: Mapping[int, Operator], index: int) -> Operator:
+    """The operator that computes, and clips, what tensor `index` holds: of a copy the one in front.
+
+    writers: by the tensors that they write.
+    """
     operator = writers[index]
-    while operator.kind == "MAX_POOL_2D" and operator.inputs[0] in writers:
+    while operator.kind in COPIES and operator.inputs[0] in writers:
         operator = writers[operator.inputs[0]]
     return operator
 

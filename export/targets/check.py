@@ -61,7 +61,7 @@ def check_target(target: str) -> None:
         raise ValueError(f"`target` must be one of {', '.join(TARGETS)}. Received: {target!r}")
 
 
-CORTEX_M = "cortex-m"
+CORTEX_M, LITERT = "cortex-m", "litert"
 NPU = "NPU"
 Answer = tuple[str, tuple[Placement, ...], dict[str, Fact]]
 
@@ -173,7 +173,7 @@ def _place(operator: FileOperator, accepted: bool | None, reason: str) -> Placem
 
 
 TARGETS: Mapping[str, Callable[[bytes, Contents, str], Answer]] = {
-    "litert": ask_litert,
+    LITERT: ask_litert,
     "tflm": ask_tflm,
     CORTEX_M: ask_tflm,
     **dict.fromkeys(vela.ACCELERATORS, ask_vela),

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_ternary_spike import PerTimestep, TernaryLIF, TimeAverage
+from keras_ternary_spike import PerTimestep, TernaryLIF, TimeAverage, models
 from keras_ternary_spike.export import StepRunner, certify, check, export_tflite, load, verify
 from keras_ternary_spike.export.tflite.flatbuffer import read
 
@@ -58,6 +58,22 @@ def test_ethos_u_gets_the_file_of_which_vela_says_that_it_takes_fewer_cycles(net
     cycles = {target: check(one, target="ethos-u55-128").facts["cycles"] for target, one in exported.items()}
     assert cycles["ethos-u55-128"] < cycles[None]
     assert export_tflite(network, target="ethos-u85-256") == exported[None]
+
+
+def test_litert_gets_wide_pixels_in_a_first_layer_of_few_channels():
+    small, images = models.tiny((12, 12, 1), 3), np.random.default_rng(0).random((4, 12, 12, 1), np.float32)
+    tflite_bytes = export_tflite(small, target="litert", batch=4)
+    program = read(tflite_bytes)
+    first = next(operator for operator in program.operators if operator.kind == "CONV_2D")
+    assert (program.batch, program.tensors[first.inputs[1]].shape) == (4, (16, 3, 2, 4))
+    report = verify(small, tflite_bytes, images)
+    assert report.exact and not report.improper_spikes
+
+
+def test_a_file_for_cortex_m_takes_as_many_samples_a_call_as_asked_for(network, exported, samples):
+    four = export_tflite(network, target="cortex-m", batch=4)
+    assert read(four).batch == 4
+    np.testing.assert_array_equal(load(four).predict(samples), load(exported[None]).predict(samples))
 
 
 def test_other_targets_get_the_file_of_no_target(network, exported):
