@@ -1,11 +1,13 @@
-"""What the docs site holds besides the pages of docs/: README, the root's other pages, and the reference.
+"""What the docs site holds besides the pages of docs/: README, the root's other pages, tutorials, and the reference.
 
 A hook of mkdocs, see mkdocs.yml. The reference lists what each room's `__all__` names, so that nothing is listed twice.
 """
 
 import atexit
+import base64
 import importlib
 import inspect
+import json
 import re
 import shutil
 import tempfile
@@ -18,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "keras_ternary_spike"
 PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 PAGES |= {"SECURITY.md": "security.md"}
+TUTORIALS = "examples/tutorials"
 REFERENCE = {
     "layers": ("Layers and training", PACKAGE),
     "export": ("Export", f"{PACKAGE}.export"),
@@ -45,9 +48,17 @@ def on_files(files, config):
     for source, place in PAGES.items():
         files.append(File.generated(config, place, content=page((ROOT / source).read_text())))
     files.append(File.generated(config, "CITATION.cff", content=(ROOT / "CITATION.cff").read_text()))
+    for notebook in sorted((ROOT / TUTORIALS).glob("*.ipynb")):
+        for place, content in tutorial(notebook).items():
+            files.append(File.generated(config, f"tutorials/{place}", content=content))
     for name, (title, module) in REFERENCE.items():
         files.append(File.generated(config, f"api/{name}.md", content=reference(title, module)))
     return files
+
+
+def on_page_markdown(markdown, page, config, files):
+    """Links to a notebook lead to its page."""
+    return re.sub(rf"\]\((?:\.\./)?{TUTORIALS}/([\w-]+)\.ipynb", r"](tutorials/\1.md", markdown)
 
 
 def page(text):
@@ -56,6 +67,33 @@ def page(text):
     for source, place in PAGES.items():
         text = text.replace(f"]({source})", f"]({place})")
     return text
+
+
+def tutorial(path):
+    """A notebook as it was stored: its page, its pictures and itself, by the name of the file."""
+    files = {path.name: path.read_text()}
+    parts = []
+    for cell in json.loads(files[path.name])["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(re.sub(r"\]\((?!http)([\w-]+)\.ipynb", r"](\1.md", source.replace("](../../docs/", "](../")))
+        else:
+            parts.append(f"```python\n{source}\n```\n" + "".join(shown(cell["outputs"], path.stem, files)))
+    title, *others = parts
+    title = f"{title}\n\n[This page as a notebook]({path.name}){{ download }}"
+    return files | {f"{path.stem}.md": "\n\n".join([title, *others])}
+
+
+def shown(outputs, name, files):
+    """What a cell printed and drew, under it. Pictures are added to the files."""
+    for output in outputs:
+        if picture := output.get("data", {}).get("image/png"):
+            file = f"{name}-{sum(each.endswith('.png') for each in files) + 1}.png"
+            files[file] = base64.b64decode(picture)
+            yield f'<div class="result" markdown>\n![What the code above draws]({file})\n</div>\n'
+        else:
+            text = "".join(output["text"] if "text" in output else output["data"]["text/plain"])
+            yield f'<div class="result" markdown>\n```text\n{text.rstrip()}\n```\n</div>\n'
 
 
 def reference(title, module):

@@ -15,7 +15,7 @@ from keras_ternary_spike.export.sweep.config import read_config
 from pages.blocks import PAGES, ROOT, blocks, named_programs, our_commands, run, to_run
 from pages.names import COMMON, names_for, two_inputs, write_nir
 
-NOT_RUN = {"docs/events.md": 1, "docs/imports.md": 1, "docs/sweep.md": 1}
+NOT_RUN = {"docs/events.md": 1, "docs/gallery.md": 1, "docs/imports.md": 1, "docs/sweep.md": 1}
 LANGUAGES = ("python", "sh", "toml", "c", "")  # without a language: what something prints
 CODE = [page for page in PAGES[1:] if to_run(page, "python")]  # README: tests/test_readme.py
 COMMANDS = [page for page in PAGES if any(any(our_commands(block)) for block in to_run(page, "sh"))]
@@ -100,3 +100,9 @@ def test_blocks_that_no_test_runs_are_counted():
     """One more needs a better reason than being hard to run."""
     found = {page: sum(block.reason is not None for block in blocks(page, *LANGUAGES)) for page in PAGES}
     assert {page: count for page, count in found.items() if count} == NOT_RUN
+
+
+def test_the_gallery_shows_every_picture_of_the_pages():
+    pictures = sorted(path.name for path in (ROOT / "docs/pictures").iterdir())
+    shown = re.findall(r"!\[[^]]{20,}\]\(pictures/([\w.]+)\)", (ROOT / "docs/gallery.md").read_text())
+    assert sorted(shown) == pictures

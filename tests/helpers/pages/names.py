@@ -102,10 +102,17 @@ def color_images():
     return {"images": images, "model": model}
 
 
+def coming_from_elsewhere():
+    images = np.random.default_rng(0).random((64, 16, 16, 3), "float32")
+    layers = [keras.layers.Flatten(), keras.layers.Dense(8, activation="relu"), keras.layers.Dense(CLASSES)]
+    return {"images": images, "relu_model": keras.Sequential([keras.Input((16, 16, 3)), *layers])}
+
+
 PAGES = {
     "docs/conversion.md": relu_network,
     "docs/events.md": events,
     "docs/imports.md": nir_file,
+    "docs/migration.md": coming_from_elsewhere,
     "docs/neuron.md": neuron,
     "docs/streaming.md": stream,
     "docs/targets.md": two_inputs,
