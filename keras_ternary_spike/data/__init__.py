@@ -25,3 +25,5 @@ from .image_sets import load_imagenet as load_imagenet
 from .image_sets import load_images as load_images
 from .speech import load_speech_commands as load_speech_commands
 from .speech import mfcc as mfcc
+from .speech_frontend import SpeechFrontend as SpeechFrontend
+from .speech_frontend import speech_frames as speech_frames

@@ -1,7 +1,8 @@
-"""Speech Commands as MFCC images, what the keyword spotter hears."""
+"""Speech Commands as MFCC images or as frames of the audio frontend, what keyword spotters hear."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +17,22 @@ COEFFICIENTS = 10
 LOG_FLOOR = 1e-6
 
 
-def load_speech_commands(*, data_dir: str | Path | None = None) -> Dataset:
+def load_speech_commands(
+    *, data_dir: str | Path | None = None, features: Callable[[np.ndarray], np.ndarray] | None = None
+) -> Dataset:
     """Speech Commands of twelve classes, through tensorflow-datasets: float32 MFCCs, `(samples, 49, 10, 1)`.
 
     Clips of less than a second are padded with silence. The classes are TFDS's: ten words, silence, unknown.
 
+    Args:
+        data_dir: where tensorflow-datasets keeps its data. Default: TFDS's own.
+        features: of clips of one second, int16, `(clips, 16000)`; `speech_frames` for a streaming network. Default:
+            `mfcc`.
+
     Raises:
         OSError: if it is not there and cannot be downloaded. Its text has the command that gets it.
     """
-    parts = [_split(split, data_dir) for split in ("train", "test")]
+    parts = [_split(split, data_dir, features or mfcc) for split in ("train", "test")]
     return Dataset("speech_commands", *parts[0], *parts[1])
 
 
@@ -49,10 +57,17 @@ def mfcc(audio: np.ndarray) -> np.ndarray:
     return tf.signal.mfccs_from_log_mel_spectrograms(log_mel)[..., :COEFFICIENTS, None].numpy()
 
 
-def _split(split: str, data_dir: str | Path | None) -> tuple[np.ndarray, np.ndarray]:
+def _split(
+    split: str, data_dir: str | Path | None, features: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
     """One clip after another: they differ in length."""
     import tensorflow_datasets as tfds
 
     clips = list(tfds.as_numpy(read_tfds("speech_commands", split, data_dir)))
-    features = np.concatenate([mfcc(audio[None]) for audio, _ in clips])
-    return features, np.array([label for _, label in clips])
+    found = np.concatenate([features(one_second(audio)[None]) for audio, _ in clips])
+    return found, np.array([label for _, label in clips])
+
+
+def one_second(audio: np.ndarray) -> np.ndarray:
+    """A clip, `(samples,)`, cut or padded with silence."""
+    return np.pad(audio[:RATE], (0, max(0, RATE - len(audio))))
