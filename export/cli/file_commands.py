@@ -77,7 +77,7 @@ def sweep(arguments: Sequence[str]) -> None:
     check_source(options.config, ".toml")
     from ..sweep.run import run_sweep
 
-    run_sweep(options.config, options.output or options.config.with_suffix(""))
+    run_sweep(options.config, options.output or options.config.with_suffix(""), scheduler=options.scheduler)
 
 
 def sweep_parser() -> argparse.ArgumentParser:
@@ -90,5 +90,10 @@ def sweep_parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FOLDER",
         help="where results go, and where an interrupted sweep goes on (default: the .toml file's name without suffix)",
+    )
+    result.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="a Dask scheduler, such as tcp://10.0.0.1:8786, whose workers train the points (default: this machine)",
     )
     return result

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -37,12 +39,29 @@ def ram_source() -> str:
     return ARENA if "tflm" in runtimes.installed() else PEAK
 
 
-def run_point(point: Point, config: Config, data: Data, folder: Folder) -> dict[str, Any]:
-    """Trains, exports and measures a point, and writes its .tflite file.
+@dataclass(frozen=True)
+class Trained:
+    """A point's file and what is known of it wherever it was trained; without a file the reason, as "error"."""
+
+    tflite_bytes: bytes | None
+    found: Mapping[str, Any]
+
+
+def finish_point(point: Point, trained: Trained, folder: Folder) -> dict[str, Any]:
+    """Writes a point's .tflite file, and measures it on this machine, beside the folder's reference.
 
     Returns:
-        Its result, see `measured`; {"error": text} if it cannot be trained or exported, which is a result too.
+        The point's result: see `measured` and `measured_file`; {"error": text} if it could not be trained or exported,
+        which is a result too.
     """
+    if trained.tflite_bytes is None:
+        return dict(trained.found)
+    folder.write_model(point, trained.tflite_bytes)
+    return {**trained.found, **measured_file(trained.tflite_bytes, folder.reference(trained.tflite_bytes))}
+
+
+def train_point(point: Point, config: Config, data: Data) -> Trained:
+    """Trains and exports a point, and measures what does not depend on the machine."""
     start = time.monotonic()
     low, high = config.settings["data"]["input_range"]
     try:
@@ -52,15 +71,13 @@ def run_point(point: Point, config: Config, data: Data, folder: Folder) -> dict[
         relu = point.neuron == RELU
         tflite_bytes = stock_int8(model, data) if relu else export_tflite(model, input_range=(low, high))
     except ValueError as error:
-        return {"error": " ".join(str(error).split())}
-    trained = time.monotonic() - start
-    folder.write_model(point, tflite_bytes)
+        return Trained(None, {"error": " ".join(str(error).split())})
+    spent = time.monotonic() - start
     samples = config.settings["measure"]["samples"]
     images, labels = data.test_images[:samples], data.test_labels[:samples]
-    reference = folder.reference(tflite_bytes)
     found = measured_relu(tflite_bytes, images, labels) if relu else measured(tflite_bytes, images, labels)
-    found |= measured_file(tflite_bytes, reference)
-    return {"keras_accuracy": keras_accuracy(model, images, labels), **found, "training_seconds": trained}
+    accuracy = keras_accuracy(model, images, labels)
+    return Trained(tflite_bytes, {"keras_accuracy": accuracy, **found, "training_seconds": spent})
 
 
 def keras_accuracy(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> float:

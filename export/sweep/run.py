@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from .cluster import trained_on_workers
 from .config import Config, read_config
 from .data import Data, load_data
 from .folder import Folder, open_folder
@@ -14,19 +16,24 @@ from .picture import check_matplotlib, draw
 from .points import Point
 from .table import Row, rows, to_csv
 
+if TYPE_CHECKING:
+    from .measure import Trained
+
 CSV, MEANS, PNG = "sweep.csv", "means.csv", "sweep.png"
 
 
-def run_sweep(path: Path, output: Path) -> None:
+def run_sweep(path: Path, output: Path, *, scheduler: str | None = None) -> None:
     """Runs the sweep of a TOML file. Points that `output` already holds are not trained again.
 
     Args:
         path: Of the configuration.
         output: Folder of results; created if missing.
+        scheduler: Address of a Dask scheduler, whose workers train the points; this machine measures their files.
+            Default: None, all on this machine, point after point.
 
     Raises:
-        ValueError: the configuration, the data, the network or the folder are not what they must be; at the end, if
-            points could not be exported.
+        ValueError: the configuration, the data, the network or the folder are not what they must be; no scheduler
+            answers; at the end, if points could not be exported.
         OSError: a file cannot be read or written. Every result on disk stays whole: run the same command again.
         ImportError: naming the extra to install.
     """
@@ -40,26 +47,39 @@ def run_sweep(path: Path, output: Path) -> None:
     folder = open_folder(output, config, data_sha256=data.sha256, ram=ram_source())
     waiting = [point for point in config.points if not folder.holds(point)]
     print(f"{path}: {len(config.points)} points, {len(config.points) - len(waiting)} of them already in {output}")
-    run_points(waiting, config, data, folder)
+    run_points(waiting, config, data, folder, scheduler=scheduler)
     table = report(config, folder)
     if several_seeds(config):
         print(means_text(table))
     fail_for_failed(config, folder)
 
 
-def run_points(waiting: Sequence[Point], config: Config, data: Data, folder: Folder) -> None:
+def run_points(
+    waiting: Sequence[Point], config: Config, data: Data, folder: Folder, *, scheduler: str | None = None
+) -> None:
     """Trains and measures points; after each, its result, the CSV and the PNG are on disk, and a line is printed."""
-    from .measure import run_point
+    from .measure import finish_point
 
     start, finished = time.monotonic(), len(config.points) - len(waiting)
-    for number, point in enumerate(waiting, start=1):
-        result = run_point(point, config, data, folder)
+    for number, (point, trained) in enumerate(trained_points(waiting, config, data, scheduler), start=1):
+        result = finish_point(point, trained, folder)
         folder.write(point, result)
         report(config, folder)
         spent = time.monotonic() - start
         left = spent / number * (len(waiting) - number)
         line = f"[{finished + number}/{len(config.points)}] {point.title}: {summary(result)}"
         print(f"{line}; about {duration(left)} left", flush=True)
+
+
+def trained_points(
+    waiting: Sequence[Point], config: Config, data: Data, scheduler: str | None
+) -> Iterator[tuple[Point, Trained]]:
+    """Every point with what training gave, here in order, on a scheduler's workers in the order in which they end."""
+    if waiting and scheduler is not None:
+        return trained_on_workers(waiting, config, data, scheduler)
+    from .measure import train_point
+
+    return ((point, train_point(point, config, data)) for point in waiting)
 
 
 def report(config: Config, folder: Folder) -> list[Row]:
