@@ -61,7 +61,13 @@ def neuron():
 def stream():
     layers = [PerTimestep(keras.layers.Dense(8)), TernaryLIF(), PerTimestep(keras.layers.Dense(CLASSES)), TimeAverage()]
     frames = np.random.default_rng(0).random(SEQUENCE, "float32")
-    return {"model": keras.Sequential([keras.Input(SEQUENCE), *layers]), "frames": frames, "microphone": frames}
+    model = keras.Sequential([keras.Input(SEQUENCE), *layers])
+    rows = {"spikes": keras.Input((4, 1, 5, 64)), "layers": keras.layers}
+    return {"model": model, "frames": frames, "microphone": frames, **rows}
+
+
+def digits():
+    return {"images": np.random.default_rng(0).random((4, 8, 8, 1), "float32")}
 
 
 def events():
@@ -113,6 +119,7 @@ PAGES = {
     "docs/events.md": events,
     "docs/imports.md": nir_file,
     "docs/migration.md": coming_from_elsewhere,
+    "docs/models.md": digits,
     "docs/neuron.md": neuron,
     "docs/streaming.md": stream,
     "docs/targets.md": two_inputs,
