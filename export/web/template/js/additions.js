@@ -9,8 +9,10 @@ export function additionsOf(readers, inputs, outputs) {
 
 function ofReader({ uses, channels }, values) {
   let sum = 0;
-  for (let place = 0; place < values.length; place += 1) {
-    if (values[place] !== 0) sum += uses[Math.floor(place / channels)];
+  for (let position = 0; position < uses.length; position += 1) {
+    for (let channel = 0; channel < channels; channel += 1) {
+      if (values[position * channels + channel] !== 0) sum += uses[position];
+    }
   }
   return sum;
 }

@@ -47,6 +47,9 @@ class View {
     this.stage = new Stage(page.shown);
     this.scores = new Scores(at("scores"), page);
     this.spikes = new Spikes(at("layers"), page.layers);
+    at("spikes").hidden = !page.layers.length;
+    const highest = Math.max(1, ...page.layers.map((layer) => layer.highest));
+    at("levels").textContent = highest > 1 ? `(up to ${highest}: the higher, the stronger)` : "";
     this.history = [];
   }
 
@@ -113,8 +116,8 @@ class View {
   showWork(additions, milliseconds, calls) {
     const [most, products] = [this.page.work.additions * calls, this.page.work.multiply_accumulates * calls];
     at("additions").textContent = count(additions);
-    at("of").textContent = `of ${count(most)} weights that would be added if nothing was silent` +
-      (most ? ` (${(100 * additions / most).toFixed(1)} %)` : "");
+    at("of").textContent = most ? `of ${count(most)} weights that would be added if nothing was silent ` +
+      `(${(100 * additions / most).toFixed(1)} %)` : ": no weight meets spikes.";
     at("share").style.width = `${most ? 100 * additions / most : 0}%`;
     at("others").textContent =
       `${products ? `Beside them ${count(products)} multiply-accumulates on the input. ` : ""}` +

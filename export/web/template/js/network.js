@@ -31,12 +31,15 @@ class Network {
     this.page = page;
   }
 
-  // One call. inputs: an Int8Array for each input. Returns an Int8Array for each output.
+  // One call. inputs: an Int8Array for each input. Returns an Int8Array for each output; how long LiteRT.js took is
+  // in `milliseconds`.
   async call(inputs) {
     const { Tensor } = this.litert;
     const tensors = new Map(this.page.inputs.map((input, place) =>
       [input.name, new Tensor(reals(inputs[place], input), [1, ...input.shape])]));
+    const start = performance.now();
     const outputs = await this.model.run(Object.fromEntries(tensors));
+    this.milliseconds = performance.now() - start;
     tensors.forEach((tensor) => tensor.delete());
     return this.page.outputs.map((output) => {
       const values = integers(outputs[output.name].toTypedArray(), output);

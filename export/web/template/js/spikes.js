@@ -1,6 +1,6 @@
 // The spikes of every layer and timestep as pictures: one square a value, one tile a channel.
 
-import { size } from "./grid.js";
+import { LOWEST, nonzero, size } from "./grid.js";
 
 const MOST_TILES = 64;
 const SIDE = 168; // CSS pixels that a picture is at most wide or high
@@ -44,6 +44,7 @@ class Row {
     row.append(name, " ", this.rate, this.steps);
     place.append(row);
     this.tiles = tiling(layer.shape);
+    this.places = placesOf(this.tiles);
     this.pictures = [];
     this.values = [];
   }
@@ -73,7 +74,7 @@ class Row {
 
   count() {
     const seen = this.values.filter(Boolean);
-    const fired = seen.reduce((sum, spikes) => sum + spikes.reduce((count, spike) => count + (spike !== 0), 0), 0);
+    const fired = seen.reduce((sum, spikes) => sum + nonzero(spikes), 0);
     const all = seen.reduce((sum, spikes) => sum + spikes.length, 0);
     const hidden = this.tiles.channels > MOST_TILES ? `, the first ${MOST_TILES} channels` : "";
     this.rate.textContent = `${this.layer.shape.join(" × ")}${hidden}, ` +
@@ -83,14 +84,12 @@ class Row {
   draw(step, spikes) {
     const canvas = (this.pictures[step] ??= this.picture(step)).canvas;
     const { width, height } = this.tiles, context = canvas.getContext("2d");
-    const pixels = context.createImageData(width, height), colors = spikeColors();
-    const highest = Math.max(1, this.layer.highest);
-    forEachPixel(this.tiles, (x, y, place) => {
-      const spike = spikes[place];
-      const color = spike > 0 ? colors.up : spike < 0 ? colors.down : colors.rest;
-      const strength = spike === 0 ? 1 : 0.35 + 0.65 * Math.min(1, Math.abs(spike) / highest);
-      pixels.data.set([...color, Math.round(255 * strength)], 4 * (y * width + x));
-    });
+    const pixels = context.createImageData(width, height), colors = new Uint32Array(pixels.data.buffer);
+    const palette = colorOfEach(this.layer.highest);
+    for (let pixel = 0; pixel < colors.length; pixel += 1) {
+      const place = this.places[pixel];
+      if (place >= 0) colors[pixel] = palette[spikes[place] - LOWEST];
+    }
     context.putImageData(pixels, 0, 0);
   }
 
@@ -131,27 +130,34 @@ function vectorTiling(values) {
   return { ...line, wrap: across, width: across, height: Math.ceil(values / across) };
 }
 
-function forEachPixel({ rows, columns, channels, shown, across, gap, wrap }, visit) {
+// For each pixel the place of its value in the tensor, -1 between tiles.
+function placesOf({ rows, columns, channels, shown, across, gap, wrap, width, height }) {
+  const places = new Int32Array(width * height).fill(-1);
   for (let channel = 0; channel < shown; channel += 1) {
     const left = (channel % across) * (columns + gap), top = Math.floor(channel / across) * (rows + gap);
-    for (let row = 0; row < rows; row += 1) {
-      for (let column = 0; column < columns; column += 1) {
-        const place = (row * columns + column) * channels + channel;
-        if (wrap) visit(place % wrap, Math.floor(place / wrap), place);
-        else visit(left + column, top + row, place);
-      }
+    for (let at = 0; at < rows * columns; at += 1) {
+      const pixel = wrap ? at : (top + Math.floor(at / columns)) * width + left + at % columns;
+      places[pixel] = at * channels + channel;
     }
   }
+  return places;
 }
 
-// [red, green, blue] of the style's colors.
-function spikeColors() {
-  const style = getComputedStyle(document.documentElement);
-  const color = (name) => {
-    const hex = style.getPropertyValue(name).trim().slice(1);
-    return [0, 2, 4].map((place) => parseInt(hex.slice(place, place + 2), 16));
-  };
-  return { up: color("--up"), down: color("--down"), rest: color("--rest") };
+// The color of every int8, as the four bytes of a pixel: of graded spikes the stronger, the higher they are.
+function colorOfEach(highest) {
+  const style = getComputedStyle(document.documentElement), palette = new Uint8ClampedArray(4 * 256);
+  const [up, down, rest] = ["--up", "--down", "--rest"].map((name) => bytesOf(style.getPropertyValue(name).trim()));
+  for (let at = 0; at < 256; at += 1) {
+    const spike = at + LOWEST, strength = 0.3 + 0.7 * Math.min(1, Math.abs(spike) / Math.max(1, highest));
+    palette.set(spike > 0 ? up : spike < 0 ? down : rest, 4 * at);
+    palette[4 * at + 3] = spike === 0 ? 255 : 255 * strength;
+  }
+  return new Uint32Array(palette.buffer);
+}
+
+// [red, green, blue] of "#rrggbb".
+function bytesOf(color) {
+  return [1, 3, 5].map((place) => parseInt(color.slice(place, place + 2), 16));
 }
 
 export function element(tag, kind = "", text = "") {
