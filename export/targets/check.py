@@ -9,7 +9,7 @@ from dataclasses import replace
 from ..runtimes import own_process
 from ..text import Fact
 from ..tflite.contents import Contents, FileOperator, contents
-from . import vela
+from . import ahead_of_time, vela
 from .published_lists import TABLES, ListedOperator, Refusal
 from .report import Placement, TargetReport
 from .tflm_resolver import RESOLVER_CALLS
@@ -22,7 +22,8 @@ REFUSED_KIND = re.compile(r"builtin opcode '(\w+)'|registration from op code (\w
 def check(tflite_bytes: bytes, *, target: str) -> TargetReport:
     """Says of every operator of a file whether `target` runs it. Anybody's file, not only those of `export_tflite`.
 
-    `litert` and `tflm` run the file, `cortex-m` is `tflm` again; `ethos-u...` compile it with Vela; `edgetpu` and
+    `litert` and `tflm` run the file, `cortex-m` is `tflm` again; `ethos-u...` compile it with Vela; `intel-...`,
+    `qualcomm-...`, `mediatek-...` and `google-tensor-...` with LiteRT and the vendor's compiler; `edgetpu` and
     `qualcomm` are looked up in published lists, and the report says "not run". Where a runtime or Vela refuses the file
     as a whole, the operators that it names are refused, and the others not known; if it names none, all are refused.
 
@@ -103,6 +104,22 @@ def ask_vela(tflite_bytes: bytes, found: Contents, target: str) -> Answer:
     return f"Vela {compilation.version} compiled the file", tuple(operators), dict(compilation.facts)
 
 
+def ask_npu_compiler(tflite_bytes: bytes, found: Contents, target: str) -> Answer:
+    """What a compiled file still holds of the operators, LiteRT's own kernels compute."""
+    try:
+        compiled = contents(ahead_of_time.compiled(tflite_bytes, target))
+    except ValueError as error:
+        return "LiteRT did not compile the file", all_refused(found, str(error)), {}
+    left = {operator.name for operator in compiled.operators if not operator.kind.startswith("CUSTOM")}
+    operators = tuple(
+        _place(operator, False, "left to LiteRT's own kernels")
+        if operator.name in left
+        else _place(operator, True, "compiled for the NPU")
+        for operator in found.operators
+    )
+    return "LiteRT compiled the file ahead of time", operators, {"left_operators": len(left)}
+
+
 def look_up(tflite_bytes: bytes, found: Contents, target: str) -> Answer:
     name, rows, rule = TABLES[target]
     operators = tuple(_look_up(operator, rows, rule) for operator in found.operators)
@@ -177,5 +194,6 @@ TARGETS: Mapping[str, Callable[[bytes, Contents, str], Answer]] = {
     "tflm": ask_tflm,
     CORTEX_M: ask_tflm,
     **dict.fromkeys(vela.ACCELERATORS, ask_vela),
+    **dict.fromkeys(ahead_of_time.CHIPS, ask_npu_compiler),
     **dict.fromkeys(TABLES, look_up),
 }
