@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "keras_ternary_spike"
 PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 PAGES |= {"SECURITY.md": "security.md"}
+FIRST = ("TernaryLIF", "DirectEncoding", "PerTimestep", "TimeAverage", "export_tflite", "verify", "load")
 TUTORIALS = "examples/tutorials"
 REFERENCE = {
     "layers": ("Layers and training", PACKAGE),
@@ -40,6 +41,8 @@ def on_config(config):
     atexit.register(shutil.rmtree, tree)
     shutil.copytree(ROOT / PACKAGE, tree / PACKAGE)
     shutil.copytree(ROOT / "export", tree / PACKAGE / "export")
+    for file in tree.rglob("*.py"):  # Keras says Example, what reads docstrings knows Examples
+        file.write_text(re.sub(r"^( +)Example:$", r"\1Examples:", file.read_text(), flags=re.M))
     config.plugins["mkdocstrings"].config.handlers["python"]["paths"] = [str(tree)]
     return config
 
@@ -93,7 +96,7 @@ def shown(outputs, name, files):
             yield f'<div class="result" markdown>\n![What the code above draws]({file})\n</div>\n'
         else:
             text = "".join(output["text"] if "text" in output else output["data"]["text/plain"])
-            yield f'<div class="result" markdown>\n```text\n{text.rstrip()}\n```\n</div>\n'
+            yield f'<div class="result" markdown>\n``` {{ .text .no-copy }}\n{text.rstrip()}\n```\n</div>\n'
 
 
 def reference(title, module):
@@ -107,6 +110,7 @@ def reference(title, module):
 def public_values(module):
     """Classes and functions that a module hands on: those in its `__all__`, or in what stands in its `__init__`."""
     names = getattr(module, "__all__", None) or sorted(vars(module))
+    names = sorted(names, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
     values = [getattr(module, name) for name in names if not name.startswith("_")]
     return [
         value

@@ -11,11 +11,18 @@ import pytest
 
 from keras_ternary_spike.export import export_c
 from keras_ternary_spike.export.__main__ import main
-from keras_ternary_spike.export.sweep.config import read_config
+from keras_ternary_spike.export.sweep.config import load_toml, read_config
 from pages.blocks import PAGES, ROOT, blocks, named_programs, our_commands, run, to_run
 from pages.names import COMMON, names_for, two_inputs, write_nir
 
-NOT_RUN = {"docs/events.md": 1, "docs/gallery.md": 1, "docs/imports.md": 1, "docs/sweep.md": 1}
+NOT_RUN = {
+    "docs/events.md": 1,
+    "docs/gallery.md": 1,
+    "docs/imports.md": 1,
+    "docs/onnx.md": 1,
+    "docs/streaming.md": 1,
+    "docs/sweep.md": 1,
+}
 LANGUAGES = ("python", "sh", "toml", "c", "")  # without a language: what something prints
 CODE = [page for page in PAGES[1:] if to_run(page, "python")]  # README: tests/test_readme.py
 COMMANDS = [page for page in PAGES if any(any(our_commands(block)) for block in to_run(page, "sh"))]
@@ -106,3 +113,9 @@ def test_the_gallery_shows_every_picture_of_the_pages():
     pictures = sorted(path.name for path in (ROOT / "docs/pictures").iterdir())
     shown = re.findall(r"!\[[^]]{20,}\]\(pictures/([\w.]+)\)", (ROOT / "docs/gallery.md").read_text())
     assert sorted(shown) == pictures
+
+
+def test_the_page_on_installing_names_every_extra():
+    project = load_toml().loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = re.findall(r"^\| `([\w-]+)` \|", (ROOT / "docs/install.md").read_text(), re.M)
+    assert sorted(named) == sorted(project["optional-dependencies"])

@@ -32,7 +32,7 @@ def COMMON():
         "y": labels,
     }
     things = {"model": model, "tflite_bytes": export.export_tflite(model), "samples": images[:4]}
-    libraries = {"keras": keras, "np": np, "tf": tf, "Path": Path, "models": models}
+    libraries = {"keras": keras, "layers": keras.layers, "np": np, "tf": tf, "Path": Path, "models": models}
     public = {
         name: getattr(room, name)
         for room in (keras_ternary_spike, export)
@@ -62,12 +62,7 @@ def stream():
     layers = [PerTimestep(keras.layers.Dense(8)), TernaryLIF(), PerTimestep(keras.layers.Dense(CLASSES)), TimeAverage()]
     frames = np.random.default_rng(0).random(SEQUENCE, "float32")
     model = keras.Sequential([keras.Input(SEQUENCE), *layers])
-    rows = {"spikes": keras.Input((4, 1, 5, 64)), "layers": keras.layers}
-    return {"model": model, "frames": frames, "microphone": frames, **rows}
-
-
-def digits():
-    return {"images": np.random.default_rng(0).random((4, 8, 8, 1), "float32")}
+    return {"model": model, "frames": frames, "microphone": frames, "spikes": keras.Input((4, 1, 5, 64))}
 
 
 def events():
@@ -85,6 +80,10 @@ def two_inputs():
     rng = np.random.default_rng(0)
     images, motions = rng.uniform(0, 255, (4, 8, 8, 1)), rng.uniform(-1, 1, (4, 8, 8, 1))
     return {"model": keras.Model(inputs, value), "images": images, "motions": motions}
+
+
+def digits():
+    return {"images": np.random.default_rng(0).random((4, 8, 8, 1), "float32")}
 
 
 def nir_file():
