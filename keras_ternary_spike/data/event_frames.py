@@ -44,6 +44,7 @@ def event_frames(
     """
     if not (isinstance(timesteps, int | np.integer) and timesteps >= 1):
         raise ValueError(f"`timesteps` must be an integer of at least 1. Received: timesteps={timesteps!r}")
+    check_memory(memory)
     x, y, t, p = in_order(events, sensor, size)
     start, stop = (t[0], t[-1]) if len(t) else (0.0, 0.0)
     # The last event belongs to the last window; a recording of one moment has one window that counts.
@@ -77,6 +78,7 @@ def event_windows(
     """
     if not window > 0:
         raise ValueError(f"`window` must be positive, in the unit of t. Received: window={window}")
+    check_memory(memory)
     x, y, t, p = in_order(events, sensor, size)
     index = ((t - t[:1]) // window).astype(np.int64)
     steps = int(index[-1]) + 1 if len(index) else 0
@@ -94,6 +96,9 @@ def in_order(
     events: np.ndarray, sensor: Sequence[int], size: Sequence[int] | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """x and y on the frame, t as float64 and p in {-1, 1}, sorted by time. Raises ValueError for what is no event."""
+    for side, pixels in (("sensor", sensor), ("size", size)):
+        if pixels is not None:
+            check_pixels(side, pixels)
     x, y, t, p = _fields(events)
     for name, values, pixels in (("y", y, sensor[0]), ("x", x, sensor[1])):
         if len(values) and not (values.min() >= 0 and values.max() < pixels):
@@ -119,7 +124,34 @@ def _fields(events: np.ndarray) -> tuple[np.ndarray, ...]:
     else:
         raise ValueError(f"Events must be {LAYOUT}. Received: an array of shape {events.shape}")
     x, y, t, p = columns
-    return x.astype(np.int64), y.astype(np.int64), t.astype(np.float64), p.astype(np.int64)
+    return _whole("x", x), _whole("y", y), _finite("t", t), _whole("p", p)
+
+
+def _finite(name: str, values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
+        raise ValueError(f"`{name}` of events must be finite numbers. Received: {values[:3]}, ... Events are {LAYOUT}")
+    return values.astype(np.float64)
+
+
+def _whole(name: str, values: np.ndarray) -> np.ndarray:
+    numbers = _finite(name, values)
+    if (numbers != np.floor(numbers)).any():
+        odd = numbers[numbers != np.floor(numbers)][0]
+        raise ValueError(f"`{name}` of events must be whole numbers. Received: {odd}. Events are {LAYOUT}")
+    return numbers.astype(np.int64)
+
+
+def check_pixels(name: str, pixels: Sequence[int]) -> None:
+    """Raises ValueError unless it is (height, width)."""
+    known = isinstance(pixels, Sequence) and len(pixels) == 2
+    if not known or not all(isinstance(side, int | np.integer) and side >= 1 for side in pixels):
+        raise ValueError(f"`{name}` must be (height, width), integers of at least 1. Received: {name}={pixels!r}")
+
+
+def check_memory(memory: float | None) -> None:
+    """Raises ValueError unless it is positive or None."""
+    if memory is not None and not memory > 0:
+        raise ValueError(f"`memory` must be positive, in the unit of t. Received: memory={memory}")
 
 
 def _polarity(p: np.ndarray) -> np.ndarray:

@@ -118,6 +118,6 @@ def _observed(layers: list[LIF]) -> Iterator[dict[str, _Observer]]:
 def _recording(layer: LIF, observer: _Observer) -> Recording:
     dynamics, threshold = layer.cell.dynamics, ops.convert_to_numpy(layer.threshold).astype(np.float32)
     levels = range(-dynamics.highest if dynamics.signed else 0, dynamics.highest + 1)
-    factors = [level + (0.5 if level < 0 else -0.5) for level in levels if level]
-    thresholds = np.stack([2 * factor * threshold for factor in factors])
+    starts = [np.sign(level) * (2 * abs(level) - 2 + dynamics.dead_zone) for level in levels if level]
+    thresholds = np.stack([start * threshold for start in starts]).astype(np.float32)
     return Recording(np.concatenate(observer.spikes), np.concatenate(observer.membranes), thresholds, levels)

@@ -106,10 +106,21 @@ def test_a_recording_without_events_is_zeros():
         (np.array([(7, 0, 0, 1)]), {}, r"`x` of events must be in \[0, 6\].*Received: 7 to 7"),
         (np.array([(0, -1, 0, 1)]), {}, r"`y` of events must be in \[0, 4\].*Received: -1 to -1"),
         (np.array([(0, 0, 0, 2)]), {}, r"`p` of events.*Received: \[2\]"),
+        (np.array([(0.5, 0, 0, 1)]), {}, r"`x` of events must be whole numbers\. Received: 0\.5"),
+        (np.array([(0, 0, 0, 0.5)]), {}, r"`p` of events must be whole numbers"),
+        (np.array([(0, 0, np.nan, 1)]), {}, r"`t` of events must be finite numbers\. Received: \[nan\]"),
+        (np.array([("0", "0", "0", "1")]), {}, "`x` of events must be finite numbers"),
+        (np.zeros((1, 4)), {"size": 3}, r"`size` must be \(height, width\).*Received: size=3"),
+        (np.zeros((1, 4)), {"size": (0, 3)}, r"`size` must be.*Received: size=\(0, 3\)"),
+        (np.zeros((1, 4)), {"sensor": (5, 7, 1)}, r"`sensor` must be.*Received: sensor=\(5, 7, 1\)"),
+        (np.zeros((1, 4)), {"memory": 0}, "`memory` must be positive, in the unit of t. Received: memory=0"),
         (np.zeros((1, 4)), {"frames": "mean"}, "one of count, sign, time_surface. Received: frames='mean'"),
         (np.zeros((1, 4)), {"timesteps": 0}, "`timesteps` must be an integer of at least 1"),
     ],
-    ids=["three columns", "other fields", "x", "y", "p", "frames", "timesteps"],
+    ids=[
+        *("three columns", "other fields", "x", "y", "p", "half an x", "half a p", "no time", "texts"),
+        *("a size", "no rows", "a third side", "memory", "frames", "timesteps"),
+    ],
 )
 def test_what_is_no_event_stream_is_refused(stream, options, message):
     with pytest.raises(ValueError, match=message):
@@ -119,3 +130,9 @@ def test_what_is_no_event_stream_is_refused(stream, options, message):
 def test_a_window_of_no_duration_is_refused(rng):
     with pytest.raises(ValueError, match="`window` must be positive"):
         next(event_windows(recording(rng), sensor=SENSOR, window=0))
+
+
+def test_a_stream_without_times_is_refused(rng):
+    stream = np.array([(0, 0, 1.0, 1), (0, 0, np.nan, 1)])
+    with pytest.raises(ValueError, match="`t` of events must be finite"):
+        next(event_windows(stream, sensor=SENSOR, window=1))

@@ -36,6 +36,12 @@ NEURONS = {
         [-0.75, -0.25, 0.25, 0.75],
         range(-2, 3),
     ),
+    "graded, dead zone": (
+        lambda: MultiLevelLIF(levels=2, threshold=0.25, signed=False, dead_zone=2.0),
+        lambda m: np.where(m >= 0.5, np.minimum(np.floor((m - 0.5) / 0.5) + 1, 2), 0),
+        [0.5, 1.0],
+        range(0, 3),
+    ),
 }
 
 
