@@ -6,8 +6,10 @@
     python examples/ablation.py --report                                               what is there so far
 
 First each alphabet is tuned on each network: threshold, surrogate and the norms' first gamma, on images that are held
-out of the training set, with a seed of its own. Then all seeds, networks and timesteps follow. Every training adds a
-line to <output>/<data>.jsonl; what stands there is not trained again. Writes <data>.png beside it.
+out of the training set, with a seed of its own; --tuning-samples and --tuning-epochs make that shorter. Then all seeds,
+networks and timesteps follow. Every training adds a line to <output>/<data>.jsonl; what stands there is not trained
+again. Writes <data>.png beside it. `python -m benchmarks.accuracy.fast_ablation` takes the same options and trains with
+a C program, some six times as fast.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import argparse
 import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,10 +41,12 @@ ARMS: dict[str, tuple[type[keras.layers.Layer], dict[str, Any]]] = {
     "graded": (MultiLevelLIF, {"levels": 4, "signed": False, "trainable_amplitude": False}),
     "ReLU": (keras.layers.ReLU, {}),
 }
-NETWORKS = {"plain": (models.tiny, 1.0), "residual": (models.resnet8, 0.5)}  # (network, width)
+# (network, width)
+NETWORKS = {"plain": (models.tiny, 1.0), "wider": (models.tiny, 2.0), "residual": (models.resnet8, 0.5)}
+HALVED = ("residual",)  # see images of half the size: a fourth of the work
 TIMESTEPS = (1, 2, 4)
-THRESHOLDS, SURROGATES, GAMMAS = (0.25, 0.5, 1.0), ("rectangular", "triangular"), (1.0, 2.0)
-TUNING_SEED, TUNING_TIMESTEPS, HELD_OUT = 1000, 2, 0.2
+THRESHOLDS, SURROGATES, GAMMAS = (0.25, 0.5, 1.0, 2.0), ("rectangular", "triangular"), (1.0, 2.0)
+TUNING_SEED, TUNING_TIMESTEPS, HELD_OUT = 1000, 1, 0.2
 LEARNING_RATE, BATCH = 4e-3, 64
 RECORDED = 64  # test images whose spikes are counted
 
@@ -76,12 +80,20 @@ def grid(arm: str) -> list[Setting]:
     return [Setting(*values) for values in itertools.product(THRESHOLDS, SURROGATES, GAMMAS)]
 
 
+def images_for(network: str, images: np.ndarray) -> np.ndarray:
+    """What a network sees: of images of 2 n x 2 n pixels perhaps the means of four."""
+    count, height, width, channels = images.shape
+    if network not in HALVED or height % 2 or width % 2:
+        return images
+    return images.reshape(count, height // 2, 2, width // 2, 2, channels).mean((2, 4))
+
+
 def build(training: Training, data: Dataset) -> keras.Model:
     network, width = NETWORKS[training.network]
     neuron, options = ARMS[training.arm]
     if training.arm != "ReLU":
         options = options | {"threshold": training.setting.threshold, "surrogate": training.setting.surrogate}
-    shape = data.train_images.shape[1:]
+    shape = images_for(training.network, data.train_images[:1]).shape[1:]
     model = network(shape, data.classes, timesteps=training.timesteps, width=width, neuron=neuron, **options)
     for weight in model.trainable_weights:
         if weight.name == "gamma":
@@ -98,11 +110,12 @@ def measured(training: Training, data: Dataset) -> dict[str, float]:
     schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(schedule), loss, metrics=["accuracy"], jit_compile=False)
-    model.fit(data.train_images, data.train_labels, batch_size=BATCH, epochs=training.epochs, verbose=0)
-    accuracy = model.evaluate(data.test_images, data.test_labels, verbose=0, return_dict=True)["accuracy"]
+    train, test = (images_for(training.network, images) for images in (data.train_images, data.test_images))
+    model.fit(train, data.train_labels, batch_size=BATCH, epochs=training.epochs, verbose=0)
+    accuracy = model.evaluate(test, data.test_labels, verbose=0, return_dict=True)["accuracy"]
     found = {"accuracy": 100 * float(accuracy)}
     if training.arm != "ReLU":
-        recordings = inside.record(model, data.test_images[:RECORDED]).values()
+        recordings = inside.record(model, test[:RECORDED]).values()
         found["firing_rate"] = float(np.mean([recording.firing_rate for recording in recordings]))
         found["bits"] = float(np.mean([recording.bits for recording in recordings]))
     return found
@@ -115,11 +128,14 @@ def held_out(data: Dataset) -> Dataset:
     return Dataset(data.name, images[train], labels[train], images[test], labels[test])
 
 
-class Results:
-    """The lines of a file: what each training has found."""
+Measure = Callable[[Training, Dataset], dict[str, float]]
 
-    def __init__(self, file: Path) -> None:
-        self.file, self.found = file, {}
+
+class Results:
+    """The lines of a file: what each training has found. measure: trains what does not stand there."""
+
+    def __init__(self, file: Path, measure: Measure = measured) -> None:
+        self.file, self.measure, self.found = file, measure, {}
         file.parent.mkdir(parents=True, exist_ok=True)
         for line in file.read_text().splitlines() if file.exists() else []:
             entry = json.loads(line)
@@ -129,7 +145,7 @@ class Results:
     def add(self, training: Training, data: Dataset) -> dict[str, float]:
         """What a training finds, from the file if it stands there."""
         if training not in self.found:
-            self.found[training] = measured(training, data)
+            self.found[training] = self.measure(training, data)
             with self.file.open("a") as file:
                 file.write(json.dumps({"training": asdict(training), "found": self.found[training]}) + "\n")
             print(f"{training.kind} {training.network} {training.arm} T={training.timesteps} seed {training.seed}: "
@@ -145,9 +161,9 @@ def timesteps_of(arm: str, given: tuple[int, ...]) -> tuple[int, ...]:
 def tuned(network: str, arm: str, results: Results, data: Dataset, arguments: argparse.Namespace) -> Setting:
     """The setting most accurate on the held-out images; of equals the first."""
     timesteps = min(TUNING_TIMESTEPS, max(timesteps_of(arm, tuple(arguments.timesteps))))
-    trial = Training(
-        "tuning", network, arm, timesteps, TUNING_SEED, arguments.epochs, len(data.train_labels), Setting()
-    )
+    data = data.first(arguments.tuning_samples) if arguments.tuning_samples else data
+    epochs, samples = arguments.tuning_epochs or arguments.epochs, len(data.train_labels)
+    trial = Training("tuning", network, arm, timesteps, TUNING_SEED, epochs, samples, Setting())
     trials = {setting: results.add(replace(trial, setting=setting), held_out(data)) for setting in grid(arm)}
     return max(trials, key=lambda setting: trials[setting]["accuracy"])
 
@@ -169,8 +185,8 @@ def trainings(arguments: argparse.Namespace, data: Dataset, results: Results) ->
                 )
 
 
-def main(arguments: argparse.Namespace) -> None:
-    results = Results(arguments.output / f"{arguments.data}.jsonl")
+def main(arguments: argparse.Namespace, measure: Measure = measured) -> None:
+    results = Results(arguments.output / f"{arguments.data}.jsonl", measure)
     if not arguments.report:
         data = datasets.load(arguments.data, data_dir=arguments.data_dir)
         data = data.first(arguments.samples) if arguments.samples else data
@@ -192,15 +208,18 @@ def command_line(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--samples", type=int, help="train and test on so many images only")
+    parser.add_argument("--tuning-epochs", type=int, help="default: as many")
+    parser.add_argument("--tuning-samples", type=int, help="default: as many")
     parser.add_argument("--timesteps", type=int, nargs="+", default=list(TIMESTEPS))
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--output", type=Path, default=Path("runs/ablation"))
     parser.add_argument("--report", action="store_true", help="train nothing: print what is there")
     arguments = parser.parse_args(words)
-    for name in ("epochs", "seeds"):
-        if getattr(arguments, name) < 1:
-            parser.error(f"--{name} must be at least 1. Received: {getattr(arguments, name)}")
+    for name in ("epochs", "seeds", "samples", "tuning_epochs", "tuning_samples"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name.replace('_', '-')} must be at least 1. Received: {value}")
     if min(arguments.timesteps) < 1:
         parser.error(f"--timesteps must be at least 1. Received: {min(arguments.timesteps)}")
     return arguments

@@ -81,7 +81,7 @@ def ship(row: Row, model: keras.Model, data: paper_data.Batches, folder: Path) -
 def settings(row: Row) -> dict[str, object]:
     """The recipe as a results file has it."""
     recipe = row.source.recipe
-    names = [augmentation.__qualname__.split(".")[0] for augmentation in recipe.augmentations()]
+    names = [augmentation.__qualname__.split(".")[0] for augmentation in recipe.augmentations(row.source.shape[-2])]
     return {field.name: getattr(recipe, field.name) for field in fields(recipe)} | {"augmentations": names}
 
 

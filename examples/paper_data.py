@@ -13,8 +13,8 @@ from keras_ternary_spike.data import Dataset, augmented, center_crop, load_event
 from paper_rows import Row
 
 IMAGENET_TRAIN, SHUFFLED = 1_281_167, 10_000
-MADE, MADE_BATCH = 16, 8
-CERTIFIED = 20  # samples of the certificate
+MADE = 8  # images of a dry run: one batch
+CERTIFIED, CERTIFIED_DRY = 20, 2  # samples of the certificate
 
 
 @dataclass(frozen=True)
@@ -32,19 +32,18 @@ def batches(row: Row, *, data_dir: str | Path | None, seed: int, dry: bool) -> B
     if row.data == "imagenet" and not dry:
         return _imagenet(row, data_dir, seed)
     data = made(row, seed) if dry else _loaded(row, data_dir, seed)
-    batch_size = MADE_BATCH if dry else row.source.recipe.batch_size
+    batch_size = MADE if dry else row.source.recipe.batch_size
     steps = len(data.train_images) // batch_size
     if not steps:
         raise ValueError(f"Too few samples: a batch has {batch_size}. Received: {len(data.train_images)} to train on")
     train = tf.data.Dataset.from_tensor_slices((data.train_images, data.train_labels))
     train = train.shuffle(len(data.train_images), seed=seed)
-    train = augmented(train, *row.source.recipe.augmentations(), seed=seed).map(_as_floats)
-    test = (
-        tf.data.Dataset.from_tensor_slices((data.test_images, data.test_labels))
-        .map(_imagenet_test(row))
-        .map(_as_floats)
-    )
-    samples = np.stack([sample for sample, _ in test.take(CERTIFIED).as_numpy_iterator()])
+    size = row.input_shape(small=dry)[-2]
+    train = augmented(train, *row.source.recipe.augmentations(size), seed=seed).map(_as_floats)
+    test = tf.data.Dataset.from_tensor_slices((data.test_images, data.test_labels))
+    test = (test.map(_middle(size)) if row.data == "imagenet" else test).map(_as_floats)
+    certified = test.take(CERTIFIED_DRY if dry else CERTIFIED)
+    samples = np.stack([sample for sample, _ in certified.as_numpy_iterator()])
     return Batches(_sharded(train, batch_size, whole=True), _sharded(test, batch_size), steps, samples)
 
 
@@ -66,7 +65,10 @@ def _loaded(row: Row, data_dir: str | Path | None, seed: int) -> Dataset:
     if not row.source.events:
         return load_images(row.data, data_dir=data_dir, seed=seed)
     if data_dir is None:
-        raise ValueError("Event sets need the folder that tonic downloaded them into: --data-dir")
+        raise ValueError(
+            f"`--data-dir` must be the folder that tonic has downloaded {row.data} into. Received: none. To download: "
+            "python -c \"import tonic; tonic.datasets.CIFAR10DVS('data')\""
+        )
     return load_events(row.data, data_dir=data_dir, timesteps=row.timesteps, size=row.source.shape[:2], seed=seed)
 
 
@@ -74,16 +76,17 @@ def _imagenet(row: Row, data_dir: str | Path | None, seed: int) -> Batches:
     """From the disk, image by image."""
     recipe = row.source.recipe
     train = load_imagenet("train", data_dir=data_dir, shuffle_files=True).shuffle(SHUFFLED, seed=seed)
-    train = augmented(train, *recipe.augmentations(), seed=seed)
-    test = load_imagenet("validation", data_dir=data_dir).map(_imagenet_test(row), tf.data.AUTOTUNE)
+    size = row.source.shape[0]
+    train = augmented(train, *recipe.augmentations(size), seed=seed)
+    test = load_imagenet("validation", data_dir=data_dir).map(_middle(size), tf.data.AUTOTUNE)
     samples = np.stack([image for image, _ in test.take(CERTIFIED).as_numpy_iterator()])
     steps = IMAGENET_TRAIN // recipe.batch_size
     return Batches(_sharded(train, recipe.batch_size, whole=True), _sharded(test, recipe.batch_size), steps, samples)
 
 
-def _imagenet_test(row: Row) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-    """The middle of ImageNet's images; others stay what they are."""
-    return lambda image, label: (center_crop(image) if row.data == "imagenet" else image, label)
+def _middle(size: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    """Seven eighths of the shorter side, as of ImageNet's test images: 224 of 256."""
+    return lambda image, label: (center_crop(image, size, size * 8 // 7), label)
 
 
 def _as_floats(sample: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -15,6 +15,7 @@ from keras_ternary_spike.data.auto_augment import auto_augment
 # The numbers of the code released by the paper's authors: it fires at half of V_th = 1.
 NEURON = {"decay": 0.25, "threshold": 0.5, "surrogate": "rectangular", "reset": "zero"}
 LEVELS = 4
+SMALL_TIMESTEPS = 2  # at most, of a dry run
 ALPHABETS: dict[str, tuple[type[keras.layers.Layer], dict[str, Any]]] = {
     "binary": (BinaryLIF, {**NEURON, "trainable_amplitude": False}),
     "ternary": (TernaryLIF, {**NEURON, "trainable_amplitude": False}),
@@ -28,11 +29,12 @@ class Recipe:
     """How a network is trained: SGD whose rate falls to 0 as a cosine, on the cross-entropy of the mean logits.
 
     weight_decay is added to the gradient of kernels and of the classifier's bias: not of norms, nor of amplitudes.
+    augmentations: of images of so many pixels a side; made when asked for, after the strategy.
     """
 
     epochs: int
     batch_size: int
-    augmentations: Callable[[], tuple[augmentation.Augmentation, ...]]  # made when asked for: after the strategy
+    augmentations: Callable[[int], tuple[augmentation.Augmentation, ...]]
     source: str
     learning_rate: float = 0.1
     momentum: float = 0.9
@@ -42,19 +44,19 @@ class Recipe:
 SMALL_IMAGES = Recipe(
     400,
     128,
-    lambda: (augmentation.padded_crop(4), augmentation.flip(), auto_augment, augmentation.cutout(16)),
+    lambda size: (augmentation.padded_crop(4), augmentation.flip(), auto_augment, augmentation.cutout(size // 2)),
     "the same authors' MPBN code for CIFAR",
 )
 LARGE_IMAGES = Recipe(
     320,
     320,
-    lambda: (augmentation.random_resized_crop(), augmentation.flip()),
+    lambda size: (augmentation.random_resized_crop(size), augmentation.flip()),
     "the training script released for the paper",
 )
 EVENTS = Recipe(
     400,
     128,
-    lambda: (augmentation.flip_events, augmentation.roll_events(5)),
+    lambda size: (augmentation.flip_events, augmentation.roll_events(5)),
     "augmentation: MPBN code for CIFAR10-DVS; all else as for CIFAR, for want of published settings",
 )
 
@@ -73,7 +75,7 @@ class Source:
 SOURCES = {
     "cifar10": Source((32, 32, 3), (16, 16, 3), 10, SMALL_IMAGES),
     "cifar100": Source((32, 32, 3), (16, 16, 3), 100, SMALL_IMAGES),
-    "imagenet": Source((224, 224, 3), (224, 224, 3), 1000, LARGE_IMAGES),
+    "imagenet": Source((224, 224, 3), (32, 32, 3), 1000, LARGE_IMAGES),
     "cifar10_dvs": Source((48, 48, 1), (16, 16, 1), 10, EVENTS, events=True),
 }
 NETWORKS: dict[str, Callable[..., keras.Model]] = {
@@ -99,17 +101,21 @@ class Row:
     def source(self) -> Source:
         return SOURCES[self.data]
 
+    def shown(self, *, small: bool = False) -> int:
+        """Timesteps."""
+        return min(self.timesteps, SMALL_TIMESTEPS) if small else self.timesteps
+
     def input_shape(self, *, small: bool = False) -> tuple[int, ...]:
         """`(height, width, channels)`, of events with the timesteps in front."""
         shape = self.source.small_shape if small else self.source.shape
-        return (self.timesteps, *shape) if self.source.events else shape
+        return (self.shown(small=small), *shape) if self.source.events else shape
 
     def build(self, *, width: float = 1.0, small: bool = False) -> keras.Model:
         neuron, options = ALPHABETS[self.alphabet]
         return NETWORKS[self.network](
             self.input_shape(small=small),
             self.source.classes,
-            timesteps=self.timesteps,
+            timesteps=self.shown(small=small),
             width=width,
             neuron=neuron,
             **options,

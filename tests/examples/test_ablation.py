@@ -78,7 +78,7 @@ def test_tuning_never_sees_the_test_images(ablation, digits):
 
 
 def test_every_alphabet_is_tuned_and_a_setting_reaches_the_model(ablation, digits):
-    assert [len(ablation.grid(arm)) for arm in ablation.ARMS] == [12, 12, 12, 12, 12, 2]
+    assert [len(ablation.grid(arm)) for arm in ablation.ARMS] == [16, 16, 16, 16, 16, 2]
     setting = ablation.Setting(0.25, "triangular", 2.0)
     training = ablation.Training("test", "plain", "trainable, channel", 1, 0, 1, 40, setting)
     model = ablation.build(training, digits)
@@ -100,8 +100,7 @@ def test_a_run_goes_on_where_it_stopped(ablation, digits, monkeypatch, tmp_path,
     assert trained.count("tuning plain") == trained.count("test plain") == 1
     assert (tmp_path / "digits.png").read_bytes()[:4] == b"\x89PNG"
 
-    monkeypatch.setattr(ablation, "measured", lambda training, data: {"accuracy": 1.0 * training.seed})
-    ablation.main(ablation.command_line([*words, "2"]))
+    ablation.main(ablation.command_line([*words, "2"]), lambda training, data: {"accuracy": 1.0 * training.seed})
     again = capsys.readouterr().out
     assert "tuning" not in again and again.count("test plain") == 1 and "seed 1: 1.00" in again
 
@@ -111,7 +110,27 @@ def test_a_report_of_nothing_says_so(ablation, tmp_path):
         ablation.main(ablation.command_line(["--report", "--output", str(tmp_path)]))
 
 
-def test_no_epochs_are_refused(ablation, capsys):
+@pytest.mark.parametrize("option", ["--epochs", "--samples", "--tuning-samples"])
+def test_none_of_a_number_is_refused(ablation, capsys, option):
     with pytest.raises(SystemExit):
-        ablation.command_line(["--epochs", "0"])
-    assert "--epochs must be at least 1. Received: 0" in capsys.readouterr().err
+        ablation.command_line([option, "0"])
+    assert f"{option} must be at least 1. Received: 0" in capsys.readouterr().err
+
+
+def test_tuning_may_be_shorter_than_testing(ablation, digits, tmp_path):
+    found = []
+    results = ablation.Results(tmp_path / "results", lambda *training: found.append(training) or {"accuracy": 1.0})
+    words = ["--epochs", "5", "--tuning-epochs", "2", "--tuning-samples", "20", "--arms", "ternary"]
+    arguments = ablation.command_line([*words, "--networks", "plain", "--seeds", "1", "--timesteps", "1"])
+    (test,) = ablation.trainings(arguments, digits, results)
+    assert {(training.kind, training.epochs, training.samples) for training, _ in found} == {("tuning", 2, 20)}
+    assert all(len(data.train_labels) + len(data.test_labels) == 20 for _, data in found)
+    assert (test.kind, test.epochs, test.samples) == ("test", 5, 40)
+
+
+def test_a_residual_network_sees_means_of_four_pixels(ablation, rng):
+    images = rng.random((2, 4, 6, 1), np.float32)
+    halved = ablation.images_for("residual", images)
+    assert halved.shape == (2, 2, 3, 1)
+    np.testing.assert_allclose(halved[1, 1, 2, 0], images[1, 2:, 4:, 0].sum() / 4, rtol=1e-6)
+    assert ablation.images_for("plain", images) is images
