@@ -1,24 +1,13 @@
 """The paper's rows: networks, settings, the table, and what is refused before training."""
 
-import importlib
 import json
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from dry_runs import CIFAR, EVENTS, IMAGENET
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
 ROWS = ("cifar10-resnet20-t4-trainable", "imagenet-resnet34-t4-binary", "cifar10_dvs-resnet19-t10-graded")
-
-
-@pytest.fixture
-def paper(monkeypatch):
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    return importlib.import_module("paper")
 
 
 @pytest.fixture
@@ -48,10 +37,6 @@ def test_every_network_and_every_alphabet_of_the_rows_builds(rows):
         row = next(row for row in known if row.alphabet == alphabet)
         model = row.build(width=1 / 64)
         assert model.input_shape == (None, *row.input_shape()) and model.output_shape == (None, row.source.classes)
-
-
-def test_every_row_has_a_dry_run_among_the_tests(rows):
-    assert sorted(rows) == sorted([*CIFAR, *IMAGENET, *EVENTS])
 
 
 @pytest.mark.parametrize("name", ROWS)
