@@ -1,15 +1,25 @@
 """Programs of one spiking layer behind spikes: kernels of every kind, every reset, extreme weights, all densities."""
 
 from fractions import Fraction
+from itertools import count, cycle, islice
 
 import numpy as np
 
+from keras_ternary_spike.export.c_code.design import design
 from keras_ternary_spike.export.program.builder import Builder
 from keras_ternary_spike.export.program.facts import Facts, NeuronFacts
 from keras_ternary_spike.export.program.grid import SPIKE, Grid
 from keras_ternary_spike.export.quantize.emit.neurons.neuron import emit_neuron
 from keras_ternary_spike.export.quantize.integer_neuron import Neuron, drop_steps
-from random_programs import image_of, kernel_of, kernel_shape, multipliers, window_options
+from random_programs import (
+    image_of,
+    kernel_of,
+    kernel_shape,
+    multipliers,
+    weighted,
+    window_options,
+    with_no_zero_point,
+)
 
 DECAYS = (Fraction(0), Fraction(16, 63), Fraction(32, 63), Fraction(1))
 RESETS = ("zero", "subtract", "none")
@@ -44,6 +54,41 @@ def spiking(rng, kind, *, timesteps=None, shape=None, largest=None):
     stated = NeuronFacts(one.name, one.decay, 2 * one.quiet_steps + 1, levels, one.reset, one.drop)
     facts = Facts(timesteps=timesteps, neurons=(stated,))
     return builder.program("spiking", inputs, tuple(dict.fromkeys(outputs)), facts.to_json())
+
+
+def loud():
+    """400 weights of 80 for each of 3 outputs, threshold 8,040: where all inputs fire, sums are 32,000 or -32,000."""
+    builder, one = Builder(), Neuron("layer_neuron", Fraction(0), 100)
+    image = builder.activation("in0", (10, 10, 4), Grid(1.0))
+    shape = builder.constant("flat/shape", np.array([1, 400], np.int32))
+    call = ("RESHAPE", (fired(builder, image, (10, 10, 4), 0), shape), "flat/current/0", (400,), SPIKE)
+    flat = builder.emit(*call, options={"new_shape": (1, 400)})
+    scale = np.full(3, one.step / 80, np.float32)
+    kernel = builder.constant("layer/kernel", np.full((3, 400), 80, np.int8), scale, channel_axis=0)
+    bias = builder.constant("layer/bias", np.zeros(3, np.int32), scale)
+    current = builder.emit("FULLY_CONNECTED", (flat, kernel, bias), "layer/current/0", (3,), Grid(one.step))
+    outputs = emit_neuron(builder, one, (current,))
+    stated = NeuronFacts(one.name, one.decay, 2 * one.quiet_steps + 1, (-1, 0, 1), one.reset, one.drop)
+    return builder.program("loud", (image,), tuple(outputs), Facts(timesteps=1, neurons=(stated,)).to_json())
+
+
+def with_every_kernel(rng, each):
+    """Random programs, `each[kernel]` whose C calls a kernel, by its name."""
+    dense = (weighted(rng, kind) for kind in cycle(("CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")))
+    drawn = {
+        "gather_values": map(with_no_zero_point, dense),
+        "gather_wide": (spiking(rng, "CONV_2D", shape=(4, 5, 90), largest=127) for _ in count()),
+        "scatter_layer": (spiking(rng, "DEPTHWISE_CONV_2D", timesteps=2) for _ in count()),
+        "integrate_two": (spiking(rng, kind, timesteps=2) for kind in cycle(KINDS)),
+        "integrate": (spiking(rng, kind, timesteps=3) for kind in cycle(KINDS)),
+        "fire": (spiking(rng, kind, timesteps=1) for kind in cycle(KINDS)),
+    }
+    for kernel, programs in drawn.items():
+        yield from ((kernel, one) for one in islice((one for one in programs if _calls(one, kernel)), each[kernel]))
+
+
+def _calls(program, kernel):
+    return any(kernel in step.kernels for step in design(program, "net").steps)
 
 
 def fired(builder, tensor, shape, t):

@@ -18,12 +18,16 @@ from .packing import (
     BLOCK,
     CURRENT_MAX,
     CURRENT_MIN,
+    IN_ORDER,
     ZERO,
     Accumulators,
     blocks,
     filled_up,
     lanes,
+    nine_weights,
+    rounding_multiplier,
     scattered_weights,
+    signed_lanes,
     spike_weights,
     value_pairs,
     value_scaling,
@@ -35,10 +39,12 @@ LONGEST_LIST, LARGEST_SCRATCH, LARGEST_ROW = 512, 2**13, 2**16 - 1
 HALF_BYTES, EVENT_BYTES = 2, 4
 SHORT_LIST = 255  # as in gather_wide.c
 MOST_TAPS = 8  # as in scatter_layer.c
+WEIGHT_MAX = 127  # what its weights may be negated from
 CURRENT = (-128, 127)
 ZERO_POINT = 14  # of window_t's members
 HELIUM = "defined(__ARM_FEATURE_MVE)"
 DSP = "defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32)"
+LANES, VECTORS, SIGNED = (f"defined({one})" for one in ("LANES_OF_SIXTEEN", "VECTORS_OF_SIXTEEN", "SIGNED_SUMS"))
 
 
 @dataclass(frozen=True)
@@ -104,18 +110,20 @@ def spike_gather(source: Source, operators: Sequence[Operator], spikes: Sequence
         window = _dense_window(source, operator, shape)
     scales = tuple(_scale(source, each) * half for each in operators)
     limit, sources = None, _without_copies(spikes)
-    starts = source.constants.array(f"{name}_bias", lanes(filled_up(bias - sums.centre) + ZERO))
+    begun = filled_up(bias - sums.centre)
+    starts = source.constants.either(SIGNED, f"{name}_bias", signed_lanes(begun), lanes(begun + ZERO))
     if operator.kind == "DEPTHWISE_CONV_2D":
         if operator.options["depth_multiplier"] != 1:
             return None
-        made, size = "gather_depthwise", 0
-        rows = kernel.T
-        if (ring := _ring(window, len(sources))) is not None:
+        ring = None if kernel.min() < -WEIGHT_MAX else _ring(window, len(sources))
+        if ring is None:
+            made, size = "gather_depthwise", 0
+            weights = source.constants.array(f"{name}_kernel", kernel.T.astype(np.int8))
+        else:
             made, (size, limit) = "scatter_layer", ring
-            rows = scattered_weights(kernel.reshape(-1, *window[6:8]))
-        weights = source.constants.array(f"{name}_kernel", rows.astype(np.int8))
+            weights = _scattered(source, f"{name}_kernel", kernel.reshape(-1, *window[6:8]))
     else:
-        weights = source.constants.array(f"{name}_kernel", spike_weights(kernel))
+        weights = _added(source, f"{name}_kernel", kernel)
         made, size = "gather_spikes", max(BLOCK, min(kernel.shape[1], LONGEST_LIST))
     return Gather(
         made,
@@ -135,6 +143,19 @@ def _without_copies(spikes: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], .
     """Sources of every timestep; of one where all have the same."""
     sources = tuple(map(tuple, spikes))
     return sources if len(set(sources)) > 1 else sources[:1]
+
+
+def _added(source: Source, name: str, kernel: np.ndarray) -> str:
+    """The weights of add_rows, `(channels, rows)`."""
+    values = {VECTORS: spike_weights(kernel, 0, order=IN_ORDER), LANES: spike_weights(kernel, 0)}
+    return source.constants.variants(name, values, spike_weights(kernel))
+
+
+def _scattered(source: Source, name: str, kernel: np.ndarray) -> str:
+    """The weights of scatter_layer, `(channels, taps_y, taps_x)`."""
+    rows = scattered_weights(kernel)
+    packed = {DSP: nine_weights(kernel)} if kernel.shape[1:] == (3, 3) else {}
+    return source.constants.variants(name, {HELIUM: rows, **packed}, rows)
 
 
 def _ring(window: tuple[int, ...], sums: int) -> tuple[int, int] | None:
@@ -161,7 +182,7 @@ def wide_gather(source: Source, operators: Sequence[Operator], spikes: Sequence[
     found = _value_members(source, operators, sums, bias)
     if found is None or kernel.shape[1] > LARGEST_ROW:
         return None
-    weights = source.constants.array(f"{_layer(source, operator)}_kernel", spike_weights(kernel))
+    weights = _added(source, f"{_layer(source, operator)}_kernel", kernel)
     return Gather(
         "gather_wide",
         _without_copies(spikes),
@@ -187,28 +208,47 @@ def _as_currents(sums: Accumulators) -> tuple[Accumulators, tuple[np.ndarray, ..
     low, high = (
         np.clip(np.rint(edge * sums.scale), CURRENT_MIN, CURRENT_MAX).astype(np.int64) for edge in (sums.low, sums.high)
     )
+    return _of_currents(low, high)
+
+
+def _of_currents(low: np.ndarray, high: np.ndarray) -> tuple[Accumulators, tuple[np.ndarray, ...]]:
+    """What is known of currents that are stored as sums."""
     unit = np.ones_like(low)
     return Accumulators(low, high, unit, unit.astype(np.float64), centred=False), (unit.astype(np.float64),)
 
 
 def _value_members(
-    source: Source, operators: Sequence[Operator], sums: Accumulators, bias: np.ndarray, moved: np.ndarray | int = 0
+    source: Source,
+    operators: Sequence[Operator],
+    sums: Accumulators,
+    bias: np.ndarray,
+    moved: np.ndarray | int = 0,
+    *,
+    rounded: bool = False,
 ) -> dict[str, str] | None:
     """value_scale and value_shift of layer_t; None where they would not round for every timestep as the file does.
 
     moved: what the sums of values have more where zero_point is not taken from them, as with Helium.
+    rounded: whether a shift of 0 stands for products that round, with DSP.
     """
     found, name = value_scaling(sums), _layer(source, operators[-1])
     values = stepping_values(sums.scale, sums.low, sums.high, sums.unit)
     expected = reference(values, sums.scale)
     if found is None or any(np.any(reference(values, _scale(source, each)) != expected) for each in operators):
         return None
-    pairs, moved_pairs = (
-        np.stack([filled_up(found[0]), filled_up(start)], axis=1).astype(np.int32) for start in (bias, bias - moved)
+    rounding = rounding_multiplier(sums) if rounded else None
+    with_dsp = found[0] if rounding is None else rounding
+    pairs, moved_pairs, dsp_pairs = (
+        np.stack([filled_up(multiplier), filled_up(start)], axis=1).astype(np.int32)
+        for multiplier, start in ((found[0], bias), (found[0], bias - moved), (with_dsp, bias))
     )
+    shift = filled_up(found[1], 1).astype(np.uint8)
+    dsp_shift = shift if rounding is None else np.zeros_like(shift)
+    variants, eights = source.constants.variants, np.moveaxis(pairs.reshape(-1, 8, 2), 1, 2)
+    vectors = {VECTORS: eights} if rounded else {}
     return {
-        "value_scale": source.constants.either(HELIUM, f"{name}_scale", moved_pairs, pairs),
-        "value_shift": source.constants.array(f"{name}_shift", filled_up(found[1], 1).astype(np.uint8)),
+        "value_scale": variants(f"{name}_scale", {HELIUM: moved_pairs, DSP: dsp_pairs, **vectors}, pairs),
+        "value_shift": variants(f"{name}_shift", {HELIUM: shift, DSP: dsp_shift}, shift),
     }
 
 
@@ -225,13 +265,13 @@ def value_gather(source: Source, operators: Sequence[Operator], images: Sequence
     if operator.kind == "DEPTHWISE_CONV_2D" or not fits or several:
         return None
     window = window_of(source, operator, operator.inputs[source_position(operator)])
-    found = _value_members(source, operators, sums, bias, window[ZERO_POINT] * kernel.sum(axis=1))
+    found = _value_members(source, operators, sums, bias, window[ZERO_POINT] * kernel.sum(axis=1), rounded=True)
     if found is None:
         return None
     helium = vector_weights(kernel)
     weights = source.constants.variants(
         f"{_layer(source, operator)}_weights",
-        {HELIUM: helium, DSP: value_pairs(kernel)},
+        {HELIUM: helium, f"({DSP}) || {VECTORS}": value_pairs(kernel)},
         value_weights(kernel),
     )
     return Gather(
@@ -239,7 +279,7 @@ def value_gather(source: Source, operators: Sequence[Operator], images: Sequence
         tuple((image,) for image in images) if len(set(images)) > 1 else ((images[0],),),
         False,
         window,
-        max(EVENT_BYTES * (rows + rows % 2), helium.shape[1] * BLOCK) // HALF_BYTES,
+        max(EVENT_BYTES * rows, helium.shape[1] * BLOCK) // HALF_BYTES,
         *_as_currents(sums),
         operator.kind == "TRANSPOSE_CONV",
         found | {"weights": weights},
@@ -252,8 +292,8 @@ def current_gather(source: Source, currents: Sequence[int]) -> Gather:
     channels = shape[-1]
     unit = np.ones(channels, np.int64)
     window = (1, math.prod(shape[:-1]), channels, 1, math.prod(shape[:-1]), channels, *(1,) * 6, 0, 0, 0, 0, *CURRENT)
-    sums = Accumulators(CURRENT[0] * unit, CURRENT[1] * unit, unit, unit.astype(np.float64), centred=False)
-    return Gather("gather_currents", tuple((current,) for current in currents), False, window, 0, sums, (sums.scale,))
+    sources = tuple((current,) for current in currents)
+    return Gather("gather_currents", sources, False, window, 0, *_of_currents(CURRENT[0] * unit, CURRENT[1] * unit))
 
 
 def _accumulators(source: Source, operator: Operator, *, halved: bool = True):

@@ -13,7 +13,7 @@ from ...program.operators import Operator
 from ...quantize.integer_neuron import Neuron
 from ..plain import WINDOW_BYTES, window_of
 from ..steps import Facts, Offsets, Step
-from .gathers import DSP, HALF_BYTES, HELIUM, Gather
+from .gathers import DSP, HALF_BYTES, HELIUM, VECTORS, Gather
 from .neurons import SpikingLayer, carried, needs_no_clipping, quiet
 from .packing import (
     ZERO,
@@ -24,6 +24,7 @@ from .packing import (
     lane_scaling,
     quiet_words,
     scaling,
+    threshold_lanes,
     threshold_words,
     thresholds,
 )
@@ -215,7 +216,7 @@ def _lane_members(plan: Plan, neuron: Neuron, gather: Gather, found: Scaling, ta
     lanes, decay = lane_scaling(gather.sums, list(gather.scales)), lane_decay(neuron.decay, lowest, table)
     if lanes is None or decay is None:
         return {}
-    values = {HELIUM: lanes.vectors(), DSP: lanes.pairs(lowest)}
+    values = {HELIUM: lanes.vectors(), DSP: lanes.pairs(lowest), VECTORS: found.vectors()}
     scale = plan.source.constants.variants(f"{neuron.name}_scale", values, found.rows(lowest))
     return {"scale": scale, "lanes": 1, "decay": decay}
 
@@ -227,9 +228,10 @@ def _threshold_members(plan: Plan, name: str, sums: Accumulators, *, highest: in
     never = sums.low - sums.centre - 1
     above, below = found[0], never if binary else found[1]
     others = threshold_words(above, below)
-    words = (others, others, quiet_words(above, below, sums.low - sums.centre))  # with Helium, on others, with DSP
+    quiet = quiet_words(above, below, sums.low - sums.centre)
+    words = (threshold_lanes(above, below), others, quiet)  # with Helium, on others, with DSP
     return {
-        member: plan.source.constants.variants(f"{name}_{member}", {HELIUM: vector, DSP: pair}, plain)
+        member: plan.source.constants.variants(f"{name}_{member}", {f"{HELIUM} || {VECTORS}": vector, DSP: pair}, plain)
         for member, vector, plain, pair in zip(("above", "below"), *words, strict=True)
     }
 

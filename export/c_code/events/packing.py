@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -11,13 +12,14 @@ from ...program.grid import INT8_MIN
 from ..arithmetic.rescaling import reference, saturated, stepping_values
 
 BLOCK = 16  # output channels side by side in eight words of sums, and channels in a word of spikes
-ZERO = 2**15  # what a sum of 0 is stored as
+ZERO = 2**15  # what a sum of 0 is stored as where sums are not signed
 WEIGHT_ZERO = 128
 SUM_MIN, SUM_MAX = -ZERO, ZERO - 1
 CURRENT_MIN, CURRENT_MAX = -(2**13), 2**13 - 1  # as in current_of.h
 CURRENT_BITS = 23  # of sums that current_of.h multiplies by 256
 LARGEST_LANE = 2**15 - 2**9  # and what a membrane may have beside a current
 WORD = 2**32
+OF_PAIRS, IN_ORDER = (0, 2, 1, 3), (0, 1, 2, 3)  # of the channels whose weights share a word
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,15 @@ def lanes(values: np.ndarray) -> np.ndarray:
     return ((pairs[:, 0] + 2**16 * pairs[:, 1]) % WORD).astype(np.uint32)
 
 
-def spike_weights(kernel: np.ndarray) -> np.ndarray:
-    """A kernel `(channels, rows)` as uint32 `(blocks, rows, 4)`: w + 128, see sums.h."""
-    stored = filled_up(kernel.astype(np.int64)) + WEIGHT_ZERO
-    fours = stored.reshape(-1, BLOCK // 4, 4, kernel.shape[1])[:, :, [0, 2, 1, 3]]
+def signed_lanes(values: np.ndarray) -> np.ndarray:
+    """Numbers of all channels, int16, two a word. uint32."""
+    return lanes(values.astype(np.int64) % 2**16)
+
+
+def spike_weights(kernel: np.ndarray, zero: int = WEIGHT_ZERO, *, order: Sequence[int] = OF_PAIRS) -> np.ndarray:
+    """A kernel `(channels, rows)` as uint32 `(blocks, rows, 4)`: bytes w + zero in the order of sums.h or another."""
+    stored = (filled_up(kernel.astype(np.int64)) + zero) % 2**8
+    fours = stored.reshape(-1, BLOCK // 4, 4, kernel.shape[1])[:, :, list(order)]
     words = np.einsum("bwir,i->brw", fours, 256 ** np.arange(4))
     return words.astype(np.uint32)
 
@@ -72,7 +79,13 @@ def spike_weights(kernel: np.ndarray) -> np.ndarray:
 def scattered_weights(kernel: np.ndarray) -> np.ndarray:
     """A depthwise kernel `(channels, taps_y, taps_x)` as `(blocks, taps_y, taps_x, 16)`, rows in reverse, see
     scatter_layer.c."""
-    return np.moveaxis(filled_up(kernel)[:, :, ::-1].reshape(-1, BLOCK, *kernel.shape[1:]), 1, -1)
+    flipped = filled_up(kernel)[:, :, ::-1].reshape(-1, BLOCK, *kernel.shape[1:])
+    return np.moveaxis(flipped, 1, -1).astype(np.int8)
+
+
+def nine_weights(kernel: np.ndarray) -> np.ndarray:
+    """A depthwise kernel `(channels, 3, 3)` as uint32 `(channels, 3)`: a row in reverse, lowest byte first."""
+    return (filled_up(kernel)[:, :, ::-1] % 256 @ 256 ** np.arange(3)).astype(np.uint32)
 
 
 def value_weights(kernel: np.ndarray) -> np.ndarray:
@@ -113,6 +126,13 @@ class Scaling:
         three = np.stack([filled_up(self.multiplier), offset, filled_up(self.shift)], axis=1)
         return (three % WORD).astype(np.uint32).view(np.int32)
 
+    def vectors(self) -> np.ndarray:
+        """int32 `(blocks, 3, 16)` as vectors.h reads them, of signed sums."""
+        offset = filled_up((self.offset + ZERO * self.multiplier) % WORD)
+        three = np.stack([filled_up(self.multiplier), offset, filled_up(self.shift)])
+        blocked = np.moveaxis(three.reshape(3, -1, BLOCK), 0, 1)[:, :, UNPACKED]
+        return blocked.astype(np.uint32).view(np.int32)
+
     def apply(self, sums: np.ndarray) -> np.ndarray:
         return ((sums - self.centre + ZERO) * self.multiplier + self.offset) >> self.shift
 
@@ -136,6 +156,7 @@ def scaling(sums: Accumulators, scales: list[np.ndarray]) -> Scaling | None:
 
 
 SUM_BITS, SCALED_BITS, DECAY_BITS = 16, 13, 15  # as in lanes.h
+UNPACKED = [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15]  # channels, as in vectors.h
 FOURS = np.array([[0, 4, 8, 12], [2, 6, 10, 14], [1, 5, 9, 13], [3, 7, 11, 15]])  # channels of a vector, as in lanes.h
 
 
@@ -210,6 +231,11 @@ def _first_beyond(sums: Accumulators, highest: int) -> np.ndarray:
     return np.clip(first, sums.low, sums.high + 1)
 
 
+def threshold_lanes(above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The thresholds as `fire` reads them with Helium."""
+    return signed_lanes(filled_up(above, 1)), signed_lanes(filled_up(below, -1))
+
+
 def threshold_words(above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What `fire` adds to the sums, and what it takes them from."""
     return lanes(filled_up(-above, -1)), lanes(filled_up(below + 2 * ZERO, 2 * ZERO - 1))
@@ -223,7 +249,7 @@ def quiet_words(above: np.ndarray, below: np.ndarray, least: np.ndarray) -> tupl
     none = above - below < 2
     below = below - (none & (above <= least))
     more = above + (none & (above > least)) - below - 2
-    return lanes(filled_up(below + 1 + ZERO, ZERO)), lanes(filled_up(more, 0))
+    return signed_lanes(filled_up(below + 1)), signed_lanes(filled_up(more))
 
 
 def value_scaling(sums: Accumulators) -> tuple[np.ndarray, np.ndarray] | None:
@@ -237,3 +263,14 @@ def value_scaling(sums: Accumulators) -> tuple[np.ndarray, np.ndarray] | None:
     made = (((256 * values * multiplier >> 32) >> (shift - 1)) + 1) >> 1
     exact = np.array_equal(saturated(made), reference(values, sums.scale)) and multiplier.max() < 2**31
     return (multiplier, shift) if exact else None
+
+
+def rounding_multiplier(sums: Accumulators) -> np.ndarray | None:
+    """Of every channel, for products by 2^32 that round, as gather_values.c has them with DSP; None if that does not
+    round every sum as the file does."""
+    multiplier = np.rint(sums.scale * 2.0**32).astype(np.int64)
+    if max(np.abs(sums.low).max(), np.abs(sums.high).max()) >= 2**CURRENT_BITS or multiplier.max() >= 2**31:
+        return None
+    values = stepping_values(sums.scale, sums.low, sums.high, sums.unit)
+    made = (values * multiplier + 2**31) >> 32
+    return multiplier if np.array_equal(saturated(made), reference(values, sums.scale)) else None

@@ -1,7 +1,5 @@
 """Generated C on emulated microcontrollers: what it computes there, with no warning of their compilers."""
 
-from itertools import count, cycle, islice
-
 import keras
 import numpy as np
 import pytest
@@ -9,10 +7,8 @@ import pytest
 from benchmarks.boards import emulator
 from keras_ternary_spike import models
 from keras_ternary_spike.export import export_c
-from keras_ternary_spike.export.c_code.design import design
 from keras_ternary_spike.export.c_code.export_c import c_files
-from random_programs import weighted, with_no_zero_point
-from random_spiking import KINDS, spike_inputs, spiking
+from random_spiking import loud, spike_inputs, with_every_kernel
 from small_networks import SMALL, build
 
 OPTIONS = (*emulator.STANDARD, "-std=c99", "-Wall", "-Wextra", "-Werror")
@@ -58,31 +54,28 @@ def test_several_channels_at_once_are_random_layers_as_program_computes_them(boa
     if missing:
         pytest.skip(f"an emulated {emulator.BOARDS[board].core} needs {missing}")
     rng = np.random.default_rng(0)
-    dense = (weighted(rng, kind) for kind in cycle(("CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")))
-    drawn = {
-        "gather_values": map(with_no_zero_point, dense),
-        "gather_wide": (spiking(rng, "CONV_2D", shape=(4, 5, 90), largest=127) for _ in count()),
-        "scatter_layer": (spiking(rng, "DEPTHWISE_CONV_2D", timesteps=2) for _ in count()),
-        "integrate_two": (spiking(rng, kind, timesteps=2) for kind in cycle(KINDS)),
-        "integrate": (spiking(rng, kind, timesteps=3) for kind in cycle(KINDS)),
-        "fire": (spiking(rng, kind, timesteps=1) for kind in cycle(KINDS)),
-    }
-    for kernel, some in drawn.items():
-        for number, program in enumerate(islice(holding(kernel, some), EACH[kernel])):
-            samples = None if kernel == "gather_values" else every_density(rng, program)
-            for path, data in c_files(program, name="net", samples=samples).items():
-                (tmp_path / path).write_bytes(data)
-            assert on_board(board, tmp_path, tmp_path / "net.elf").startswith("PASS: 0 of "), (kernel, number)
+    for kernel, program in with_every_kernel(rng, EACH):
+        samples = None if kernel == "gather_values" else every_density(rng, program)
+        for path, data in c_files(program, name="net", samples=samples).items():
+            (tmp_path / path).write_bytes(data)
+        assert on_board(board, tmp_path, tmp_path / "net.elf").startswith("PASS: 0 of "), kernel
+
+
+@pytest.mark.parametrize("board", ["m4", "m55"])
+def test_sums_far_from_their_thresholds_fire_the_right_way(board, tmp_path):
+    missing = emulator.missing(emulator.BOARDS[board])
+    if missing:
+        pytest.skip(f"an emulated {emulator.BOARDS[board].core} needs {missing}")
+    ones = np.ones((1, 10, 10, 4), np.float32)
+    samples = {"in0": np.concatenate([ones, -ones, 0 * ones])}
+    for path, data in c_files(loud(), name="net", samples=samples).items():
+        (tmp_path / path).write_bytes(data)
+    assert on_board(board, tmp_path, tmp_path / "net.elf").startswith("PASS: 0 of ")
 
 
 def every_density(rng, program):
     """Samples of spikes, from silence to one everywhere."""
     return {name: spikes.astype(np.float32) for name, spikes in spike_inputs(rng, program).items()}
-
-
-def holding(kernel, programs):
-    """Those whose C calls a kernel."""
-    return (one for one in programs if any(kernel in step.kernels for step in design(one, "net").steps))
 
 
 def on_board(board, folder, image):

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from c_compilers import WARNINGS, needs_compiler, needs_gcc_and_clang, run_checked
+from c_compilers import WARNINGS, needs_avx2, needs_compiler, needs_gcc_and_clang, run_checked
 from keras_ternary_spike.export.c_code.design import design
 from keras_ternary_spike.export.c_code.events import packing
 from keras_ternary_spike.export.c_code.events.neurons import agrees, carried, needs_no_clipping, spiking_layers
@@ -15,9 +15,10 @@ from keras_ternary_spike.export.c_code.export_c import c_files
 from keras_ternary_spike.export.c_code.vectors import noise
 from keras_ternary_spike.export.quantize.integer_neuron import Neuron
 from random_programs import random_inputs, weighted, with_no_zero_point
-from random_spiking import KINDS, spike_inputs, spiking
+from random_spiking import KINDS, loud, spike_inputs, spiking, with_every_kernel
 
 EACH = 8
+VECTOR_KERNELS = ("gather_values", "gather_wide", "scatter_layer", "integrate_two", "integrate", "fire")
 
 
 def compared(cases, **options):
@@ -52,6 +53,18 @@ def test_optimization_changes_nothing(flags):
     rng = np.random.default_rng(5)
     programs = [spiking(rng, kind) for kind in KINDS for _ in range(2)]
     compared([(program, spike_inputs(rng, program)) for program in programs], flags=flags, command="clang")
+
+
+@needs_avx2
+def test_vectors_of_sixteen_channels_change_nothing():
+    rng = np.random.default_rng(7)
+    drawn = with_every_kernel(rng, dict.fromkeys(VECTOR_KERNELS, 2))
+    programs = [program for _, program in drawn] + [spiking(rng, "CONV_2D", shape=(3, 3, 20), timesteps=2), loud()]
+    cases = [(one, spike_inputs(rng, one) if len(one.inputs) > 1 else random_inputs(rng, one)) for one in programs]
+    for (program, inputs), outputs in zip(cases, run_checked(cases, flags=("-std=c99", "-O1", "-mavx2")), strict=True):
+        trace = program.trace(inputs)
+        for name, values in outputs.items():
+            np.testing.assert_array_equal(values, trace[name])
 
 
 @needs_compiler
@@ -119,7 +132,29 @@ def test_sums_between_the_thresholds_are_quiet():
     above, below, least = np.array([5, 90, -20]), np.array([-3, -91, -21]), np.array([-90, -90, -20])
     lowest, more = packing.quiet_words(above, below, least)
     halves = [[int(word) >> shift & 0xFFFF for word in words[:2] for shift in (0, 16)][:3] for words in (lowest, more)]
-    assert halves == [[32768 - 2, 32768 - 90, 32768 - 21], [6, 179, 0]]
+    assert halves == [[2**16 - 2, 2**16 - 90, 2**16 - 21], [6, 179, 0]]
+
+
+def test_the_rows_of_a_3_by_3_window_are_the_bytes_of_words():
+    """Reversed, the first tap in the highest of three bytes; channels filled up to a block."""
+    kernel = np.array([[[1, -2, 3], [4, 5, -127], [0, 0, 9]]])
+    words = packing.nine_weights(kernel)
+    assert words.shape == (16, 3)
+    assert words[0].tolist() == [3 + 254 * 256 + 65536, 129 + 5 * 256 + 4 * 65536, 9]
+    assert not words[1:].any()
+
+
+def test_products_that_round_by_2_to_the_32_are_the_files():
+    scale = np.array([1 / 1365, 1 / 63])
+    low, high = np.array([-40000, -9000]), np.array([50000, 9000])
+    multiplier = packing.rounding_multiplier(packing.Accumulators(low, high, np.ones(2, np.int64), scale))
+    for channel, q in enumerate((1365, 63)):
+        sums = np.arange(low[channel], high[channel] + 1)
+        expected = [round(Fraction(int(value), q)) for value in sums[:: 7 if channel == 0 else 1]]
+        made = (sums * multiplier[channel] + 2**31) >> 32
+        assert made[:: 7 if channel == 0 else 1].tolist() == expected
+    beyond = packing.Accumulators(low, high, np.ones(2, np.int64), np.array([32 / 63, 0.1]))
+    assert packing.rounding_multiplier(beyond) is None
 
 
 def test_bounds_of_sums_are_those_of_the_weights():

@@ -1,14 +1,16 @@
 #include "lanes.h"
 #include "layer.h"
+#include "vectors.h"
 
 #define FIRE_PAIR(PAIR)                                                                                                \
     over = __usub16(sum[PAIR], above[PAIR]);                                                                           \
     __usub16(below[PAIR], over);                                                                                       \
-    bits = two_bits(__sel(0x00010001u, over << 1)) | bits << 2;
+    bits = two_bits(__sel(EACH_ONE, __qadd16(over, EACH_ONE))) | bits << 2; /* 2 is the least that fires above 0 */
 
 /* No state: channel c fires where its sum reaches one of two thresholds. Two channels at a time: bit 15 of each half says
- * whether sum + above, and below - sum, are at least 32768. With Helium eight at a time. With DSP `above` is the lowest
- * quiet sum, and `below` how many more are quiet. */
+ * whether sum + above, and below - sum, are at least 32768. With Helium eight at a time, with AVX2 sixteen, and the thresholds
+ * themselves.
+ * With DSP `above` is the lowest quiet sum, and `below` how many more are quiet. */
 static void fire(const layer_t *layer, const word_t *sums, int32_t stride, int32_t pixel, int8_t *target,
                  const int32_t *out)
 {
@@ -26,12 +28,16 @@ static void fire(const layer_t *layer, const word_t *sums, int32_t stride, int32
             int32_t j;
             uint16x8_t bits = vldrhq_u16(eight_bits);
             for (j = 0; j < 8; j += 4, bits = vshlq_n_u16(bits, 8)) {
-                uint32x4_t over = vaddq_u32(vldrwq_u32(sum + j), vldrwq_u32(above + j));
-                uint32x4_t under = vsubq_u32(vldrwq_u32(below + j), vldrwq_u32(sum + j));
-                plus = vaddvaq_p_u16(plus, bits, vcmpltq_n_s16(vreinterpretq_s16_u32(over), 0));
-                minus = vaddvaq_p_u16(minus, bits, vcmpltq_n_s16(vreinterpretq_s16_u32(under), 0));
+                int16x8_t eight = vldrhq_s16((const int16_t *)(const void *)(sum + j));
+                int16x8_t up = vldrhq_s16((const int16_t *)(const void *)(above + j));
+                int16x8_t down = vldrhq_s16((const int16_t *)(const void *)(below + j));
+                plus = vaddvaq_p_u16(plus, bits, vcmpgeq_s16(eight, up));
+                minus = vaddvaq_p_u16(minus, bits, vcmpleq_s16(eight, down));
             }
             *spikes++ = plus | minus << 16;
+#elif defined(VECTORS_OF_SIXTEEN)
+            __m256i sixteen = loaded(sum);
+            *spikes++ = ~bits_of(_mm256_cmpgt_epi16(loaded(above), sixteen), _mm256_cmpgt_epi16(sixteen, loaded(below)));
 #elif defined(LANES_OF_SIXTEEN)
             uint32_t bits = 0, over;
             FIRE_PAIR(7) FIRE_PAIR(6) FIRE_PAIR(5) FIRE_PAIR(4) FIRE_PAIR(3) FIRE_PAIR(2) FIRE_PAIR(1) FIRE_PAIR(0)

@@ -1,6 +1,7 @@
+#include "current_of.h"
 #include "layer.h"
 
-/* sums = in + 32768: currents that were stored as int8 values */
+/* sums = in: currents that were stored as int8 values */
 static uint32_t gather_currents(const layer_t *layer, const int8_t *base, const int32_t *in, int32_t y, int32_t x,
                                 word_t *sums, half_t *list)
 {
@@ -8,9 +9,7 @@ static uint32_t gather_currents(const layer_t *layer, const int8_t *base, const 
     const int8_t *values = base + in[0] + (y * layer->window.width + x) * channels;
     (void)list;
     for (c = 0; c < 16 * layer->blocks; c += 2) {
-        uint32_t low = c < channels ? (uint32_t)(values[c] + 32768) : 32768u;
-        uint32_t high = c + 1 < channels ? (uint32_t)(values[c + 1] + 32768) : 32768u;
-        *sums++ = low | high << 16;
+        *sums++ = word_of(c < channels ? values[c] : 0, c + 1 < channels ? values[c + 1] : 0);
     }
     return 0;
 }

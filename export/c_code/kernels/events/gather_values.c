@@ -1,6 +1,7 @@
 #include "current_of.h"
 #include "looked_at.h"
 #include "layer.h"
+#include "vectors.h"
 
 #if defined(__ARM_FEATURE_MVE)
 #include <arm_mve.h>
@@ -56,7 +57,7 @@ static void copy_patch(const layer_t *layer, const int8_t *values, int32_t y, in
 
 #if defined(__ARM_FEATURE_MVE)
 /* `current_of` for four channels */
-static void four_currents(uint16_t *currents, const int32_t *sums, const int32_t *scale, const uint8_t *shift)
+static void four_currents(int16_t *currents, const int32_t *sums, const int32_t *scale, const uint8_t *shift)
 {
     static const uint32_t of_channels[4] = {0, 2, 4, 6};
     uint32x4_t channel = vldrwq_u32(of_channels);
@@ -64,7 +65,7 @@ static void four_currents(uint16_t *currents, const int32_t *sums, const int32_t
     int32x4_t shifts = vnegq_s32(vreinterpretq_s32_u32(vldrbq_u32(shift)));
     sum = vmulhq_s32(vshlq_n_s32(sum, 8), vldrwq_gather_shifted_offset_s32(scale, channel));
     sum = vminq_s32(vmaxq_s32(vrshlq_s32(sum, shifts), vdupq_n_s32(-8192)), vdupq_n_s32(8191));
-    vstrhq_u32(currents, vreinterpretq_u32_s32(vaddq_n_s32(sum, 32768)));
+    vstrhq_s32(currents, sum);
 }
 
 /* As below, of all values: sixteen int8 weights of each of four channels lie together, rows filled up to sixteens, and
@@ -89,36 +90,119 @@ static uint32_t gather_values(const layer_t *layer, const int8_t *base, const in
             d = vmladavaq_s8(d, values, vldrbq_s8(weights + 48));
         }
         products[0] = a, products[1] = b, products[2] = c, products[3] = d;
-        four_currents((uint16_t *)sums + 4 * four, products, layer->value_scale + 8 * four,
+        four_currents((int16_t *)sums + 4 * four, products, layer->value_scale + 8 * four,
                       layer->value_shift + 4 * four);
     }
     return (uint32_t)rows;
 }
-#else
-#if defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32)
+#elif defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32)
 #include <arm_acle.h>
 
-/* Two values of neighbouring rows are one event, and so are their weights. */
-typedef struct {
-    uint32_t number;
-    uint32_t value;
-} event_t;
-typedef uint32_t weight_t;
-#define VALUE_OF_EVENT uint32_t
-#define VALUES 2
-#define CHANNELS 8
-#define ADD_PRODUCT(SUM, CHANNEL) SUM = __smlad((int32_t)weight[CHANNEL], value, SUM);
+/* `current_of` where 2^32 stands for 1, rounded by the product itself */
+static inline int32_t rounded_current(int32_t sum, int32_t multiplier)
+{
+    int32_t product;
+    __asm__("smmulr %0, %1, %2" : "=r"(product) : "r"(sum), "r"(multiplier));
+    return clip_current(product);
+}
+
+#define ROUNDED(PAIR, LOW, HIGH)                                                                                       \
+    sums[PAIR] = word_of(rounded_current(LOW, scale[4 * (PAIR)]), rounded_current(HIGH, scale[4 * (PAIR) + 2]));
+#define SCALED(PAIR, LOW, HIGH)                                                                                        \
+    sums[PAIR] = word_of(current_of(LOW, scale[4 * (PAIR)], shift[2 * (PAIR)]),                                        \
+                         current_of(HIGH, scale[4 * (PAIR) + 2], shift[2 * (PAIR) + 1]));
+#define TWO_PRODUCTS(SUM, NEXT, OFFSET)                                                                                \
+    {                                                                                                                  \
+        int32_t one, other; /* gcc loads them one by one */                                                            \
+        __asm__("ldrd %0, %1, [%2, #" #OFFSET "]" : "=r"(one), "=r"(other) : "r"(weight), "m"(weight[OFFSET / 4]));    \
+        SUM = __smlad(one, value, SUM);                                                                                \
+        NEXT = __smlad(other, value, NEXT);                                                                            \
+    }
+
+/* As below, two values of neighbouring rows at a time, of eight channels: their weights are the halves of a word. A shift
+ * of 0 stands for products that round. */
+static uint32_t gather_values(const layer_t *layer, const int8_t *base, const int32_t *in, int32_t y, int32_t x,
+                              word_t *sums, half_t *list)
+{
+    const window_t *window = &layer->window;
+    int32_t rows = window->taps_y * window->taps_x * window->channels, block, j;
+    const int32_t *scale = layer->value_scale;
+    const uint8_t *shift = layer->value_shift;
+    const uint32_t *weight = (const uint32_t *)layer->weights;
+    word_t *patch = (word_t *)(void *)list, *end = patch + (rows + 1) / 2;
+    for (j = 0; j < (rows + 1) / 2; j++)
+        patch[j] = 0;
+    copy_patch(layer, base + in[0], y, x, (value_t *)(void *)patch);
+    for (block = 0; block < 2 * layer->blocks; block++, scale += 16, shift += 8, sums += 4) {
+        int32_t a = scale[1], b = scale[3], c = scale[5], d = scale[7];
+        int32_t e = scale[9], f = scale[11], g = scale[13], h = scale[15];
+        const word_t *pair = patch;
+        for (; pair != end; weight += 8) {
+            int32_t value = (int32_t)*pair++;
+            if (value != 0) {
+                TWO_PRODUCTS(a, b, 0) TWO_PRODUCTS(c, d, 8) TWO_PRODUCTS(e, f, 16) TWO_PRODUCTS(g, h, 24)
+            }
+        }
+        if (*shift == 0) {
+            ROUNDED(0, a, b) ROUNDED(1, c, d) ROUNDED(2, e, f) ROUNDED(3, g, h)
+        } else {
+            SCALED(0, a, b) SCALED(1, c, d) SCALED(2, e, f) SCALED(3, g, h)
+        }
+    }
+    return (uint32_t)rows;
+}
+#elif defined(VECTORS_OF_SIXTEEN)
+/* The upper halves of products, of eight numbers */
+static inline __m256i high_products(__m256i one, __m256i other)
+{
+    __m256i even = _mm256_srli_epi64(_mm256_mul_epi32(one, other), 32);
+    __m256i odd = _mm256_mul_epi32(_mm256_srli_epi64(one, 32), _mm256_srli_epi64(other, 32));
+    return _mm256_blend_epi32(even, odd, 0xAA);
+}
+
+/* `current_of` for eight channels whose multipliers are given, not clipped */
+static inline __m256i eight_currents(__m256i sums, __m256i multipliers, const uint8_t *shift)
+{
+    __m256i product = high_products(_mm256_slli_epi32(sums, 8), multipliers), one = _mm256_set1_epi32(1);
+    __m256i shifts = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)shift));
+    product = _mm256_srav_epi32(product, _mm256_sub_epi32(shifts, one));
+    return _mm256_srai_epi32(_mm256_add_epi32(product, one), 1);
+}
+
+/* As below, two values of neighbouring rows at a time, of sixteen channels: their weights are the halves of a word.
+ * value_scale holds the multipliers of eight channels, and then their biases. */
+static uint32_t gather_values(const layer_t *layer, const int8_t *base, const int32_t *in, int32_t y, int32_t x,
+                              word_t *sums, half_t *list)
+{
+    const window_t *window = &layer->window;
+    int32_t rows = window->taps_y * window->taps_x * window->channels, pairs = (rows + 1) / 2, block, j;
+    const int32_t *scale = layer->value_scale;
+    const uint8_t *shift = layer->value_shift;
+    const uint32_t *weight = (const uint32_t *)layer->weights;
+    word_t *patch = (word_t *)(void *)list;
+    __m256i least = _mm256_set1_epi16(-8192), most = _mm256_set1_epi16(8191);
+    for (j = 0; j < pairs; j++)
+        patch[j] = 0;
+    copy_patch(layer, base + in[0], y, x, (value_t *)(void *)patch);
+    for (block = 0; block < layer->blocks; block++, scale += 32, shift += 16, sums += 8, weight += 16 * pairs) {
+        __m256i low = loaded(scale + 8), high = loaded(scale + 24);
+        for (j = 0; j < pairs; j++) {
+            __m256i values = _mm256_set1_epi32((int32_t)patch[j]);
+            low = _mm256_add_epi32(low, _mm256_madd_epi16(values, loaded(weight + 8 * j)));
+            high = _mm256_add_epi32(high, _mm256_madd_epi16(values, loaded(weight + 8 * (pairs + j))));
+        }
+        low = eight_currents(low, loaded(scale), shift);
+        high = eight_currents(high, loaded(scale + 16), shift + 8);
+        low = _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xD8);
+        stored(sums, _mm256_max_epi16(_mm256_min_epi16(low, most), least));
+    }
+    return (uint32_t)rows;
+}
 #else
 typedef struct {
-    uint16_t number;
+    uint16_t row;
     int16_t value;
 } event_t;
-typedef int8_t weight_t;
-#define VALUE_OF_EVENT int16_t
-#define VALUES 1
-#define CHANNELS 4
-#define ADD_PRODUCT(SUM, CHANNEL) SUM += weight[CHANNEL] * value;
-#endif
 
 /* Lists what under the window of an output pixel is not zero_point; returns the end of the list. What lies there comes
  * behind the list first, which grows twice as fast as it is read and so does not overtake it. */
@@ -126,19 +210,15 @@ static event_t *list_values(const layer_t *layer, const int8_t *values, int32_t 
 {
     const window_t *window = &layer->window;
     int32_t rows = window->taps_y * window->taps_x * window->channels, row;
-    int32_t length = (rows + VALUES - 1) / VALUES * VALUES;
-    value_t *patch = (value_t *)(void *)event + length;
-    for (row = 0; row < length; row++)
+    value_t *patch = (value_t *)(void *)event + rows;
+    for (row = 0; row < rows; row++)
         patch[row] = 0;
     copy_patch(layer, values, y, x, patch);
-    for (row = 0; row < length; row += VALUES, patch += VALUES) {
-        uint32_t value = (uint32_t)patch[0];
-#if VALUES == 2
-        value = (value & 0xFFFFu) | (uint32_t)patch[1] << 16;
-#endif
+    for (row = 0; row < rows; row++) {
+        int16_t value = patch[row];
         if (value != 0) {
-            event->number = (uint16_t)(row / VALUES);
-            event++->value = (VALUE_OF_EVENT)value;
+            event->row = (uint16_t)row;
+            event++->value = value;
         }
     }
     return event;
@@ -153,32 +233,18 @@ static uint32_t gather_values(const layer_t *layer, const int8_t *base, const in
     const int32_t *scale = layer->value_scale;
     const uint8_t *shift = layer->value_shift;
     event_t *first = (event_t *)(void *)list, *end = list_values(layer, base + in[0], y, x, first), *event;
-    int32_t rows = window->taps_y * window->taps_x * window->channels, channel;
-    const weight_t *weights = (const weight_t *)layer->weights;
-    for (channel = 0; channel < 16 * layer->blocks; channel += CHANNELS, scale += 2 * CHANNELS, shift += CHANNELS) {
+    int32_t rows = window->taps_y * window->taps_x * window->channels, four;
+    const int8_t *weights = (const int8_t *)layer->weights;
+    for (four = 0; four < 4 * layer->blocks; four++, scale += 8, shift += 4, weights += 4 * rows) {
         int32_t a = scale[1], b = scale[3], c = scale[5], d = scale[7];
-#if CHANNELS == 8
-        int32_t e = scale[9], f = scale[11], g = scale[13], h = scale[15];
-#endif
         for (event = first; event != end; event++) {
-            const weight_t *weight = weights + CHANNELS * event->number;
-            int32_t value = (int32_t)event->value;
-#if VALUES == 2
-            __asm__("" : "+r"(weight)); /* gcc would compute it again for the first load */
-#endif
-            ADD_PRODUCT(a, 0) ADD_PRODUCT(b, 1) ADD_PRODUCT(c, 2) ADD_PRODUCT(d, 3)
-#if CHANNELS == 8
-            ADD_PRODUCT(e, 4) ADD_PRODUCT(f, 5) ADD_PRODUCT(g, 6) ADD_PRODUCT(h, 7)
-#endif
+            const int8_t *weight = weights + 4 * event->row;
+            int32_t value = event->value;
+            a += weight[0] * value, b += weight[1] * value, c += weight[2] * value, d += weight[3] * value;
         }
-        *sums++ = current_of(a, scale[0], shift[0]) | current_of(b, scale[2], shift[1]) << 16;
-        *sums++ = current_of(c, scale[4], shift[2]) | current_of(d, scale[6], shift[3]) << 16;
-#if CHANNELS == 8
-        *sums++ = current_of(e, scale[8], shift[4]) | current_of(f, scale[10], shift[5]) << 16;
-        *sums++ = current_of(g, scale[12], shift[6]) | current_of(h, scale[14], shift[7]) << 16;
-#endif
-        weights += (rows + VALUES - 1) / VALUES * CHANNELS;
+        *sums++ = word_of(current_of(a, scale[0], shift[0]), current_of(b, scale[2], shift[1]));
+        *sums++ = word_of(current_of(c, scale[4], shift[2]), current_of(d, scale[6], shift[3]));
     }
-    return (uint32_t)(end - first) * VALUES;
+    return (uint32_t)(end - first);
 }
 #endif

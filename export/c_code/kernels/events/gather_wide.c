@@ -36,8 +36,8 @@ static uint32_t gather_wide(const layer_t *layer, const int8_t *base, const int3
     uint32_t events;
     events = listed(layer, base, in, y, x, wide, list + 2 * channels, add_wide);
     for (c = 0; c < channels; c += 2, scale += 4, shift += 2) {
-        uint32_t low = current_of((int32_t)wide[c] + scale[1], scale[0], shift[0]);
-        *sums++ = low | current_of((int32_t)wide[c + 1] + scale[3], scale[2], shift[1]) << 16;
+        *sums++ = word_of(current_of((int32_t)wide[c] + scale[1], scale[0], shift[0]),
+                          current_of((int32_t)wide[c + 1] + scale[3], scale[2], shift[1]));
     }
     return events;
 }

@@ -1,10 +1,11 @@
 #include "lanes.h"
 #include "layer.h"
 #include "scaled.h"
+#include "vectors.h"
 
 /* membrane[t] = carried(membrane[t - 1]) + round(scale * sum[t]); fires where it is not quiet, and then starts at 0.
  * Membranes are counted from the lowest quiet one on: `above`. The generator has proven that none needs saturation: what
- * would saturate fires either way. With DSP or Helium several channels at a time, where `lanes` says so. */
+ * would saturate fires either way. With DSP, Helium or AVX2 several channels at a time, where `lanes` says so. */
 #if defined(__ARM_FEATURE_MVE)
 static void integrate_lanes(const layer_t *layer, const word_t *sums, int32_t stride, int32_t pixel, int8_t *target,
                             const int32_t *out)
@@ -31,7 +32,7 @@ static void integrate_lanes(const layer_t *layer, const word_t *sums, int32_t st
                             const int32_t *out)
 {
     int32_t decay = layer->decay, offset = (1 << 14) + layer->lowest * decay, t, j;
-    uint32_t span = (uint32_t)(layer->highest - layer->lowest) * 0x10001u;
+    uint32_t span = (uint32_t)(layer->highest - layer->lowest) * EACH_ONE;
     int32_t block, timesteps = layer->timesteps, word = pixel * layer->blocks;
     for (block = 0; block < layer->blocks; block++, word++, sums += 8) {
         const word_t *sum = sums;
@@ -45,6 +46,25 @@ static void integrate_lanes(const layer_t *layer, const word_t *sums, int32_t st
                 carried[j] = QUIET(two_carried(above, decay, offset));
             }
             ((word_t *)(void *)(target + out[t]))[word] = spikes_of(bits);
+        }
+    }
+}
+#elif defined(VECTORS_OF_SIXTEEN)
+static void integrate_lanes(const layer_t *layer, const word_t *sums, int32_t stride, int32_t pixel, int8_t *target,
+                            const int32_t *out)
+{
+    const int32_t *scale = layer->scale;
+    __m256i lowest = _mm256_set1_epi16((int16_t)layer->lowest), highest = _mm256_set1_epi16((int16_t)layer->highest);
+    __m256i decay = _mm256_set1_epi16((int16_t)layer->decay);
+    int32_t t, word = pixel * layer->blocks, end = word + layer->blocks;
+    for (; word != end; word++, sums += 8, scale += 48) {
+        const word_t *sum = sums;
+        __m256i carried = _mm256_setzero_si256();
+        for (t = 0; t < layer->timesteps; t++, sum += stride) {
+            __m256i membrane = _mm256_adds_epi16(carried, vector_scaled(sum, scale));
+            __m256i up = _mm256_cmpgt_epi16(membrane, highest), down = _mm256_cmpgt_epi16(lowest, membrane);
+            ((word_t *)(void *)(target + out[t]))[word] = bits_of(up, down);
+            carried = _mm256_andnot_si256(_mm256_or_si256(up, down), _mm256_mulhrs_epi16(membrane, decay));
         }
     }
 }
@@ -75,7 +95,7 @@ static void integrate(const layer_t *layer, const word_t *sums, int32_t stride, 
     const int8_t *table = layer->carried;
     uint32_t span = (uint32_t)(layer->highest - layer->lowest);
     int32_t t, block, timesteps = layer->timesteps, word = pixel * layer->blocks;
-#ifdef LANES_OF_SIXTEEN
+#ifdef SIGNED_SUMS
     if (layer->lanes != 0) {
         integrate_lanes(layer, sums, stride, pixel, target, out);
         return;

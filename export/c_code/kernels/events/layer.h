@@ -22,8 +22,7 @@ typedef struct {
     int32_t lanes, decay;       /* integrate: whether scales are those of lanes.h where it is used; share of 2^15 kept */
 } layer_t;
 
-#if defined(__ARM_FEATURE_MVE) || (defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32))
-#define LANES_OF_SIXTEEN /* see lanes.h */
+#ifdef LANES_OF_SIXTEEN
 #define SCALES_OF_BLOCK(LAYER) ((LAYER)->lanes != 0 ? 32 : 48)
 #else
 #define SCALES_OF_BLOCK(LAYER) 48

@@ -2,7 +2,12 @@
 #include "layer.h"
 #include "lowest_bit.h"
 #include "start_sums.h"
+#include "vectors.h"
 
+#define NINE_TAPS                                                                                                      \
+    ADD_TAP(rows[0], 0, 0) ADD_TAP(rows[0], lanes, 1) ADD_TAP(rows[0], 2 * lanes, 2)                                   \
+    ADD_TAP(rows[1], 0, 3) ADD_TAP(rows[1], lanes, 4) ADD_TAP(rows[1], 2 * lanes, 5)                                   \
+    ADD_TAP(rows[2], 0, 6) ADD_TAP(rows[2], lanes, 7) ADD_TAP(rows[2], 2 * lanes, 8)
 #if defined(__ARM_FEATURE_MVE)
 #include <arm_mve.h>
 
@@ -26,9 +31,7 @@ static uint32_t scatter(uint32_t up, uint32_t down, const int8_t *weight, half_t
     vstrbq_s8(spikes, spike);
     low = vldrbq_s16(spikes), high = vldrbq_s16(spikes + 8);
     if (taps_y == 3 && taps_x == 3) {
-        ADD_TAP(rows[0], 0, 0) ADD_TAP(rows[0], lanes, 1) ADD_TAP(rows[0], 2 * lanes, 2)
-        ADD_TAP(rows[1], 0, 3) ADD_TAP(rows[1], lanes, 4) ADD_TAP(rows[1], 2 * lanes, 5)
-        ADD_TAP(rows[2], 0, 6) ADD_TAP(rows[2], lanes, 7) ADD_TAP(rows[2], 2 * lanes, 8)
+        NINE_TAPS
     } else {
         for (ky = 0; ky < taps_y; ky++)
             for (kx = 0; kx < taps_x; kx++)
@@ -36,9 +39,59 @@ static uint32_t scatter(uint32_t up, uint32_t down, const int8_t *weight, half_t
     }
     return vaddvq_u8(vreinterpretq_u8_s8(vabsq_s8(spike)));
 }
+#elif defined(VECTORS_OF_SIXTEEN)
+#define ADD_TAP(ROW, AT, TAP)                                                                                          \
+    {                                                                                                                  \
+        half_t *sum = (ROW) + first + (AT);                                                                            \
+        stored(sum, _mm256_add_epi16(loaded(sum), _mm256_sign_epi16(widened(weight + 16 * (TAP)), spike)));            \
+    }
+
+/* As with Helium. */
+static uint32_t scatter(uint32_t up, uint32_t down, const int8_t *weight, half_t *const *rows, const window_t *window,
+                        int32_t lanes, int32_t first)
+{
+    __m256i bit = _mm256_setr_epi16(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, -32768);
+    __m256i plus = _mm256_cmpeq_epi16(_mm256_and_si256(_mm256_set1_epi16((int16_t)up), bit), bit);
+    __m256i minus = _mm256_cmpeq_epi16(_mm256_and_si256(_mm256_set1_epi16((int16_t)down), bit), bit);
+    __m256i spike = _mm256_sub_epi16(minus, plus);
+    int32_t taps_y = window->taps_y, taps_x = window->taps_x, ky, kx;
+    if (taps_y == 3 && taps_x == 3) {
+        NINE_TAPS
+    } else {
+        for (ky = 0; ky < taps_y; ky++)
+            for (kx = 0; kx < taps_x; kx++)
+                ADD_TAP(rows[ky], kx * lanes, ky * taps_x + kx)
+    }
+    return (uint32_t)__builtin_popcount(up | down);
+}
 #else
-#define TAP(SIGN, AT) sum[AT] = (half_t)(sum[AT] SIGN *weight); weight += 16;
+#if defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32)
+#include <arm_acle.h>
+
+#define APART __attribute__((noinline))
+#define NINE_PACKED /* weights of 3 x 3 windows: those of a row in three bytes of a word, no -128 among them */
+#define ADD_BYTE(AT, ROTATED)                                                                                          \
+    {                                                                                                                  \
+        uint32_t added = sum[AT];                                                                                      \
+        __asm__("sxtab %0, %0, %1" ROTATED : "+r"(added) : "r"(packed));                                               \
+        sum[AT] = (half_t)added;                                                                                       \
+    }
+#define WORD_PLUS packed = *weight++;
+#define WORD_MINUS packed = __usub8(0, *weight++);
+#define THREE(SIGN, ROW)                                                                                               \
+    sum = (ROW) + LANE(channel);                                                                                       \
+    WORD_##SIGN ADD_BYTE(0, ) ADD_BYTE(lanes, ", ror #8") ADD_BYTE(2 * lanes, ", ror #16")
+#define NINE(SIGN)                                                                                                     \
+    const uint32_t *weight = (const uint32_t *)(const void *)weights + 3 * channel;                                    \
+    uint32_t packed;
+#else
 #define THREE(SIGN, ROW) sum = (ROW) + LANE(channel); TAP(SIGN, 0) TAP(SIGN, lanes) TAP(SIGN, 2 * lanes)
+#define APART
+#define NINE(SIGN) const int8_t *weight = weights + channel;
+#endif
+#define ADDED_PLUS +
+#define ADDED_MINUS -
+#define TAP(SIGN, AT) sum[AT] = (half_t)(sum[AT] ADDED_##SIGN *weight); weight += 16;
 
 /* Adds (or subtracts) the weights of some of 16 channels to the sums around a pixel; rows: where its window begins in
  * each row of sums. Returns the number of channels. */
@@ -53,7 +106,7 @@ static uint32_t scatter(uint32_t up, uint32_t down, const int8_t *weight, half_t
             half_t *above = rows[0] + first, *level = rows[1] + first, *below = rows[2] + first;                       \
             for (; bits != 0; bits &= bits - 1, events++) {                                                            \
                 int32_t channel = lowest_bit(bits);                                                                    \
-                const int8_t *weight = weights + channel;                                                              \
+                NINE(SIGN)                                                                                             \
                 THREE(SIGN, above) THREE(SIGN, level) THREE(SIGN, below)                                               \
             }                                                                                                          \
             return events;                                                                                             \
@@ -71,10 +124,10 @@ static uint32_t scatter(uint32_t up, uint32_t down, const int8_t *weight, half_t
         return events;                                                                                                 \
     }
 
-SCATTER(scatter_plus, +)
-SCATTER(scatter_minus, -)
+SCATTER(scatter_plus, PLUS)
+SCATTER(scatter_minus, MINUS)
 
-static uint32_t scatter(uint32_t up, uint32_t down, const int8_t *weights, half_t *const *rows, const window_t *window,
+APART static uint32_t scatter(uint32_t up, uint32_t down, const int8_t *weights, half_t *const *rows, const window_t *window,
                         int32_t lanes, int32_t first)
 {
     uint32_t events = 0;
@@ -87,6 +140,11 @@ static uint32_t scatter(uint32_t up, uint32_t down, const int8_t *weights, half_
 #endif
 
 #define MOST_TAPS 8
+#ifdef NINE_PACKED
+#define BYTES_OF_CHANNEL(WINDOW) ((WINDOW)->taps_y == 3 && (WINDOW)->taps_x == 3 ? 12 : (WINDOW)->taps_y * (WINDOW)->taps_x)
+#else
+#define BYTES_OF_CHANNEL(WINDOW) ((WINDOW)->taps_y * (WINDOW)->taps_x)
+#endif
 
 /* What scatter_layer says, for part number `number` of the channels of `parts`. */
 static uint32_t scatter_part(const layer_t *layer, int32_t parts, int32_t number, finish_t *finish, const int8_t *base,
@@ -95,6 +153,7 @@ static uint32_t scatter_part(const layer_t *layer, int32_t parts, int32_t number
     const window_t *window = &layer->window;
     const int8_t *weights = (const int8_t *)layer->weights;
     int32_t taps_y = window->taps_y, taps_x = window->taps_x, taps = taps_y * taps_x;
+    int32_t block_bytes = 16 * BYTES_OF_CHANNEL(window);
     int32_t words = layer->blocks, lanes = 16 * words, columns = window->width + taps_x - 1;
     int32_t row_lanes = columns * lanes, stride = layer->sums == 1 ? 0 : row_lanes / 2;
     int32_t begun = 0, y, x, t, ky, word, source;
@@ -116,7 +175,7 @@ static uint32_t scatter_part(const layer_t *layer, int32_t parts, int32_t number
                         uint32_t up = *spikes & 0xFFFFu, down = *spikes >> 16;
                         spikes++;
                         if ((up | down) != 0)
-                            events += scatter(up, down, weights + 16 * word * taps, rows, window, lanes,
+                            events += scatter(up, down, weights + word * block_bytes, rows, window, lanes,
                                               x * lanes + 16 * word);
                     }
                 }
@@ -141,14 +200,14 @@ static uint32_t scatter_layer(const layer_t *layer, finish_t *finish, const int8
                               int8_t *target, const int32_t *out, int8_t *scratch)
 {
     layer_t part = *layer;
-    int32_t taps = layer->window.taps_y * layer->window.taps_x, parts = layer->blocks / layer->list, number;
+    int32_t bytes = 16 * BYTES_OF_CHANNEL(&layer->window), parts = layer->blocks / layer->list, number;
     uint32_t events = 0;
     part.blocks = layer->list;
     if (parts != 1)
         part.window.out_channels = 16 * part.blocks;
     for (number = 0; number < parts; number++) {
         events += scatter_part(&part, parts, number, finish, base, in, target, out, (half_t *)(void *)scratch);
-        part.weights = (const int8_t *)part.weights + 16 * part.blocks * taps;
+        part.weights = (const int8_t *)part.weights + part.blocks * bytes;
         part.bias += 8 * part.blocks;
         if (part.above != 0)
             part.above += 8 * part.blocks, part.below += 8 * part.blocks;

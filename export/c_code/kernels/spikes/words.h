@@ -7,3 +7,16 @@ typedef uint16_t __attribute__((may_alias)) half_t;
 typedef uint32_t word_t;
 typedef uint16_t half_t;
 #endif
+
+/* Processors that compute several sums at once store them signed; others store what is >= 0: sum + SUM_ZERO. */
+#if defined(__ARM_FEATURE_MVE) || (defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32))
+#define LANES_OF_SIXTEEN /* see lanes.h */
+#elif defined(__AVX2__) && defined(__GNUC__)
+#define VECTORS_OF_SIXTEEN /* see vectors.h */
+#endif
+#if defined(LANES_OF_SIXTEEN) || defined(VECTORS_OF_SIXTEEN)
+#define SIGNED_SUMS
+#define SUM_ZERO 0
+#else
+#define SUM_ZERO 32768
+#endif

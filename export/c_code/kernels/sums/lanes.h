@@ -1,13 +1,13 @@
 #include "words.h"
 
 /* Neurons of several channels at once. `scale` holds a multiplier and an offset for each channel:
- *     scaled = ((multiplier * (sum - 32768) >> 16) + offset) >> 13 */
+ *     scaled = ((multiplier * sum >> 16) + offset) >> 13 */
 #define SCALED_BITS 13
 #if defined(__ARM_FEATURE_MVE)
 #include <arm_mve.h>
 
-/* `scaled` of four sums, -32768 times which are given; negative multipliers, and behind them offsets. Nothing is loaded
- * ahead: that would only fill the stack. */
+/* `scaled` << 13 of four sums, -32768 times which are given; negative multipliers, and behind them offsets. Nothing is
+ * loaded ahead: that would only fill the stack. */
 static inline int32x4_t four_scaled(int32x4_t sums, const int32_t *scale)
 {
     int32x4_t product = vqdmulhq_s32(sums, vldrwq_s32(scale));
@@ -18,18 +18,15 @@ static inline int32x4_t four_scaled(int32x4_t sums, const int32_t *scale)
 /* `scaled`, clipped to int8, for 16 channels; scales of every fourth channel stand together. */
 static inline int8x16_t sixteen_scaled(const word_t *sums, const int32_t *scale)
 {
-    const uint16_t *halves = (const uint16_t *)(const void *)sums;
-    uint16x8_t sign = vdupq_n_u16(0x8000);
-    int16x8_t even, odd, low, high, factor = vreinterpretq_s16_u16(sign);
-    uint16x8x2_t parts;
+    const int16_t *halves = (const int16_t *)(const void *)sums;
+    int16x8_t low, high, factor = vdupq_n_s16(-32768);
+    int16x8x2_t parts;
     __asm__("" : "+r"(halves)); /* gcc 12 steps it by a register in the load itself, and there is no such load */
-    parts = vld2q_u16(halves);
-    even = vreinterpretq_s16_u16(veorq_u16(parts.val[0], sign));
-    odd = vreinterpretq_s16_u16(veorq_u16(parts.val[1], sign));
-    low = vshrnbq_n_s32(even, four_scaled(vmullbq_int_s16(even, factor), scale), SCALED_BITS);
-    low = vshrntq_n_s32(low, four_scaled(vmulltq_int_s16(even, factor), scale + 8), SCALED_BITS);
-    high = vshrnbq_n_s32(odd, four_scaled(vmullbq_int_s16(odd, factor), scale + 16), SCALED_BITS);
-    high = vshrntq_n_s32(high, four_scaled(vmulltq_int_s16(odd, factor), scale + 24), SCALED_BITS);
+    parts = vld2q_s16(halves);
+    low = vshrnbq_n_s32(parts.val[0], four_scaled(vmullbq_int_s16(parts.val[0], factor), scale), SCALED_BITS);
+    low = vshrntq_n_s32(low, four_scaled(vmulltq_int_s16(parts.val[0], factor), scale + 8), SCALED_BITS);
+    high = vshrnbq_n_s32(parts.val[1], four_scaled(vmullbq_int_s16(parts.val[1], factor), scale + 16), SCALED_BITS);
+    high = vshrntq_n_s32(high, four_scaled(vmulltq_int_s16(parts.val[1], factor), scale + 24), SCALED_BITS);
     return vqmovntq_s16(vqmovnbq_s16(vdupq_n_s8(0), low), high);
 }
 
@@ -42,17 +39,16 @@ static inline uint32_t spikes_of(mve_pred16_t fires, int8x16_t membrane)
 #elif defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32)
 #include <arm_acle.h>
 
-/* packed = low >> less, and high >> less in the upper half; more is 16 - less */
-#define PACK(LOW, HIGH, LESS, MORE, PACKED)                                                                            \
-    __asm__("pkhbt %0, %1, %2, lsl #" #MORE : "=r"(PACKED) : "r"((LOW) >> LESS), "r"(HIGH));
+/* low >> (16 - shift), and in the upper half high >> (16 - shift) */
+#define TWO_SHIFTED(LOW, HIGH, SHIFT, WORD)                                                                            \
+    __asm__("pkhbt %0, %1, %2, lsl #" #SHIFT : "=r"(WORD) : "r"((LOW) >> (16 - SHIFT)), "r"(HIGH));
 
 /* `scaled` for two channels, with an offset that counts it from the lowest quiet membrane on. */
 static inline uint32_t two_above(uint32_t sums, const int32_t *scale)
 {
-    int32_t signs = (int32_t)(sums ^ 0x80008000u);
-    int32_t low = __smlawb(scale[0], signs, scale[1]), high = __smlawt(scale[2], signs, scale[3]);
+    int32_t low = __smlawb(scale[0], (int32_t)sums, scale[1]), high = __smlawt(scale[2], (int32_t)sums, scale[3]);
     uint32_t above;
-    PACK(low, high, 13, 3, above)
+    TWO_SHIFTED(low, high, 3, above)
     return above;
 }
 
@@ -61,7 +57,7 @@ static inline uint32_t two_carried(uint32_t above, int32_t decay, int32_t offset
 {
     int32_t low = __smlabb((int32_t)above, decay, offset), high = __smlatb((int32_t)above, decay, offset);
     uint32_t carried;
-    PACK(low, high, 15, 1, carried)
+    TWO_SHIFTED(low, high, 1, carried)
     return carried;
 }
 
@@ -74,17 +70,20 @@ static inline uint32_t two_bits(uint32_t lanes)
 }
 
 /* Two bits for each of two channels: 0 where it fires below 0, 2 or 3 where above, else 1; the pairs in front of them
- * take the place of lower bits. QUIET makes what belongs to a channel that fires 0. */
+ * take the place of lower bits. SPAN and more of ABOVE are quiet, at least 2. QUIET makes what belongs to a channel that
+ * fires 0. */
+#define EACH_ONE 0x00010001u
 #define FIRE_TWO(ABOVE, SPAN, BITS)                                                                                    \
     __usub16(SPAN, ABOVE);                                                                                             \
-    BITS = two_bits(__sel(0x00010001u, ABOVE)) | BITS << 2;                          
+    BITS = two_bits(__sel(EACH_ONE, ABOVE)) | BITS << 2;
 #define QUIET(LANES) __sel(LANES, 0)
 
 /* The word of spikes of the bits of 8 pairs, the last one first. */
 static inline uint32_t spikes_of(uint32_t bits)
 {
-    uint32_t plus = (bits >> 1 & 0x5555u) | (bits >> 16 & 0xAAAAu);
-    uint32_t neither = ~(bits | bits >> 1), minus = (neither & 0x5555u) | (neither >> 15 & 0xAAAAu);
-    return plus | minus << 16;
+    uint32_t plus = bits >> 1 & 0x55555555u, minus = ~(bits | bits >> 1) & 0x55555555u, even, odd;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(even) : "r"(plus), "r"(minus));
+    __asm__("pkhtb %0, %2, %1, asr #16" : "=r"(odd) : "r"(plus), "r"(minus));
+    return even | odd << 1;
 }
 #endif
