@@ -47,8 +47,9 @@ CLASS_ROW, CLASSES = 16, 10
 
 RELU, DISTILLED, SILENCED = "ReLU", "ReLU, distilled", "ReLU, distilled, L1"
 NARROW, HALF = "ReLU, distilled, 5/8 of the channels", "ReLU, distilled, half the channels"
-EVENTS = "ReLU, distilled, L1, file of this package"  # the weights of SILENCED, for the C that skips zeros
-RELUS = (RELU, DISTILLED, SILENCED, NARROW, HALF, EVENTS)
+OWN, OWN_HALF = "ReLU, distilled, L1, own file", "ReLU, distilled, own file, half the channels"
+SAME = {OWN: SILENCED, OWN_HALF: HALF}  # the same weights in files of this package, for the C that skips zeros
+RELUS = (RELU, DISTILLED, SILENCED, NARROW, HALF, *SAME)
 WIDTHS = {NARROW: 5 / 8, HALF: 1 / 2}  # trained from random weights, for all epochs
 GRADED, BINARY, TERNARY = f"{{0..{LEVELS}}}", "{0, 1}", "{-1, 0, 1}"
 # Signed neurons start a step to the right, where few fire below 0: as binary ones, free to use the other sign.
@@ -60,7 +61,7 @@ NEURONS = {
 KINDS = (
     *((RELU, None), (GRADED, 0.1), (TERNARY, 0.25), (DISTILLED, None)),
     *((GRADED, 0.05), (GRADED, 0.2), (BINARY, 0.25), (SILENCED, 0.1), (NARROW, None), (HALF, None)),
-    (EVENTS, 0.1),
+    *((OWN, 0.1), (OWN_HALF, None)),
 )
 
 
@@ -82,7 +83,7 @@ class Point:
     @property
     def trained(self) -> Point:
         """The training whose weights it has."""
-        return replace(self, alphabet=SILENCED) if self.alphabet == EVENTS else self
+        return replace(self, alphabet=SAME.get(self.alphabet, self.alphabet))
 
     @property
     def weights(self) -> str:
@@ -101,8 +102,8 @@ def options(point: Point, folder: Path, epochs: Epochs) -> dict[str, object]:
         return {**common, "alphabet": "r", "epochs": epochs.relu}
     start = folder / Point(RELU, None, point.seed).weights
     taught = {"teacher": f"{start}.logits", "soft": SOFT}
-    if point.alphabet in WIDTHS:
-        return {**common, **taught, "alphabet": "r", "width": WIDTHS[point.alphabet], "epochs": sum(epochs)}
+    if point.trained.alphabet in WIDTHS:
+        return {**common, **taught, "alphabet": "r", "width": WIDTHS[point.trained.alphabet], "epochs": sum(epochs)}
     taught |= {"start": start, "epochs": epochs.others}
     budget = {} if point.budget is None else {"budget": point.budget}
     return {**common, **taught, **NEURONS.get(point.alphabet, {"alphabet": "r"}), **budget}
@@ -124,7 +125,7 @@ def trained(point: Point, folder: Path) -> bool:
 
 def network(point: Point, weights: np.ndarray, shape: tuple[int, ...]) -> keras.Model:
     """The trained network as a Keras model. weights: as the trainer has written them."""
-    values, relu, kept, width = Reader(weights), point.alphabet in RELUS, {}, WIDTHS.get(point.alphabet, 1)
+    values, relu, kept, width = Reader(weights), point.alphabet in RELUS, {}, WIDTHS.get(point.trained.alphabet, 1)
     x = image = keras.Input(shape)
     inputs = shape[-1]
     for number, (filters, strides) in enumerate(zip(front.CHANNELS, front.STRIDES, strict=True), start=1):
@@ -172,7 +173,7 @@ class Reader:
 def measured(point: Point, folder: Path, data: datasets.Dataset) -> dict[str, float]:
     """accuracy of the int8 file, additions as a share of the whole width's, bytes of the file, which is kept."""
     model = network(point, np.fromfile(folder / point.weights, "float32"), data.train_images.shape[1:])
-    if point.alphabet in RELUS and point.alphabet != EVENTS:
+    if point.alphabet in RELUS and point == point.trained:
         content = baseline.convert_int8(model, data.train_images)
         logits = baseline.predict(content, data.test_images)
     else:
