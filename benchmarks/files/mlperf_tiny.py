@@ -12,9 +12,9 @@ Weights are drawn as training could leave them: accuracy is not measured here. F
 
 MACs: weights times real values, levels above 1, sums, or what is behind a ReLU; additions: weights times spikes, as
 if all fired. fired: mean share of values other than 0, on the random inputs that run. cycles: Vela's estimate for
-Ethos-U55-128, and how many operators it leaves to the CPU. XNNPACK: one thread, the fastest of alternating runs.
-Instructions: on QEMU, of this package's C; of the others' files of TensorFlow Lite Micro with CMSIS-NN
-(--tflite-micro, see benchmarks.boards.board).
+Ethos-U55-128 of the file that is exported for it, and how many operators it leaves to the CPU. XNNPACK: one thread,
+the fastest of alternating runs. Instructions: on QEMU, of this package's C; of the others' files of TensorFlow Lite
+Micro with CMSIS-NN (--tflite-micro, see benchmarks.boards.board).
 """
 
 from __future__ import annotations
@@ -105,10 +105,13 @@ def rows(name: str, arguments: argparse.Namespace) -> list[tuple[str, ...]]:
     contents = files(TASKS[name], arguments.mlperf_tiny)
     image = samples_of(TASKS[name], 1)[0]
     times = baseline.time_calls(file_calls(contents, image), rounds=arguments.rounds)
-    return [
-        (name, file, *facts(content), f"{times[file].min():.4f} ms", *instructions(content, arguments))
-        for file, content in contents.items()
-    ]
+    return [(name, *row(TASKS[name], file, contents[file], times[file].min(), arguments)) for file in contents]
+
+
+def row(task: Task, file: str, content: bytes, fastest: float, arguments: argparse.Namespace) -> tuple[str, ...]:
+    """One file's line. fastest: milliseconds."""
+    found = facts(content, for_accelerator(task, file, content))
+    return (file, *found, f"{fastest:.4f} ms", *instructions(content, arguments))
 
 
 def file_calls(contents: Mapping[str, bytes], image: np.ndarray) -> dict[str, Any]:
@@ -120,9 +123,15 @@ def file_calls(contents: Mapping[str, bytes], image: np.ndarray) -> dict[str, An
     return calls
 
 
-def facts(content: bytes) -> tuple[str, ...]:
-    """bytes, MACs, additions, fired, cycles, operators on the CPU."""
-    report = check(content, target=ACCELERATOR)
+def for_accelerator(task: Task, file: str, content: bytes) -> bytes:
+    """The file that is exported for Ethos-U: of several timesteps it has other operators, for the same integers."""
+    several = ACTIVATIONS.get(file, {}).get("timesteps", 1) > 1
+    return exported(task, file, target=ACCELERATOR) if several else content
+
+
+def facts(content: bytes, compiled: bytes) -> tuple[str, ...]:
+    """bytes, MACs, additions, fired; of the file for the accelerator its cycles, and its operators on the CPU."""
+    report = check(compiled, target=ACCELERATOR)
     numbers = ("", "", "")
     if is_ours(content):
         found = arithmetic(flatbuffer.read(content))
