@@ -97,17 +97,20 @@ def picoseconds() -> dict[str, float]:
     fastest = dict.fromkeys(calls, np.inf)
     for _ in range(ROUNDS):
         for name, call in calls.items():
-            fastest[name] = min(fastest[name], _seconds(call))
+            fastest[name] = min(fastest[name], seconds(call))
     values = PIXELS["XNNPACK"] * CHANNELS
-    return {name: 1e12 * (seconds - fastest["copy"]) / values for name, seconds in fastest.items()}
+    return {name: 1e12 * (taken - fastest["copy"]) / values for name, taken in fastest.items()}
 
 
-def _seconds(call: Callable[[], object]) -> float:
+def seconds(call: Callable[[], object]) -> float:
+    """Of one call, from as many as take SECONDS; at least one, however long the machine is elsewhere."""
     count, start = 0, time.perf_counter()
-    while time.perf_counter() - start < SECONDS:
+    while True:
         call()
         count += 1
-    return (time.perf_counter() - start) / count
+        passed = time.perf_counter() - start
+        if passed >= SECONDS:
+            return passed / count
 
 
 def row(name: str, times: Mapping[str, float]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The benchmarks: what their tables and settings hold, and that what they measure runs."""
 
 import importlib
+import itertools
 from pathlib import Path
 
 import keras
@@ -141,3 +142,27 @@ def test_the_front_shows_means_and_how_far_seeds_lie_apart(monkeypatch):
     *means, margin, seeds = front.table(found).splitlines()[1].split()
     assert (means, seeds) == (["{0..4}", "0.1", "0.110", "85.00"], "2")
     assert float(margin.removeprefix("+-")) == pytest.approx(12.706 * 5, abs=0.1)  # Student's t of one degree, 10 / 2
+
+
+def test_rows_of_cycles_that_a_file_keeps_are_not_asked_for_again(monkeypatch, tmp_path):
+    targets, asked = benchmark("files.targets", monkeypatch), []
+    monkeypatch.setattr(targets, "cycles_row", lambda name: asked.append(name) or (name, "1,000"))
+    kept = tmp_path / "rows.json"
+    assert list(targets.cycles_rows(["tiny"], kept)) == [("tiny", "1,000")]
+    assert list(targets.cycles_rows(["vgg", "tiny"], kept)) == [("vgg", "1,000"), ("tiny", "1,000")]
+    assert list(targets.cycles_rows(["tiny"], None)) == [("tiny", "1,000")]
+    assert asked == ["tiny", "vgg", "tiny"]
+
+
+def test_shares_of_a_file_are_those_of_all_its_operators(monkeypatch):
+    shares = benchmark("files.shares", monkeypatch)
+    tflite_bytes = export_tflite(models.tiny((12, 12, 1), 3))
+    found, operators = shares.uses(tflite_bytes), shares.contents(tflite_bytes).operators
+    kinds = [(one.kind, use) for one, use in zip(operators, found, strict=True)]
+    assert kinds[0] == ("CONV_2D", shares.FIRST)
+    assert [use for kind, use in kinds if kind == "CONV_2D"][1:] == [shares.LAYERS, shares.FURTHER] * 2
+    assert {use for kind, use in kinds if kind in ("MUL", "SUB")} == {shares.NEURONS}
+    assert kinds[-1] == ("FULLY_CONNECTED", shares.REST)
+    monkeypatch.setattr(shares, "fastest", lambda calls, rounds: [call() or n for n, call in enumerate(calls, start=1)])
+    cuts = len(list(itertools.groupby(found)))
+    assert sum(shares.microseconds(tflite_bytes, 1).values()) == cuts
