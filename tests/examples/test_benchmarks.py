@@ -155,7 +155,7 @@ def test_rows_of_cycles_that_a_file_keeps_are_not_asked_for_again(monkeypatch, t
 
 
 def test_shares_of_a_file_are_those_of_all_its_operators(monkeypatch):
-    shares = benchmark("files.shares", monkeypatch)
+    shares = benchmark("operators.shares", monkeypatch)
     tflite_bytes = export_tflite(models.tiny((12, 12, 1), 3))
     found, operators = shares.uses(tflite_bytes), shares.contents(tflite_bytes).operators
     kinds = [(one.kind, use) for one, use in zip(operators, found, strict=True)]

@@ -1,7 +1,7 @@
 """Where a file's time goes on XNNPACK: its operators by what they are for, beside TensorFlow's file with ReLU.
 
-    python -m benchmarks.files.shares
-    python -m benchmarks.files.shares --networks keyword_spotter --rounds 400
+    python -m benchmarks.operators.shares
+    python -m benchmarks.operators.shares --networks keyword_spotter --rounds 400
 
 XNNPACK runs a file as one operator, so that none can be timed in it. Here files are cut behind an operator: what the
 longer of two takes more is what the operators between them take. One thread, the fastest of alternating runs, which a
@@ -24,7 +24,7 @@ from benchmarks import setting  # first: quiet TensorFlow
 # isort: split
 import baseline
 from benchmarks.files import zoo
-from benchmarks.files.operator_costs import seconds
+from benchmarks.operators.operator_costs import seconds
 from keras_ternary_spike.export import export_tflite
 from keras_ternary_spike.export.program import names
 from keras_ternary_spike.export.tflite.contents import FileOperator, contents

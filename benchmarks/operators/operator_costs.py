@@ -1,7 +1,7 @@
 """What a value costs in each operator of which a neuron could be made: the table of docs/exact-integers.md.
 
-    python -m benchmarks.files.operator_costs
-    python -m benchmarks.files.operator_costs --write FOLDER
+    python -m benchmarks.operators.operator_costs
+    python -m benchmarks.operators.operator_costs --write FOLDER
 
 XNNPACK: picoseconds on one thread, the fastest of alternating runs, less those of a file that only copies. Ethos-U:
 Vela's cycles. --write leaves the files, of one operator each, for `python -m benchmarks.boards.board --files`.
