@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...program.arithmetic import multiplier
 from ...program.operators import Operator, source_position
-from ...program.program import Program
-from ..arithmetic.ranges import accumulators
 from ..arithmetic.rescaling import reference, stepping_values
 from ..plain import Source, window_of
+from .known_sums import known_sums, layer_name, scale_of
 from .packing import (
     BLOCK,
     CURRENT_MAX,
@@ -102,13 +100,13 @@ def spike_gather(source: Source, operators: Sequence[Operator], spikes: Sequence
     dense = operator.kind == "FULLY_CONNECTED"
     if not dense and shape[-1] != source.tensor(image).shape[-1]:  # pixels may lie in other rows
         return None
-    sums, kernel, bias, half = _accumulators(source, operator)
-    window, name = window_of(source, operator, image), _layer(source, operator)
+    sums, kernel, bias, half = known_sums(source, operator)
+    window, name = window_of(source, operator, image), layer_name(source, operator)
     if not sums.fits or kernel.shape[1] > LARGEST_ROW:
         return None
     if dense:
         window = _dense_window(source, operator, shape)
-    scales = tuple(_scale(source, each) * half for each in operators)
+    scales = tuple(scale_of(source, each) * half for each in operators)
     limit, sources = None, _without_copies(spikes)
     begun = filled_up(bias - sums.centre)
     starts = source.constants.either(SIGNED, f"{name}_bias", signed_lanes(begun), lanes(begun + ZERO))
@@ -178,11 +176,11 @@ def wide_gather(source: Source, operators: Sequence[Operator], spikes: Sequence[
     dense = operator.kind == "FULLY_CONNECTED"
     if operator.kind == "DEPTHWISE_CONV_2D" or not (dense or shape[-1] == source.tensor(image).shape[-1]):
         return None
-    sums, kernel, bias, _ = _accumulators(source, operator, halved=False)
+    sums, kernel, bias, _ = known_sums(source, operator, halved=False)
     found = _value_members(source, operators, sums, bias)
     if found is None or kernel.shape[1] > LARGEST_ROW:
         return None
-    weights = _added(source, f"{_layer(source, operator)}_kernel", kernel)
+    weights = _added(source, f"{layer_name(source, operator)}_kernel", kernel)
     return Gather(
         "gather_wide",
         _without_copies(spikes),
@@ -231,10 +229,10 @@ def _value_members(
     moved: what the sums of values have more where zero_point is not taken from them, as with Helium.
     rounded: whether a shift of 0 stands for products that round, with DSP.
     """
-    found, name = value_scaling(sums), _layer(source, operators[-1])
+    found, name = value_scaling(sums), layer_name(source, operators[-1])
     values = stepping_values(sums.scale, sums.low, sums.high, sums.unit)
     expected = reference(values, sums.scale)
-    if found is None or any(np.any(reference(values, _scale(source, each)) != expected) for each in operators):
+    if found is None or any(np.any(reference(values, scale_of(source, each)) != expected) for each in operators):
         return None
     rounding = rounding_multiplier(sums) if rounded else None
     with_dsp = found[0] if rounding is None else rounding
@@ -258,7 +256,7 @@ def value_gather(source: Source, operators: Sequence[Operator], images: Sequence
     Its sums are currents: scaled already.
     """
     operator = operators[-1]
-    sums, kernel, bias, _ = _accumulators(source, operator, halved=False)
+    sums, kernel, bias, _ = known_sums(source, operator, halved=False)
     rows, image = kernel.shape[1], math.prod(source.tensor(images[0]).shape)
     fits = rows <= LARGEST_ROW and EVENT_BYTES * rows <= max(LARGEST_SCRATCH, EVENT_BYTES * image)
     several = len(set(images)) > 1 and any(image in source.program.inputs for image in images)
@@ -270,7 +268,7 @@ def value_gather(source: Source, operators: Sequence[Operator], images: Sequence
         return None
     helium = vector_weights(kernel)
     weights = source.constants.variants(
-        f"{_layer(source, operator)}_weights",
+        f"{layer_name(source, operator)}_weights",
         {HELIUM: helium, f"({DSP}) || {VECTORS}": value_pairs(kernel)},
         value_weights(kernel),
     )
@@ -294,30 +292,3 @@ def current_gather(source: Source, currents: Sequence[int]) -> Gather:
     window = (1, math.prod(shape[:-1]), channels, 1, math.prod(shape[:-1]), channels, *(1,) * 6, 0, 0, 0, 0, *CURRENT)
     sources = tuple((current,) for current in currents)
     return Gather("gather_currents", sources, False, window, 0, *_of_currents(CURRENT[0] * unit, CURRENT[1] * unit))
-
-
-def _accumulators(source: Source, operator: Operator, *, halved: bool = True):
-    """What is known of the sums, kernel `(channels, rows)`, bias, and 2 for channels halved as all of them is even."""
-    program: Program = source.program
-    kernel, bias = _rows(program, operator), program.tensors[operator.inputs[-1]].data.astype(np.int64)
-    low, high = accumulators(program, operator, source.intervals)
-    unit = np.maximum(np.gcd(np.gcd.reduce(kernel, axis=1), bias), 1)
-    half = np.where(halved & (unit % 2 == 0), 2, 1)
-    sums = Accumulators(low // half, high // half, unit // half, _scale(source, operator) * half)
-    return sums, kernel // half[:, None], bias // half, half
-
-
-def _rows(program: Program, operator: Operator) -> np.ndarray:
-    kernel = program.tensors[operator.inputs[1]].data.astype(np.int64)
-    axis = 3 if operator.kind == "DEPTHWISE_CONV_2D" else 0
-    return np.moveaxis(kernel, axis, 0).reshape(kernel.shape[axis], -1)
-
-
-def _scale(source: Source, operator: Operator) -> np.ndarray:
-    image = source.tensor(operator.inputs[source_position(operator)])
-    scale = multiplier((image, source.tensor(operator.inputs[1])), source.tensor(operator.output))
-    return np.broadcast_to(scale, source.tensor(operator.inputs[-1]).shape).astype(np.float64)
-
-
-def _layer(source: Source, operator: Operator) -> str:
-    return source.tensor(operator.inputs[1]).name.rsplit("/kernel", 1)[0]
