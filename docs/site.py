@@ -64,6 +64,13 @@ def on_page_markdown(markdown, page, config, files):
     return re.sub(rf"\]\((?:\.\./)?{TUTORIALS}/([\w-]+)\.ipynb", r"](tutorials/\1.md", markdown)
 
 
+def on_page_content(html, page, config, files):
+    """Options that share a line have defaults, which the reference cannot tell one by one: they are not "required"."""
+    several = r'<tr class="doc-section-item">\s*<td>\s*<code>(?:[^<]*,[^<]*|\*[^<]*)</code>'
+    rows = rf"({several}(?:(?!</tr>).)*?)<em>required</em>"
+    return re.sub(rows, r"\1", html, flags=re.S)
+
+
 def page(text):
     """A page of the root, its links as the site has them."""
     text = re.sub(r"\]\(docs/", "](", text)
