@@ -93,7 +93,8 @@ def test_every_program_that_a_page_names_stands_there_and_knows_its_options(page
     for name, options in named_programs(page):
         source = Path(find_spec(name).origin) if name.startswith("benchmarks.") else ROOT / name
         assert source.exists(), name
-        known = "".join(path.read_text() for path in source.parent.glob("*.py"))
+        shared = (*source.parent.glob("*.py"), *(ROOT / "examples").glob("*.py"))  # benchmarks take options of examples
+        known = "".join(path.read_text() for path in shared)
         assert [option for option in options if f'"{option}"' not in known] == [], name
 
 
