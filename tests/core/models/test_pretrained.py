@@ -13,7 +13,7 @@ from keras_ternary_spike.models import pretrained
 from keras_ternary_spike.models.trained_files import PRETRAINED, TRAINED, read_pretrained
 
 MEGABYTE = 1 << 20
-NEURONS = ("ternary", "binary", "graded", "relu")
+SETS, NEURONS = ("digits", "fashion_mnist"), ("ternary", "binary", "graded", "relu")
 OF_FASHION = [name for name in PRETRAINED if name.startswith("fashion")]
 
 
@@ -49,9 +49,8 @@ def test_a_file_for_fashion_mnist_is_as_accurate_as_its_card_says(name):
     check_card(name, load_images("fashion_mnist", data_dir=setting.FASHION_MNIST))
 
 
-def test_there_are_files_of_both_sets_and_all_are_below_a_megabyte():
-    assert {f"digits_{neurons}" for neurons in NEURONS} | set(OF_FASHION) == set(PRETRAINED)
-    assert {"fashion_mnist_ternary", "fashion_mnist_binary"} <= set(OF_FASHION)
+def test_there_is_a_file_for_every_set_and_kind_of_neuron_and_all_are_below_a_megabyte():
+    assert set(PRETRAINED) == {f"{data}_{neurons}" for data in SETS for neurons in NEURONS}
     assert sum(path.stat().st_size for path in TRAINED.iterdir()) < MEGABYTE
     assert {path.suffix for path in TRAINED.iterdir()} == {".json", ".keras", ".tflite"}
 
