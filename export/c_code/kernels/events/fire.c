@@ -5,7 +5,9 @@
 #define FIRE_PAIR(PAIR)                                                                                                \
     over = __usub16(sum[PAIR], above[PAIR]);                                                                           \
     __usub16(below[PAIR], over);                                                                                       \
-    bits = two_bits(__sel(EACH_ONE, __qadd16(over, EACH_ONE))) | bits << 2; /* 2 is the least that fires above 0 */
+    /* 2 is the least that fires above 0 */                                                                            \
+    over = (uint32_t)__qadd16((int16x2_t)over, (int16x2_t)EACH_ONE);                                                   \
+    bits = two_bits(__sel(EACH_ONE, over)) | bits << 2;
 
 /* No state: channel c fires where its sum reaches one of two thresholds. Two channels at a time: bit 15 of each half says
  * whether sum + above, and below - sum, are at least 32768. With Helium eight at a time, with AVX2 sixteen, and the thresholds

@@ -3,9 +3,11 @@
 #if defined(__GNUC__)
 typedef uint32_t __attribute__((may_alias)) word_t; /* the arena is the caller's array of bytes */
 typedef uint16_t __attribute__((may_alias)) half_t;
+#define NOT_ALWAYS_USED __attribute__((unused)) /* by every kernel, on every processor */
 #else
 typedef uint32_t word_t;
 typedef uint16_t half_t;
+#define NOT_ALWAYS_USED
 #endif
 
 /* Processors that compute several sums at once store them signed; others store what is >= 0: sum + SUM_ZERO. */

@@ -1,7 +1,7 @@
 #include "words.h"
 
 /* 14 bits of it */
-static inline int32_t clip_current(int32_t value)
+NOT_ALWAYS_USED static inline int32_t clip_current(int32_t value)
 {
 #if defined(__ARM_FEATURE_SAT)
     int32_t clipped;
@@ -13,14 +13,14 @@ static inline int32_t clip_current(int32_t value)
 }
 
 /* the current of one channel, clipped to 14 bits: round(sum * multiplier / 2^(24 + shift)); shift >= 1 */
-static inline int32_t current_of(int32_t sum, int32_t multiplier, uint8_t shift)
+NOT_ALWAYS_USED static inline int32_t current_of(int32_t sum, int32_t multiplier, uint8_t shift)
 {
     int32_t product = (int32_t)((int64_t)(sum * 256) * multiplier >> 32);
     return clip_current(((product >> (shift - 1)) + 1) >> 1);
 }
 
 /* two sums as one word */
-static inline uint32_t word_of(int32_t low, int32_t high)
+NOT_ALWAYS_USED static inline uint32_t word_of(int32_t low, int32_t high)
 {
 #ifdef LANES_OF_SIXTEEN
     uint32_t word;
