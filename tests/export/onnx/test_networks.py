@@ -19,6 +19,7 @@ from small_networks import build as small
 onnx = pytest.importorskip("onnx", reason="needs the extra [onnx]")
 SAFE = {"input_range": (0, 1), "output_range": (-8, 8), "verbose": 0}
 BRANCHES = ("u_net",)
+REFUSED = ("averaged_sum_of_classifiers",)  # by the exporter, with these ranges
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_branches_are_the_programs_bits(name, rng, assert_exact):
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize("name", sorted({*BLOCKS} - {*BRANCHES}))
+@pytest.mark.parametrize("name", sorted({*BLOCKS} - {*BRANCHES, *REFUSED}))
 def test_all_branches_are_the_programs_bits(name, rng, assert_exact):
     assert_exact(built(BLOCKS[name], rng))
 
