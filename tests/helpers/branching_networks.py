@@ -259,3 +259,13 @@ def randomize(layer, rng):
     elif layer.weights:
         *kernels, bias = layer.get_weights()
         layer.set_weights([*(rng.normal(0, 1.5 / np.sqrt(k[..., 0].size), k.shape) for k in kernels), bias + 0.1])
+
+
+# Refused by name: sums that no neuron reads, and sums that leave int8.
+REFUSED = {
+    "averaged_sum_of_classifiers",
+    "concatenated",
+    "spike_elementwise",
+    "spikes_added_then_max_pool",
+    "two_neurons_on_one_current",
+}

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from branching_networks import BLOCKS, built
+from branching_networks import BLOCKS, REFUSED, built
 from keras_ternary_spike.decay import snap_decay
 from keras_ternary_spike.export.describe.model import describe
 from keras_ternary_spike.export.folding.passes import fold_network
@@ -17,15 +17,6 @@ from keras_ternary_spike.export.quantize.current_grids import plan_currents
 from keras_ternary_spike.export.quantize.integer_neuron import spike_unit, step
 from keras_ternary_spike.export.quantize.to_program import current_units, quantize
 from node_graphs import Graph, assert_exact
-
-# Refused by name: sums that no neuron reads, and sums that leave int8.
-REFUSED = {
-    "averaged_sum_of_classifiers",
-    "concatenated",
-    "spike_elementwise",
-    "spikes_added_then_max_pool",
-    "two_neurons_on_one_current",
-}
 
 
 @pytest.mark.parametrize("block", sorted(BLOCKS.keys() - REFUSED))
