@@ -7,7 +7,15 @@ import pytest
 from branching_networks import BLOCKS, built
 from c_compilers import needs_compiler, run_checked
 from certified_models import build
-from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
+from keras_ternary_spike import (
+    BinaryLIF,
+    DirectEncoding,
+    LeakyIntegrator,
+    MultiLevelLIF,
+    PerTimestep,
+    TernaryLIF,
+    TimeAverage,
+)
 from keras_ternary_spike.export import export_tflite
 from keras_ternary_spike.export.c_code.design import design
 from keras_ternary_spike.export.tflite import flatbuffer
@@ -47,6 +55,28 @@ def test_every_neuron_and_both_forms_are_the_programs_bits():
     models = [build(neuron=neuron, decays=(0.25, 0.5, 1.0)) for neuron in neurons]
     forms = [program_of(model, form=form) for model in models for form in ("unrolled", "step")]
     compared([*forms, *(program_of(build(timesteps=timesteps)) for timesteps in (1, 2))])
+
+
+@needs_compiler
+def test_graded_spikes_with_and_without_a_state_are_the_programs_bits():
+    def graded(signed, **options):
+        return lambda decay, name: MultiLevelLIF(4, signed=signed, decay=decay, threshold=0.2, name=name, **options)
+
+    states = [build(neuron=graded(signed), decays=(0.25, 0.5)) for signed in (True, False)]
+    zones = build(1, neuron=graded(False, dead_zone=1.7), decays=(0.25, 0.25))
+    compared([*(program_of(model, form=form) for model in states for form in ("unrolled", "step")), program_of(zones)])
+
+
+@needs_compiler
+@pytest.mark.parametrize("form", ["unrolled", "step"])
+def test_membranes_read_at_the_end_are_the_programs_bits(form):
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    parts = (layers.Conv2D(3, 3), layers.Flatten(), layers.Dense(5, kernel_initializer="he_normal"))
+    first, flat, last = (PerTimestep(part) for part in parts)
+    ends = (flat, last, LeakyIntegrator(decay=0.5))
+    model = keras.Sequential([keras.Input((5, 5, 1)), DirectEncoding(3), first, TernaryLIF(threshold=0.2), *ends])
+    compared([program_of(model, form=form)])
 
 
 @needs_compiler
