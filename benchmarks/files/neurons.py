@@ -86,7 +86,7 @@ def measure(kind: type, options: dict[str, object], samples: int, seed: int) -> 
 def equal_spikes(model: keras.Model, tflite_bytes: bytes, images: np.ndarray) -> list[float]:
     """By layer: the share of spikes that are the Keras model's."""
     program = read(tflite_bytes)
-    spikes, _ = observe(model, program, prove(program), images)
+    spikes, *_ = observe(model, program, prove(program), images)
     return [layer.share for layer in spikes]
 
 

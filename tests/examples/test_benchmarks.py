@@ -139,8 +139,9 @@ def test_the_front_shows_means_and_how_far_seeds_lie_apart(monkeypatch):
     front = benchmark("accuracy.front", monkeypatch)
     row = {"alphabet": "{0..4}", "budget": 0.1, "bytes": 0}
     found = [{**row, "seed": seed, "accuracy": 0.8 + 0.1 * seed, "additions": 0.1 + 0.02 * seed} for seed in range(2)]
-    *means, margin, seeds = front.table(found).splitlines()[1].split()
-    assert (means, seeds) == (["{0..4}", "0.1", "0.110", "85.00"], "2")
+    *means, margin, below, below_margin, seeds, size = front.table(found).splitlines()[1].split()
+    assert (means, seeds, size) == (["{0..4}", "0.1", "0.110", "85.00"], "2", "0")
+    assert (below, below_margin) == ("-", "-")  # no ReLU to compare with
     assert float(margin.removeprefix("+-")) == pytest.approx(12.706 * 5, abs=0.1)  # Student's t of one degree, 10 / 2
 
 

@@ -54,7 +54,7 @@ def finished(killed):
 
 
 def table(folder):
-    return list(csv.DictReader((folder / "out" / "sweep.csv").open()))
+    return list(csv.DictReader((folder / "out" / "sweep.csv").read_text().splitlines()))
 
 
 def contents(folder):
