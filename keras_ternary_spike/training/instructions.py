@@ -49,22 +49,22 @@ class Core:
 CORES: Mapping[str, Core] = MappingProxyType(
     {
         "cortex-m3": Core(
-            image=Costs(863, 0, 0, 61.9, 264),
-            spikes=Costs(204, 30.4, 8.31, 32.1, 231),
-            levels=Costs(352, 10.3, 6.63, 54.2, 670),
+            image=Costs(862, 0, 0, 61.9, 272),
+            spikes=Costs(204, 30.4, 8.29, 32.1, 231),
+            levels=Costs(353, 10.3, 6.62, 54.2, 678),
             depthwise=Costs(1.44, 25.9, 6.42, 0, 2.88),
         ),
         "cortex-m4": Core(
-            image=Costs(1130, 0, 0, 29, 0),
-            spikes=Costs(221, 32, 9.2, 15.6, 178),
-            levels=Costs(326, 10.4, 0, 35.5, 659),
-            depthwise=Costs(1.23, 22.1, 6.48, 0, 2.45),
+            image=Costs(839, 0, 0, 22.2, 0),
+            spikes=Costs(218, 31.7, 9.39, 15.5, 164),
+            levels=Costs(0, 12.1, 0, 28.3, 668),
+            depthwise=Costs(1.15, 20.8, 6.77, 0, 2.31),
         ),
         "cortex-m7": Core(
-            image=Costs(1130, 0, 0, 29, 0),
-            spikes=Costs(205, 33.5, 9.04, 14.7, 180),
-            levels=Costs(328, 10.4, 0, 35.4, 655),
-            depthwise=Costs(1.21, 21.7, 6.67, 0, 2.42),
+            image=Costs(841, 0, 0, 22.2, 0),
+            spikes=Costs(202, 33.1, 9.24, 14.6, 169),
+            levels=Costs(0, 12.1, 0, 28.3, 664),
+            depthwise=Costs(1.16, 20.8, 6.47, 0, 2.31),
         ),
     }
 )
