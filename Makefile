@@ -1,4 +1,4 @@
-# make demo | test | test-extended | test-backends | lint | docs | bench | clean. Each does its whole set-up in .venv and touches nothing else.
+# make demo | test | test-extended | test-backends | lint | docs | bench | clean. Each sets up what it needs in .venv.
 # Another Python: make test PYTHON=python3.12. Arguments for pytest or the demo: make test ARGS="-k spikes".
 # Test processes, each of up to 2 GB: make test PROCESSES=4.
 
