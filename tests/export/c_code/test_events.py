@@ -58,7 +58,7 @@ def test_optimization_changes_nothing(flags):
 @needs_avx2
 def test_vectors_of_sixteen_channels_change_nothing():
     rng = np.random.default_rng(7)
-    drawn = with_every_kernel(rng, dict.fromkeys(VECTOR_KERNELS, 2))
+    drawn = with_every_kernel(rng, dict.fromkeys(VECTOR_KERNELS, 5))
     programs = [program for _, program in drawn] + [spiking(rng, "CONV_2D", shape=(3, 3, 20), timesteps=2), loud()]
     cases = [(one, spike_inputs(rng, one) if len(one.inputs) > 1 else random_inputs(rng, one)) for one in programs]
     for (program, inputs), outputs in zip(cases, run_checked(cases, flags=("-std=c99", "-O1", "-mavx2")), strict=True):
