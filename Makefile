@@ -17,7 +17,7 @@ RUFF := ruff>=0.17,<0.18
 help:
 	@echo "make demo   train on digits, export, verify; results in runs/digits (three minutes after the install)"
 	@echo "make test   install and run the tests"
-	@echo "make test-extended  tests too long for every day: each recipe, notebook and page"
+	@echo "make test-extended  tests too long for every day: each recipe, notebook, page and pair of integers"
 	@echo "make test-backends  install JAX and PyTorch, each on its own, and run layers and exporter on them"
 	@echo "make lint   ruff: rules and format"
 	@echo "make docs   the pages and the reference as a site, site/index.html"

@@ -61,6 +61,7 @@ def test_thresholds_per_channel_take_turns(monkeypatch):
     np.testing.assert_allclose(model.get_layer("neuron1").threshold, [0.3, 0.5, 1.0, 0.3, 0.5, 1.0, 0.3, 0.5])
 
 
+@pytest.mark.extended
 def test_every_kind_of_neuron_is_measured(monkeypatch):
     neurons = benchmark("files.neurons", monkeypatch)
     monkeypatch.setattr(neurons, "LAYERS", 2)  # one current that stays, one that changes

@@ -22,7 +22,6 @@ def finished(python, tmp_path_factory):
     return folder / "runs" / "digits", result
 
 
-@pytest.mark.slow
 def test_it_writes_six_files(finished):
     folder, _ = finished
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -36,7 +35,6 @@ def test_it_writes_six_files(finished):
     assert (folder / "report.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
-@pytest.mark.slow
 def test_its_report_says_that_every_runtime_computes_the_same_bits(finished):
     folder, _ = finished
     report = json.loads((folder / "report.json").read_text())
@@ -49,7 +47,6 @@ def test_its_report_says_that_every_runtime_computes_the_same_bits(finished):
     assert report["arguments"]["samples"] == 64
 
 
-@pytest.mark.slow
 def test_it_ends_with_a_command_for_the_page(finished):
     folder, result = finished
     (line,) = [line for line in result.stdout.splitlines() if "Draw a digit" in line]
@@ -61,7 +58,6 @@ def test_it_ends_with_a_command_for_the_page(finished):
     assert (root / program).exists() and not (root / options.output).exists()
 
 
-@pytest.mark.slow
 def test_its_table_has_a_row_for_each_file_and_nothing_else_on_stderr(finished):
     _, result = finished
     lines = result.stdout.splitlines()
@@ -73,7 +69,6 @@ def test_its_table_has_a_row_for_each_file_and_nothing_else_on_stderr(finished):
     assert "Warning" not in result.stderr
 
 
-@pytest.mark.slow
 def test_its_two_models_are_the_same_network(finished):
     folder, _ = finished
     assert export_tflite(keras.saving.load_model(folder / "model.keras")) == (folder / "model.tflite").read_bytes()

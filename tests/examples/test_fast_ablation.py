@@ -42,7 +42,6 @@ def flat(fast, training, model):
     return np.concatenate([np.ravel(array) for array in fast.arrays(model, fast.LAYERS[training.network])])
 
 
-@pytest.mark.slow
 @pytest.mark.extended
 @pytest.mark.parametrize(("network", "arm", "timesteps"), CASES)
 def test_the_trainer_learns_what_keras_learns(fast, data, tmp_path, monkeypatch, network, arm, timesteps):

@@ -13,7 +13,6 @@ ROWS = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.extended
 @pytest.mark.parametrize("row", ROWS)
 def test_a_dry_run_goes_the_whole_way(row, eagerly, dry_run):

@@ -10,14 +10,12 @@ ROWS = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.extended
 @pytest.mark.parametrize("row", ROWS)
 def test_a_dry_run_goes_the_whole_way(row, eagerly, dry_run):
     dry_run(row)
 
 
-@pytest.mark.slow
 @pytest.mark.extended
 def test_a_dry_run_as_users_start_it(dry_run, capsys):
     results = dry_run("cifar10_dvs-resnet19-t10-ternary")

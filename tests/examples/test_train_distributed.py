@@ -67,14 +67,14 @@ def assert_close(one, other):
         np.testing.assert_allclose(mine, theirs, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_two_devices_train_the_weights_of_one(python, tmp_path, on_one_device):
     path = tmp_path / "weights.npz"
     wait_for_success(python.start(TRAINING, "mirrored", path))
     assert_close(weights(path), on_one_device)
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_two_workers_train_the_weights_of_one_device(python, tmp_path, on_one_device):
     for process in start_workers(python, str(TRAINING), "workers", str(tmp_path / "{index}.npz")):
         wait_for_success(process)
@@ -82,7 +82,7 @@ def test_two_workers_train_the_weights_of_one_device(python, tmp_path, on_one_de
         assert_close(weights(tmp_path / f"{index}.npz"), on_one_device)
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_the_example_goes_on_from_the_last_epoch_after_a_worker_is_killed(python, tmp_path):
     command = ("-c", ONE_CONVOLUTION, "--samples", "128", "--epochs", "12", "--output", str(tmp_path))
     processes = start_workers(python, *command)

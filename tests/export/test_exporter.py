@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from keras_models import computed
 from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import export_tflite, fold, load, verify
 from keras_ternary_spike.export.tflite import flatbuffer
@@ -71,13 +72,13 @@ def tflite(trained):
 def spikes_of(model, samples):
     """Outputs of every spiking layer, by name."""
     neurons = [layer for layer in model.layers if isinstance(layer, TernaryLIF | BinaryLIF)]
-    outputs = keras.Model(model.inputs, {layer.name: layer.output for layer in neurons}).predict(samples, verbose=0)
+    outputs = computed(keras.Model(model.inputs, {layer.name: layer.output for layer in neurons}), samples)
     return {name: np.sign(values) for name, values in outputs.items()}
 
 
 def test_trained_digits_keep_their_classes(trained, tflite, digits):
     samples, labels = digits
-    expected = trained.predict(samples, verbose=0).argmax(axis=1)
+    expected = computed(trained, samples).argmax(axis=1)
     classes = load(tflite).predict(samples).argmax(axis=1)
     assert np.mean(expected == labels) > 0.9
     assert np.mean(classes == expected) > 0.95
@@ -98,8 +99,8 @@ def test_folded_model_keeps_every_spike_and_the_logits(trained, digits):
     changed = sum(int(np.sum(original[name] != normalised[name])) for name in original)
     assert original.keys() == normalised.keys()
     assert changed <= 20  # of 1.4 million: membranes within float32 rounding of the threshold
-    logits = keras.Model(trained.inputs, trained.layers[-2].output).predict(samples, verbose=0)
-    close = np.isclose(folded.predict(samples, verbose=0), logits, atol=1e-4)
+    logits = computed(keras.Model(trained.inputs, trained.layers[-2].output), samples)
+    close = np.isclose(computed(folded, samples), logits, atol=1e-4)
     assert np.mean(close) > 0.999
 
 
@@ -107,7 +108,7 @@ def test_folded_spikes_are_literal(trained, digits):
     folded = fold(trained)
     for layer in folded.layers:
         if isinstance(layer, TernaryLIF):
-            output = keras.Model(folded.inputs, layer.output).predict(digits[0][:20], verbose=0)
+            output = computed(keras.Model(folded.inputs, layer.output), digits[0][:20])
             assert set(np.unique(output)) <= {-1.0, 0.0, 1.0}
 
 
@@ -117,8 +118,8 @@ def test_amplitude_that_turned_negative_stays_correct(digits):
         if isinstance(layer, TernaryLIF):
             layer.cell.amplitude.assign(-0.7)
     samples = digits[0][:200]
-    logits = keras.Model(model.inputs, model.layers[-2].output).predict(samples, verbose=0)
-    np.testing.assert_allclose(fold(model).predict(samples, verbose=0), logits, atol=1e-4)
+    logits = computed(keras.Model(model.inputs, model.layers[-2].output), samples)
+    np.testing.assert_allclose(computed(fold(model), samples), logits, atol=1e-4)
     tflite = export_tflite(model, input_range=(0, 16))
     assert verify(model, tflite, samples[:10]).exact
     assert np.corrcoef(load(tflite).predict(samples).ravel(), logits.ravel())[0, 1] > 0.98

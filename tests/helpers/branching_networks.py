@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from float64_models import in_float64, neurons
+from keras_models import in_float64, neurons
 from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 
 T = 3

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from keras_models import computed
 from keras_ternary_spike import BinaryLIF, DirectEncoding, PerTimestep, TernaryLIF, TernaryLIFCell, TimeAverage
 from keras_ternary_spike.export import export_tflite, fold, verify
 from keras_ternary_spike.export.describe.assemble import assemble
@@ -129,10 +130,10 @@ def network(
 )
 def test_amplitudes_per_channel_fold_and_export_exactly(rng, options):
     model, images = network(rng, **options), rng.normal(0, 2, (16, 6, 6, 2)).astype("float32")
-    expected = model.predict(images, verbose=0)
+    expected = computed(model, images)
     assert np.std(expected) > 0.05
-    np.testing.assert_allclose(assemble(describe(model)).predict(images, verbose=0), expected, atol=1e-4)
-    np.testing.assert_allclose(fold(model).predict(images, verbose=0), expected, atol=1e-4)
+    np.testing.assert_allclose(computed(assemble(describe(model)), images), expected, atol=1e-4)
+    np.testing.assert_allclose(computed(fold(model), images), expected, atol=1e-4)
     assert verify(model, export_tflite(model, input_range=(-6, 6)), images[:4]).exact
 
 
@@ -143,8 +144,8 @@ def test_a_vector_has_one_amplitude_per_element_and_exports(rng):
     )
     model = keras.Model(inputs, TimeAverage()(layers.Dense(4)(x)))
     samples = rng.normal(0, 2, (16, 6)).astype("float32")
-    expected = model.predict(samples, verbose=0)
-    np.testing.assert_allclose(fold(model).predict(samples, verbose=0), expected, atol=1e-5)
+    expected = computed(model, samples)
+    np.testing.assert_allclose(computed(fold(model), samples), expected, atol=1e-5)
 
 
 def test_amplitudes_per_element_of_images_are_refused_by_name(rng):
@@ -158,9 +159,9 @@ def test_channels_of_amplitude_0_export_exactly(rng, shortcut):
     for name in ("first",) if shortcut else ("first", "second", "third"):
         amplitude = model.get_layer(name).amplitude
         amplitude.assign(amplitude * rng.permutation([0.0, 1.0, 1.0]))
-    expected = model.predict(images, verbose=0)
+    expected = computed(model, images)
     assert np.std(expected) > 0.03
-    np.testing.assert_allclose(fold(model).predict(images, verbose=0), expected, atol=1e-4)
+    np.testing.assert_allclose(computed(fold(model), images), expected, atol=1e-4)
     assert verify(model, export_tflite(model, input_range=(-6, 6)), images[:4]).exact
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from keras_models import computed
 from keras_ternary_spike import DirectEncoding, PerTimestep, SpikeBudget, TernaryLIF, TimeAverage
 from keras_ternary_spike.layers.spike_regularizers import activity_of
 from keras_ternary_spike.training.quantities import layer_costs, quantity
@@ -113,7 +114,7 @@ def test_the_model_is_as_before_and_saved_without_the_penalty(data, tmp_path):
     model.fit(data[0], [data[1]] * 2, epochs=1, verbose=0, callbacks=callbacks)
     assert model.get_layer("first").spike_regularizers == ()
     assert keras.models.load_model(tmp_path / "model.keras").get_layer("first").spike_regularizers == ()
-    logits, *_ = model.predict(data[0], verbose=0)
+    logits, *_ = computed(model, data[0])
     expected = -np.mean(np.log(np.exp(logits) / np.exp(logits).sum(-1, keepdims=True))[np.arange(64), data[1]])
     assert model.evaluate(data[0], [data[1]] * 2, verbose=0)[1] == pytest.approx(expected, rel=1e-4)
     assert len(model.evaluate(data[0], [data[1]] * 2, verbose=0)) == 3  # the loss and those of the two outputs

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from certified_models import build
+from keras_models import computed
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import certify, energy, export_tflite
 from keras_ternary_spike.export.certificate.certificate import memory
@@ -72,7 +73,7 @@ def test_spike_tensors_of_a_layer_are_those_of_its_timesteps(certificate):
 
 def test_spikes_are_compared_with_those_of_the_models_own_layers(model, tflite_bytes, samples, certificate):
     layers = [model.get_layer(f"lif_{index}").output for index in range(3)]
-    expected = [np.sign(x) for x in keras.Model(model.inputs, layers).predict(samples, verbose=0)]
+    expected = [np.sign(x) for x in computed(keras.Model(model.inputs, layers), samples)]
     program = read(tflite_bytes)
     scale = program.tensors[program.inputs[0]]
     integers = np.clip(np.rint(samples / np.float64(scale.scale)) + scale.zero_point, -128, 127).astype(np.int8)

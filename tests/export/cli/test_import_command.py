@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_models import computed
 from keras_ternary_spike.export.__main__ import main
 from keras_ternary_spike.imports import from_nir
 
@@ -24,8 +25,8 @@ def test_a_graph_becomes_a_keras_model(network, tmp_path, capsys, rng):
     assert main(["import", str(network), "-o", str(tmp_path / "model.keras"), "--timesteps", "3", "--static"]) == 0
     assert "16 weights" in capsys.readouterr().out  # 3 * 4, 3 biases, an amplitude
     samples = rng.normal(size=(5, 4))
-    found = keras.models.load_model(tmp_path / "model.keras").predict(samples, verbose=0)
-    np.testing.assert_array_equal(found, from_nir(network, timesteps=3, static=True).predict(samples, verbose=0))
+    found = computed(keras.models.load_model(tmp_path / "model.keras"), samples)
+    np.testing.assert_array_equal(found, computed(from_nir(network, timesteps=3, static=True), samples))
 
 
 def test_what_is_no_graph_is_refused(tmp_path, capsys):

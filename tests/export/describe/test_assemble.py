@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from keras_models import computed
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export.describe.assemble import assemble
 from keras_ternary_spike.export.describe.model import describe
@@ -38,17 +39,17 @@ def common(shape, temporal=False):
 def test_a_sum_pool_adds():
     node = SumPool(size=(2, 2), strides=(2, 2), **common((1, 1, 1)))
     model = assemble(network(node, shape=(2, 2, 1)))
-    assert model.predict(np.array([[[[1], [2]], [[3], [-1]]]], "float32"), verbose=0).item() == 5.0
+    assert computed(model, np.array([[[[1], [2]], [[3], [-1]]]], "float32")).item() == 5.0
 
 
 def test_a_time_sum_adds():
     model = assemble(network(TimeSum(**common((1,))), shape=(1,), temporal=True, timesteps=4))
-    assert model.predict(np.array([[[1], [2], [3], [-1]]], "float32"), verbose=0).item() == 5.0
+    assert computed(model, np.array([[[1], [2], [3], [-1]]], "float32")).item() == 5.0
 
 
 def test_an_affine_works_per_channel():
     node = Affine(scale=np.array([2.0, -1.0]), offset=np.array([0.5, 0.0]), **common((2,)))
-    output = assemble(network(node, shape=(2,)), dtype="float64").predict(np.array([[3.0, 4.0]]), verbose=0)
+    output = computed(assemble(network(node, shape=(2,)), dtype="float64"), np.array([[3.0, 4.0]]))
     assert output.tolist() == [[6.5, -4.0]]
 
 
@@ -73,13 +74,13 @@ def test_a_padding_is_keras_own_where_there_is_one(padding, expected):
     assert [type(layer).__name__ for layer in model.layers[1:]] == expected
     image = np.arange(16.0).reshape(1, 4, 4, 1)
     padded = np.pad(image[0, ..., 0], padding)
-    assert model.predict(image, verbose=0)[0, 0, 0, 0] == np.sum(padded[:3, :3] * np.arange(9).reshape(3, 3))
+    assert computed(model, image)[0, 0, 0, 0] == np.sum(padded[:3, :3] * np.arange(9).reshape(3, 3))
 
 
 def test_a_depthwise_convolution_may_have_unequal_strides():
     kernel = np.arange(1.0, 5.0).reshape(1, 1, 2, 2)
     node = DepthwiseConv(kernel=kernel, bias=np.zeros(4), strides=(1, 2), **common((1, 1, 4)))
-    output = assemble(network(node, shape=(1, 2, 2))).predict(np.array([[[[1, 10], [0, 0]]]], "float32"), verbose=0)
+    output = computed(assemble(network(node, shape=(1, 2, 2))), np.array([[[[1, 10], [0, 0]]]], "float32"))
     assert output.ravel().tolist() == [1.0, 2.0, 30.0, 40.0]
 
 
@@ -91,7 +92,7 @@ def test_a_transposed_convolution_is_cropped():
         cropping=((0, 0), (1, 2)),
         **common((1, 2, 1)),
     )
-    output = assemble(network(node, shape=(1, 2, 1))).predict(np.array([[[[1], [2]]]], "float32"), verbose=0)
+    output = computed(assemble(network(node, shape=(1, 2, 1))), np.array([[[[1], [2]]]], "float32"))
     assert output.ravel().tolist() == [10.5, 102.5]  # of 1, 10, 100 + 2, 20, 200
 
 
@@ -133,7 +134,7 @@ def test_an_unfolded_network_keeps_its_amplitude(rng):
     samples = rng.normal(0, 1, (4, 6, 5, 1)).astype("float32")
     copy = assemble(describe(model))
     assert float(copy.get_layer("spikes").amplitude.numpy()) == np.float32(-0.6)
-    np.testing.assert_allclose(copy.predict(samples, verbose=0), model.predict(samples, verbose=0), atol=1e-5)
+    np.testing.assert_allclose(computed(copy, samples), computed(model, samples), atol=1e-5)
 
 
 def test_a_folded_model_loads_in_another_process(python, tmp_path, rng):
@@ -144,4 +145,4 @@ def test_a_folded_model_loads_in_another_process(python, tmp_path, rng):
     np.save(paths[2], samples)
     finished = python.run("-c", LOAD, *paths)
     assert finished.returncode == 0, finished.stderr
-    np.testing.assert_allclose(np.load(paths[1]), folded.predict(samples, verbose=0), atol=1e-6)
+    np.testing.assert_allclose(np.load(paths[1]), computed(folded, samples), atol=1e-6)

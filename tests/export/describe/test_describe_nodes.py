@@ -4,7 +4,7 @@ import keras
 import pytest
 from keras import layers
 
-from float64_models import in_float64
+from keras_models import in_float64
 from keras_ternary_spike import DirectEncoding, TernaryLIF
 from keras_ternary_spike.export.describe.model import describe
 from keras_ternary_spike.export.network import nodes

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from keras_models import computed
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage, TimeMax
 from keras_ternary_spike.export import export_tflite, quantize_aware
 from keras_ternary_spike.export.describe.assemble import assemble
@@ -35,8 +36,8 @@ def assert_describes(model, samples=None):
     """The Network computes what the model does, in float64 up to the model's float32."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(8, *model.inputs[0].shape[1:])) if samples is None else samples
-    found = assemble(describe(model), dtype="float64").predict(x.astype("float64"), verbose=0)
-    np.testing.assert_allclose(found, model.predict(x.astype("float32"), verbose=0), rtol=1e-4, atol=1e-5)
+    found = computed(assemble(describe(model), dtype="float64"), x.astype("float64"))
+    np.testing.assert_allclose(found, computed(model, x.astype("float32")), rtol=1e-4, atol=1e-5)
 
 
 def two(merge):
@@ -149,16 +150,16 @@ def test_a_function_at_the_end_is_left_out_with_a_note(end):
     model, logits = network(after=lambda x: end(TimeAverage()(x))), network()
     assert any("left out" in note for note in describe(model).notes)
     x = np.random.default_rng(0).normal(size=(4, 6))
-    found = assemble(describe(model), dtype="float64").predict(x, verbose=0)
-    np.testing.assert_allclose(found, logits.predict(x, verbose=0), rtol=1e-4, atol=1e-5)
+    found = computed(assemble(describe(model), dtype="float64"), x)
+    np.testing.assert_allclose(found, computed(logits, x), rtol=1e-4, atol=1e-5)
 
 
 def test_fine_tuning_keeps_the_sigmoid():
     model = network(after=lambda x: layers.Activation("sigmoid", name="p")(TimeAverage()(x)))
     x = np.random.default_rng(0).uniform(size=(4, 6))
-    aware = quantize_aware(model, output_range=(-4, 4)).predict(x, verbose=0)
+    aware = computed(quantize_aware(model, output_range=(-4, 4)), x)
     assert np.all((aware > 0) & (aware < 1))
-    np.testing.assert_allclose(aware, model.predict(x, verbose=0), atol=0.2)
+    np.testing.assert_allclose(aware, computed(model, x), atol=0.2)
 
 
 def test_the_sigmoid_of_verify_is_the_logistic_function():
@@ -237,4 +238,4 @@ def test_dense_on_rows_names_the_convolution_that_computes_the_same():
     for old, new in zip(rows.weights, advised.weights, strict=True):
         new.assign(ops.reshape(old, new.shape))
     x = np.random.default_rng(0).normal(size=(4, 4, 6))
-    np.testing.assert_allclose(rows.predict(x, verbose=0), advised.predict(x, verbose=0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(computed(rows, x), computed(advised, x), rtol=1e-4, atol=1e-5)

@@ -6,6 +6,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 
+from keras_models import computed
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import StepRunner, certify, check, export_tflite, fold, load, verify
 from keras_ternary_spike.export.describe.model import describe
@@ -72,7 +73,7 @@ def test_a_list_in_the_models_order_is_the_same_as_a_mapping(model, tflite_bytes
 
 
 def test_predictions_are_keras_up_to_the_rounding_of_kernels(model, tflite_bytes, samples):
-    expected, found = model.predict(samples, verbose=0), load(tflite_bytes).predict(samples)
+    expected, found = computed(model, samples), load(tflite_bytes).predict(samples)
     assert {name: values.shape for name, values in found.items()} == {n: x.shape for n, x in expected.items()}
     assert np.mean(np.sign(expected["spikes"]) == found["spikes"]) > 0.9
     np.testing.assert_array_equal(found["class"], found["again"])
@@ -111,7 +112,7 @@ def test_a_written_file_is_read_back_with_its_names(tflite_bytes):
 def test_folding_keeps_the_structure_and_every_spike(model, samples):
     folded = fold(model)
     assert [x.name for x in folded.inputs] == ["image", "motion"]
-    expected, found = model.predict(samples, verbose=0), folded.predict(samples, verbose=0)
+    expected, found = computed(model, samples), computed(folded, samples)
     assert list(found) == list(expected)
     np.testing.assert_array_equal(found["spikes"], expected["spikes"])
     for name in ("class", "current"):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from keras_models import computed
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import certify, export_tflite, fold, quantize_aware, verify
 from keras_ternary_spike.export.describe.model import describe
@@ -63,7 +64,7 @@ def of_layers(block, shape=(6, 6, 2)):
 
 
 def assert_folds(model, samples=SAMPLES):
-    np.testing.assert_allclose(fold(model).predict(samples, verbose=0), model.predict(samples, verbose=0), atol=1e-3)
+    np.testing.assert_allclose(computed(fold(model), samples), computed(model, samples), atol=1e-3)
 
 
 def test_a_layer_of_layers_is_exported_as_them():
@@ -119,14 +120,14 @@ def test_a_model_that_is_a_class_is_exported_verified_folded_and_fine_tuned():
     assert report.exact and report.agreement.compared == len(SAMPLES)
     assert_folds(model)
     aware = quantize_aware(model, samples=SAMPLES)
-    np.testing.assert_allclose(aware.predict(SAMPLES, verbose=0), model.predict(SAMPLES, verbose=0), atol=0.5)
+    np.testing.assert_allclose(computed(aware, SAMPLES), computed(model, SAMPLES), atol=0.5)
     assert certify(model, tflite_bytes, SAMPLES[:1]).beside_relu is not None
 
 
 def test_a_model_called_on_an_input_is_a_layer_of_layers():
     model, inputs = classifier(), keras.Input((6, 6, 2))
     outer = keras.Model(inputs, model(inputs))
-    np.testing.assert_array_equal(outer.predict(SAMPLES, verbose=0), model.predict(SAMPLES, verbose=0))
+    np.testing.assert_array_equal(computed(outer, SAMPLES), computed(model, SAMPLES))
     assert_folds(outer)
 
 
@@ -231,7 +232,7 @@ def test_the_way_out_of_a_refusal_works():
         sorted(refused.get_weights(), key=lambda weight: [w.shape for w in model.weights].index(weight.shape))
     )
     samples = np.random.default_rng(0).normal(size=(5, 2, 4)).astype("float32")
-    np.testing.assert_allclose(model.predict(samples, verbose=0), refused.predict(samples, verbose=0), atol=1e-5)
+    np.testing.assert_allclose(computed(model, samples), computed(refused, samples), atol=1e-5)
     assert_folds(model, samples)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from keras_models import computed
 from keras_ternary_spike import BinaryLIF, DirectEncoding, MultiLevelLIF, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.backend import gradient
 from keras_ternary_spike.exact import ExactDense, ExactLIF
@@ -140,7 +141,7 @@ def assert_same_integers(program, expected):
 
 def trained(model, rng, steps=3):
     """A few large steps towards random labels."""
-    model.compile(keras.optimizers.Adam(1e-2), LOSS, metrics=["accuracy"], jit_compile=False)
+    model.compile(keras.optimizers.Adam(1e-2), LOSS, metrics=["accuracy"], run_eagerly=True)
     images, labels = rng.random((16, *model.input_shape[1:]), np.float32), rng.integers(0, 5, 16)
     model.fit(images, labels, batch_size=16, epochs=steps, verbose=0)
     return images, labels
@@ -151,7 +152,7 @@ def assert_same_values(model, tflite_bytes, images):
     program = flatbuffer.read(tflite_bytes)
     integers = program.trace(quantize_input(program, images))
     neurons = {layer.name: layer.output for layer in model.layers if isinstance(layer, ExactLIF)}
-    spikes, outputs = keras.Model(model.inputs, [neurons, model.outputs[0]]).predict(images, verbose=0)
+    spikes, outputs = computed(keras.Model(model.inputs, [neurons, model.outputs[0]]), images)
     compared = 0
     for name, values in spikes.items():
         assert np.any(values), f"{name} is silent"
@@ -220,7 +221,7 @@ def test_the_softmax_of_the_model_stays_and_the_file_has_logits(rng):
     images = rng.random((4, *SHAPE), np.float32)
     logits = load(export_tflite(exact)).predict(images)
     expected = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    np.testing.assert_allclose(exact.predict(images, verbose=0), expected, atol=1e-6)
+    np.testing.assert_allclose(computed(exact, images), expected, atol=1e-6)
 
 
 def test_several_inputs_and_outputs_keep_their_names(rng):
@@ -230,7 +231,7 @@ def test_several_inputs_and_outputs_keep_their_names(rng):
     outputs = {name: TimeAverage(name=name)(P(layers.Dense(n))(spikes)) for name, n in (("a", 3), ("b", 2))}
     exact = quantize_aware(keras.Model(inputs, outputs), input_range={"left": (0, 1), "right": (-1, 1)})
     samples = {"left": rng.random((5, 6), np.float32), "right": rng.uniform(-1, 1, (5, 6)).astype("float32")}
-    values, predicted = load(export_tflite(exact)).predict(samples), exact.predict(samples, verbose=0)
+    values, predicted = load(export_tflite(exact)).predict(samples), computed(exact, samples)
     assert sorted(predicted) == sorted(values) == ["a", "b"]
     for name in values:
         np.testing.assert_array_equal(predicted[name], values[name])
@@ -251,7 +252,7 @@ def test_a_half_precision_policy_changes_nothing(rng):
         exact = quantize_aware(model)
     finally:
         keras.config.set_dtype_policy("float32")
-    np.testing.assert_array_equal(exact.predict(images, verbose=0), expected.predict(images, verbose=0))
+    np.testing.assert_array_equal(computed(exact, images), computed(expected, images))
 
 
 def test_a_model_is_made_exact_once(rng):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from branching_networks import BLOCKS, IMAGE, T, built
-from float64_models import spikes_and_output
+from keras_models import spikes_and_output
 from keras_ternary_spike.export.describe.assemble import assemble
 from keras_ternary_spike.export.describe.model import describe
 from keras_ternary_spike.export.folding.passes import fold_network

@@ -109,7 +109,7 @@ def test_every_pair_of_currents_gives_the_same_spike_on_every_runtime(decay, sig
     check_everywhere(neuron_program(one, 2, (65536,)), pairs, {f"lif/spike/{t}": expected[t] for t in range(2)})
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize("decay", [0.02, 0.25, 1.0])
 def test_every_grid_is_exact_on_every_pair(decay):
     """Shortcuts beside a current leave coarser grids."""
@@ -152,7 +152,7 @@ def test_every_pair_is_exact_with_a_decay_for_every_channel(reset, signed, plain
     check_everywhere(program, np.repeat(currents[..., None], len(decays), axis=-1), expected)
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize("largest", [0.49, 1.0])
 def test_every_decay_that_a_channel_can_have_is_exact_on_every_pair(largest):
     decays = snap(np.linspace(0, largest, 64))
@@ -176,7 +176,7 @@ def only_output(tflite, resolver, sample):
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize("reset, plain", [("zero", False), ("zero", True), ("subtract", False), ("subtract", True)])
 def test_every_decay_that_can_be_exported_is_exact_on_every_pair(reset, plain):
     fractions = sorted({Fraction(n, d) for d in range(1, 64, 2) for n in range(1, d + 1)})

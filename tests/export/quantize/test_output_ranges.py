@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from keras_models import computed
 from keras_ternary_spike import BinaryLIF, DirectEncoding, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import export_tflite, load, quantize_aware, verify
 
@@ -80,7 +81,7 @@ def test_classes_are_not_warned_of(kind, recwarn):
 
 def test_samples_tell_the_range_and_whether_it_has_two_sides(samples):
     model = network(2, bias=20.0)
-    expected = model.predict(samples, verbose=0)
+    expected = computed(model, samples)
     low, high, step = reached(export_tflite(model, samples=samples, verbose=0))
     margin = np.ptp(expected) / 32
     assert low == pytest.approx(0, abs=step)  # 0 is always held, nothing below is
@@ -89,7 +90,7 @@ def test_samples_tell_the_range_and_whether_it_has_two_sides(samples):
 
 def test_regression_far_from_zero_is_as_fine_as_eight_bits_over_its_range_allow(samples):
     model = network(1, bias=305.0, weight=0.8)
-    expected = model.predict(samples, verbose=0)
+    expected = computed(model, samples)
     tflite_bytes = export_tflite(model, samples=samples, verbose=0)
     step = (expected.max() + np.ptp(expected) / 32) / 255  # int8 with a zero point holds 0 to the largest
     assert reached(tflite_bytes)[2] == pytest.approx(step, rel=0.02)
@@ -142,7 +143,7 @@ def test_every_runtime_and_integer_exact_training_agree_on_a_zero_point(bias, sa
     tflite_bytes = export_tflite(exact)
     assert reached(tflite_bytes)[2] == reached(export_tflite(model, samples=samples, verbose=0))[2]
     assert verify(exact, tflite_bytes, samples).exact
-    np.testing.assert_array_equal(exact.predict(samples, verbose=0), load(tflite_bytes).predict(samples))
+    np.testing.assert_array_equal(computed(exact, samples), load(tflite_bytes).predict(samples))
 
 
 def test_an_exact_model_has_its_range_in_it(samples):

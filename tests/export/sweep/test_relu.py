@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from digits_sweep import CONFIG, write_config
+from keras_models import computed
 from keras_ternary_spike.export.sweep.config import read_config
 from keras_ternary_spike.export.sweep.data import load_data
 from keras_ternary_spike.export.sweep.network import build_network, check_network
@@ -26,6 +27,6 @@ def test_its_file_is_what_the_network_computes_and_multiplies(tmp_path):
     tflite_bytes = stock_int8(model, data)
     # 3x3 convolutions of stride 2 on 8x8 pixels: 4x4, 2x2 and one, of 1, 8 and 16 channels; 32 features, 10 classes.
     assert multiply_accumulates(tflite_bytes) == 9 * (16 * 1 * 8 + 4 * 8 * 16 + 1 * 16 * 32) + 32 * 10
-    expected = model.predict(data.test_images, verbose=0)
+    expected = computed(model, data.test_images)
     found = predict_int8(tflite_bytes, data.test_images)
     assert np.corrcoef(expected.ravel(), found.ravel())[0, 1] > 0.99

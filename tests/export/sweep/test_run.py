@@ -61,7 +61,6 @@ def contents(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.slow
 def test_a_killed_sweep_goes_on_and_trains_no_finished_point_again(killed, finished):
     _, first, data, written = killed
     folder, _, printed = finished
@@ -73,7 +72,6 @@ def test_a_killed_sweep_goes_on_and_trains_no_finished_point_again(killed, finis
     assert "about 0 s left" in printed
 
 
-@pytest.mark.slow
 def test_a_point_is_measured_on_the_file_that_it_writes(finished):
     folder, *_ = finished
     with np.load(folder / "digits.npz") as arrays:
@@ -91,7 +89,6 @@ def test_a_point_is_measured_on_the_file_that_it_writes(finished):
         assert row["error"] == ""
 
 
-@pytest.mark.slow
 def test_arithmetic_is_that_of_the_network_counted_by_hand(finished):
     """4 channels of 4x4, 8 of 2x2, 16 of 1x1; 3x3 windows of stride 2, the padding at the end."""
     one, two = table(finished[0])
@@ -103,13 +100,11 @@ def test_arithmetic_is_that_of_the_network_counted_by_hand(finished):
     assert int(two["additions"]) >= 2 * spikes + pool + classifier
 
 
-@pytest.mark.slow
 def test_the_fronts_are_drawn_as_png(finished):
     picture = (finished[0] / "out" / "sweep.png").read_bytes()
     assert picture.startswith(PNG_SIGNATURE)
 
 
-@pytest.mark.slow
 def test_the_same_sweep_again_trains_nothing(finished, monkeypatch, capsys):
     folder, command, _ = finished
     before = contents(folder)
@@ -119,7 +114,6 @@ def test_the_same_sweep_again_trains_nothing(finished, monkeypatch, capsys):
     assert contents(folder) == before
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -136,7 +130,6 @@ def test_a_folder_of_another_configuration_is_refused_and_left_alone(old, new, m
     assert contents(folder) == before
 
 
-@pytest.mark.slow
 def test_a_full_disk_leaves_every_file_as_it_was(finished, monkeypatch, capsys):
     folder, command, _ = finished
     before = contents(folder)

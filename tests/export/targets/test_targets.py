@@ -233,7 +233,6 @@ def test_checking_needs_neither_keras_nor_tensorflow():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("target", vela.ACCELERATORS)
 def test_every_ethos_u_takes_every_operator(target, tflite_bytes):
     assert [name for name in TARGETS if name.startswith("ethos")] == list(vela.ACCELERATORS)

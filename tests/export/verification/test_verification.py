@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_models import computed
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import export_tflite, load, verify
 from keras_ternary_spike.export.program.samples import quantize_input
@@ -121,7 +122,7 @@ def test_a_wrong_output_of_the_file_as_shipped_is_counted_apart(tflite_bytes, sa
 
 def test_class_agreement_is_counted_against_keras(model, tflite_bytes, samples):
     agreement = verify(model, tflite_bytes, samples).agreement
-    expected = model.predict(samples, verbose=0).argmax(-1) == load(tflite_bytes).predict(samples).argmax(-1)
+    expected = computed(model, samples).argmax(-1) == load(tflite_bytes).predict(samples).argmax(-1)
     assert (agreement.same, agreement.compared) == (expected.sum(), 25)
     assert agreement.share == expected.mean()
 
@@ -249,7 +250,7 @@ def test_logits_are_not_compared_with_what_a_softmax_makes_of_them(model, tflite
     assert verify(model, tflite_bytes, samples).distances == {}
     logits = keras.Model(model.inputs, model.get_layer("average").output)
     distance = verify(logits, tflite_bytes, samples).distances["softmax"]
-    expected, found = logits.predict(samples, verbose=0), load(tflite_bytes).predict(samples)
+    expected, found = computed(logits, samples), load(tflite_bytes).predict(samples)
     assert distance.error == pytest.approx(np.sqrt(np.mean((expected - found) ** 2)), rel=1e-5)
 
 

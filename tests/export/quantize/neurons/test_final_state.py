@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 from every_runtime import assert_every_tensor_equals
+from keras_models import computed
 from keras_ternary_spike import BinaryLIF, LeakyIntegrator, MultiLevelLIF, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import StepRunner, export_tflite, fold, load, quantize_aware, verify
 from keras_ternary_spike.export.certificate.proof import prove
@@ -93,7 +94,7 @@ def test_a_state_without_its_spikes(rng):
 def test_verify_folds_and_the_c_code_take_it_and_fine_tuning_names_it(rng):
     net, samples = model(), rng.uniform(-1, 1, (8, 4, 7)).astype("float32")
     assert verify(net, export_tflite(net, **RANGE), samples, also=("c",)).exact
-    folded, expected = fold(net).predict(samples, verbose=0), net.predict(samples, verbose=0)
+    folded, expected = computed(fold(net), samples), computed(net, samples)
     for name, values in expected.items():
         np.testing.assert_allclose(folded[name], values, atol=1e-5)
     with pytest.raises(ValueError, match=r"knows no membranes that are read.*'lif_state'"):

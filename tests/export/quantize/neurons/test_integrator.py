@@ -8,6 +8,7 @@ import pytest
 from keras import layers
 
 from every_runtime import assert_every_tensor_equals
+from keras_models import computed
 from keras_ternary_spike import (
     DirectEncoding,
     LastTimestep,
@@ -114,7 +115,7 @@ def test_steps_equal_the_unrolled_file_and_both_are_near_keras(end, rng):
         runner.reset()
         steps = np.stack([runner.step(frame) for frame in sequence])
         np.testing.assert_array_equal(steps if whole.ndim == 3 else steps[-1], expected)
-    wanted = net.predict(samples, verbose=0)
+    wanted = computed(net, samples)
     assert np.corrcoef(whole.ravel(), wanted.ravel())[0, 1] > 0.98  # the rest are spikes rounded across a threshold
 
 
@@ -190,7 +191,7 @@ def test_an_outputs_range_is_that_of_membranes_on_samples(rng):
     net, samples = model(*readout(return_sequences=False)), sequences(rng)
     file = export_tflite(net, **RANGE, samples=samples)
     program = flatbuffer.read(file)
-    whole = keras.Model(net.inputs, LeakyIntegrator(0.9)(net.layers[-2].output)).predict(samples, verbose=0)
+    whole = computed(keras.Model(net.inputs, LeakyIntegrator(0.9)(net.layers[-2].output)), samples)
     reached = np.abs(whole).max()
     scale = float(program.tensors[program.outputs[0]].scale)
     assert reached < 127 * scale < 1.15 * reached
@@ -208,7 +209,7 @@ def test_a_still_image_and_a_current_that_others_read(rng):
     net = keras.Model(image, {"membrane": membrane, "logits": layers.Dense(3)(spikes)[:, -1]})
     samples = rng.uniform(0, 1, (32, 5))
     found = load(export_tflite(net, samples=samples)).predict(samples)
-    wanted = net.predict(samples, verbose=0)["membrane"]
+    wanted = computed(net, samples)["membrane"]
     assert np.abs(found["membrane"] - wanted).max() < 4 * np.abs(wanted).max() / 127
 
 
@@ -225,7 +226,7 @@ def test_verify_folds_and_the_c_code_take_it_and_fine_tuning_names_it(rng):
     net, samples = model(*readout(return_sequences=False)), sequences(rng, 8)
     file = export_tflite(net, **RANGE, samples=samples)
     assert verify(net, file, samples, also=("c",)).exact
-    np.testing.assert_allclose(fold(net).predict(samples, verbose=0), net.predict(samples, verbose=0), atol=1e-4)
+    np.testing.assert_allclose(computed(fold(net), samples), computed(net, samples), atol=1e-4)
     with pytest.raises(ValueError, match=r"knows no membranes that are read\. Received: layer 'out'.*float model"):
         quantize_aware(net, **RANGE, output_range=(-8, 8))
 

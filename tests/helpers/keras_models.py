@@ -1,9 +1,14 @@
-"""Keras models in float64, and what their neurons emit: spikes can be compared exactly, outputs to the last digits."""
+"""What Keras models compute, and in float64: spikes can be compared exactly then, outputs to the last digits."""
 
 import keras
 import numpy as np
 
 from keras_ternary_spike import BinaryLIF, TernaryLIF
+
+
+def computed(model, samples):
+    """As `model.predict(samples)`, without compiling a function first, which takes longer than one call."""
+    return keras.tree.map_structure(keras.ops.convert_to_numpy, model(samples, training=False))
 
 
 def in_float64(build):
@@ -21,11 +26,11 @@ def neurons(model):
 
 
 def spikes_and_output(model, samples):
-    """Output / amplitude of every neuron layer by name, and the model's output. Eager: predict would compile first."""
+    """Output / amplitude of every neuron layer by name, and the model's output."""
     spiking = neurons(model)
     outputs = [layer.output for layer in spiking] + [model.outputs[0]]
     samples = samples if isinstance(samples, list) else [samples]  # as `model.inputs` are
-    *spikes, output = map(keras.ops.convert_to_numpy, keras.Model(model.inputs, outputs)(samples))
+    *spikes, output = computed(keras.Model(model.inputs, outputs), samples)
     amplitudes = [float(layer.amplitude.numpy()) for layer in spiking]
     named = zip(spiking, spikes, amplitudes, strict=True)
     return {layer.name: np.rint(spike / amplitude) for layer, spike, amplitude in named}, output
