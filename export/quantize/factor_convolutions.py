@@ -3,7 +3,7 @@
     MUL(x, k)       taps [k]
     ADD(x, 0)       taps [64], each worth 1/64: requantization, which fires or clips
     SUB(k, x)       taps [-127] and the bias k: for x of 0 and 1, and RELU behind it, k where x is 0
-    SUB(x, y)       taps [1, -1] over both as rows, where all three lie on one grid
+    SUB(x, y)       taps [1, -1] over both as rows, where all three lie on one grid; ADD(x, y) [1, 1]
 
 CMSIS-NN has fast kernels for convolutions; for SUB and for constants that broadcast it has none.
 """
@@ -23,6 +23,7 @@ from ..program.operators import ELEMENTWISE, Operator, Tensor
 
 PIXEL = {"stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1}
 PIXEL |= {"depth_multiplier": 1, "padding": "VALID"}
+SIGNS = {"ADD": 1, "SUB": -1}  # of the second of two rows
 FINE = 64  # of a requantization, so that the first of two roundings moves a value by less than 1/64 of a step
 Taps = Sequence[int] | np.ndarray  # `(rows,)`, or `(rows, channels)`
 
@@ -89,7 +90,7 @@ def can_be_factor(operator: Operator, tensors: Sequence[Tensor]) -> bool:
     read = [tensors[index] for index in operator.inputs]
     constants = [tensor for tensor in read if tensor.data is not None]
     if not constants:
-        return is_difference(operator, tensors)
+        return False
     constant, channels = constants[0], tensors[operator.output].shape[-1]
     if any(tensor.zero_point for tensor in read) or constant.shape[-1] != constant.data.size not in (1, channels):
         return False
@@ -98,32 +99,31 @@ def can_be_factor(operator: Operator, tensors: Sequence[Tensor]) -> bool:
     return operator.kind == "MUL" or (parse(tensors[operator.output].name).role == "keep" and constant is read[0])
 
 
-def is_difference(operator: Operator, tensors: Sequence[Tensor]) -> bool:
-    """Whether an operator subtracts one tensor from another, all three on one grid."""
+def joins_two(operator: Operator, tensors: Sequence[Tensor]) -> bool:
+    """Whether an operator adds two tensors, or subtracts one from the other, all three on one grid."""
+    if operator.kind not in SIGNS or len(tensors[operator.output].shape) not in (2, 4):
+        return False
     involved = [tensors[index] for index in (*operator.inputs, operator.output)]
     alike = len({(float(tensor.scale), tensor.zero_point) for tensor in involved}) == 1
-    return operator.kind == "SUB" and alike and all(tensor.data is None for tensor in involved)
+    return alike and all(tensor.data is None for tensor in involved)
 
 
 def emit_factor(
-    builder: Builder, operator: Operator, tensors: Sequence[Tensor], read: Sequence[int], layer: str
+    builder: Builder, operator: Operator, tensors: Sequence[Tensor], read: int, grid: Grid, layer: str
 ) -> int:
-    """The convolution in the place of `operator`. read: in `builder`, what stands for its inputs; no constants."""
-    output, name = tensors[operator.output], parse(tensors[operator.output].name)
-    grid, shape = Grid(float(output.scale), output.zero_point), output.shape[1:]
+    """The convolution in the place of `operator`. read: in `builder`, what stands for its input that is no constant."""
+    name, shape = parse(tensors[operator.output].name), tensors[operator.output].shape[1:]
     options = {**_taps(operator, tensors), "layer": layer, "activation": operator.activation}
-    if len(read) == 1 and len(shape) == 3:
-        return emit_taps(builder, read[0], name, grid, **options)
-    source = emit_stacked(builder, read, name) if len(read) > 1 else as_image(builder, read[0], name.part("rows"))
+    if len(shape) == 3:
+        return emit_taps(builder, read, name, grid, **options)
+    source = as_image(builder, read, name.part("rows"))
     return builder.reshape(emit_taps(builder, source, name.part("full"), grid, **options), name, shape, grid)
 
 
 def _taps(operator: Operator, tensors: Sequence[Tensor]) -> dict[str, object]:
     """Taps, multiplier and bias of the convolution that computes `operator`."""
     output = float(tensors[operator.output].scale)
-    constant = next((tensors[index] for index in operator.inputs if tensors[index].data is not None), None)
-    if constant is None:
-        return {"taps": [1, -1], "multiplier": 1.0}
+    constant = next(tensors[index] for index in operator.inputs if tensors[index].data is not None)
     source = next(float(tensors[index].scale) for index in operator.inputs if tensors[index].data is None)
     if operator.kind == "MUL":
         return {"taps": constant.data.reshape(1, -1), "multiplier": source * float(constant.scale) / output}

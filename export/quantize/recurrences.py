@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -92,9 +92,9 @@ def _is_read(program: Program, operators: Sequence[Operator], spikes: Sequence[i
     return bool(inside & (outside | set(program.outputs)))
 
 
-def whole_currents(program: Program, neurons: Iterable[Recurrence]) -> dict[int, float]:
+def whole_currents(program: Program, neurons: Iterable[Recurrence], sums: Set[int]) -> dict[int, float]:
     """The currents whose step can be labelled 1, and what it is now: of convolutions that nothing else reads, with
-    kernels that nothing else uses.
+    kernels that nothing else uses; and of `sums`, which convolutions will compute.
     """
     neurons = tuple(neurons)
     membranes = {id(operator) for neuron in neurons for operator in neuron.membranes.values()}
@@ -109,4 +109,5 @@ def whole_currents(program: Program, neurons: Iterable[Recurrence]) -> dict[int,
             users.setdefault(index, set()).add(operator.output)
     made = {op.output: op for op in program.operators if op.kind in WEIGHTED and op.kind != "TRANSPOSE_CONV"}
     alone = {index for index in wanted if index in made and all(users[i] <= wanted for i in made[index].inputs[1:])}
+    alone |= wanted & sums
     return {index: float(program.tensors[index].scale) for index in alone}

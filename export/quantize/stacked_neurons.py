@@ -8,16 +8,18 @@ A neuron with one decay that a spike clears, of which `drop` steps are left of a
     clipped = DEPTHWISE(stacked, [1, 1, -drop]) + RELU_N1_TO_1                @ 1 / (quiet_steps + 1)
     last timestep: spike = DEPTHWISE(stacked, [2, 2, -2 drop]) + RELU_N1_TO_1 @ 1
 
-Where CMSIS-NN computes them, spike and leaked are MUL by a constant of the membrane's size.
+Where CMSIS-NN computes them, spike and leaked are MUL by a constant of the membrane's size. Two tensors that are added
+up on one grid are two rows, too, and the first current of a neuron is clipped as it is summed.
 A membrane that fires is clipped to quiet_steps + 1, so that what is left of it when it leaks is exactly what the spike
 takes off. Every sum is a whole number of steps, and every spike that of the elementwise operators in the same program.
-A step of a convolution's current is labelled 1; any other current keeps its label, and the spike is brought there. Of
+A step of a convolution's current is labelled 1; any other current keeps its label, and stacked spikes take it. Of
 other neurons the operators that `factor_convolutions` knows are convolutions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -29,11 +31,21 @@ from ..program.operators import ELEMENTWISE, Operator
 from ..program.program import Program
 from ..program.schedule import with_small_peak
 from .emit.neurons.firing import FACTOR
-from .factor_convolutions import as_image, can_be_factor, emit_factor, emit_stacked, emit_taps, grid_of, is_difference
+from .factor_convolutions import (
+    SIGNS,
+    as_image,
+    can_be_factor,
+    emit_factor,
+    emit_stacked,
+    emit_taps,
+    grid_of,
+)
 from .recurrences import Recurrence, recurrences, whole_currents
+from .row_sums import first_currents, joined_sums
 
 CLIP = "RELU_N1_TO_1"
 WHOLE = Grid(1.0)  # of values in steps
+WIDEST, WORD = 124, 4  # channels of which CMSIS-NN's depthwise kernels compute so many at a time
 BRICK = 16  # channels, of which Ethos-U stores an image as all others store it, so that it may be cut into rows
 
 
@@ -42,6 +54,7 @@ class Rewriting:
     """program: the elementwise one. neurons: by layer. in_place: see `with_stacked_neurons`.
 
     whole: of `whole_currents`. labels: what the scales of some of the program's constants are divided by.
+    sums: of `joined_sums`. firsts: of `first_currents`.
     mapped: by the program's tensors, what stands for them in `builder`, an image perhaps as one row.
     """
 
@@ -50,6 +63,8 @@ class Rewriting:
     in_place: bool
     whole: Mapping[int, float]
     labels: Mapping[int, float]
+    sums: Set[int]
+    firsts: Mapping[int, Recurrence]
     builder: Builder = field(default_factory=Builder)
     mapped: dict[int, int] = field(default_factory=dict)
 
@@ -62,13 +77,14 @@ def with_stacked_neurons(program: Program, *, in_place: bool) -> Program:
     """The program with convolutions where it has elementwise operators.
 
     in_place: for compilers of NPUs, which write a row in its place in the stack if nothing else reads it, and copy it
-        if something does: spikes that are stacked are computed once more, differences of two tensors are left alone.
-        False: for CMSIS-NN.
+        if something does: spikes that are stacked are computed once more, and sums whose rows would be copied are left
+        alone. False: for CMSIS-NN.
     """
     neurons = recurrences(program)
-    whole = whole_currents(program, neurons.values())
+    sums = joined_sums(program, neurons, in_place=in_place)
+    whole = whole_currents(program, neurons.values(), sums)
     labels = {i: whole[op.output] for op in program.operators if op.output in whole for i in op.inputs[1:]}
-    work = Rewriting(program, neurons, in_place, whole, labels)
+    work = Rewriting(program, neurons, in_place, whole, labels, sums, first_currents(program, neurons))
     for index in program.inputs:
         _copied(work, index)
     for operator in program.operators:
@@ -87,15 +103,49 @@ def _written(work: Rewriting, operator: Operator) -> int | None:
     name, shape = parse(output.name), output.shape[1:]
     if name.layer in work.neurons and operator.kind in ELEMENTWISE:
         return _of_neuron(work, work.neurons[name.layer], name)
+    if _fits(work, operator):
+        return _emit_joined(work, operator)
     inputs = tuple(_read(work, index) for index in operator.inputs)
-    if can_be_factor(operator, tensors) and not (work.in_place and is_difference(operator, tensors)):
-        read = [one for one, index in zip(inputs, operator.inputs, strict=True) if tensors[index].data is None]
-        return emit_factor(work.builder, operator, tensors, read, layer_of(work.program, operator))
+    if can_be_factor(operator, tensors):
+        (read,) = (one for one, index in zip(inputs, operator.inputs, strict=True) if tensors[index].data is None)
+        return emit_factor(
+            work.builder, operator, tensors, read, work.grid(operator.output), layer_of(work.program, operator)
+        )
     if _is_pointwise(work, operator):
         source, shape = tensors[operator.inputs[0]].shape[1:], _as_row(shape)
         inputs = (_read(work, operator.inputs[0], _as_row(source)), *inputs[1:])
     options = {"activation": operator.activation, "options": operator.options}
     return work.builder.emit(operator.kind, inputs, output.name, shape, work.grid(operator.output), **options)
+
+
+def _fits(work: Rewriting, operator: Operator) -> bool:
+    """Whether a sum or difference can be stacked as its tensors lie: for CMSIS-NN they may be moved, an NPU copies."""
+    if operator.output not in work.sums:
+        return False
+    rows, builder = [work.mapped[index] for index in operator.inputs], work.builder
+    moved = len({builder.shape(row) for row in rows}) > 1 or any(builder.kind(row) == "RESHAPE" for row in rows)
+    return not moved or not work.in_place or operator.output in work.whole
+
+
+def _emit_joined(work: Rewriting, operator: Operator) -> int:
+    """A sum or difference, in one row; the first current of a neuron is clipped, too."""
+    builder, name = work.builder, parse(work.program.tensors[operator.output].name)
+    rows = [work.mapped[index] for index in operator.inputs]
+    if len({builder.shape(row) for row in rows}) > 1:
+        rows = [_read(work, index) for index in operator.inputs]
+    stacked = emit_stacked(builder, rows, name, _cut(work, rows[0]))
+    grid, activation = work.grid(operator.output), operator.activation
+    if operator.output in work.firsts and activation == "NONE":
+        grid, activation = work.firsts[operator.output].clipped, CLIP
+    options = {"taps": [1, SIGNS[operator.kind]], "multiplier": 1.0, "activation": activation}
+    return emit_taps(builder, stacked, name, grid, layer=layer_of(work.program, operator), **options)
+
+
+def _cut(work: Rewriting, image: int) -> int | None:
+    """Into how many channels a stack of images like this one is cut; None: as they are."""
+    values = math.prod(work.builder.shape(image))
+    widths = (width for width in range(WIDEST, 0, -WORD) if values % width == 0)
+    return BRICK if work.in_place else next(widths, None)
 
 
 def _is_pointwise(work: Rewriting, operator: Operator) -> bool:
@@ -135,7 +185,7 @@ def _emit_sum(work: Rewriting, neuron: Recurrence, t: int, name: Name, grid: Gri
     tap, multiplier = neuron.leak
     leaked = _emit_scaled(work, neuron, t - 1, Name(layer, "leaked", t - 1), steps, tap, multiplier)
     rows = (current, leaked, _emit_drop(work, neuron, t - 1, steps))
-    stacked = emit_stacked(builder, rows, name, BRICK if work.in_place else None)
+    stacked = emit_stacked(builder, rows, name, _cut(work, current))
     taps = [factor, factor, -factor * neuron.drop]
     multiplier = 1.0 if grid == neuron.clipped else 1 / (factor * (2 * neuron.quiet_steps + 1))
     options = {"taps": taps, "multiplier": multiplier, "layer": layer, "activation": CLIP}
@@ -146,18 +196,15 @@ def _emit_sum(work: Rewriting, neuron: Recurrence, t: int, name: Name, grid: Gri
 
 def _emit_drop(work: Rewriting, neuron: Recurrence, t: int, steps: Grid) -> int:
     """The spikes of a timestep on the grid of what they are stacked with."""
-    name, whole = Name(neuron.layer, "drop", t), steps == WHOLE
-    if not whole:
-        spike = _emit_spike(work, neuron, t, name, FACTOR)
-        return emit_taps(work.builder, spike, name, steps, taps=[1], multiplier=1.0, layer=neuron.layer)
-    return _emit_spike(work, neuron, t, name, 2 * FACTOR if work.in_place else FACTOR)
+    factor, grid = 2 * FACTOR if work.in_place else FACTOR, SPIKE if steps == WHOLE else steps
+    return _emit_spike(work, neuron, t, Name(neuron.layer, "drop", t), factor, grid)
 
 
-def _emit_spike(work: Rewriting, neuron: Recurrence, t: int, name: Name, factor: int) -> int:
-    """The spikes of a clipped membrane."""
+def _emit_spike(work: Rewriting, neuron: Recurrence, t: int, name: Name, factor: int, grid: Grid = SPIKE) -> int:
+    """The spikes of a clipped membrane, which is never rounded to more than one step of any grid."""
     factor = factor if work.in_place else max(neuron.leak[0], FACTOR)  # one constant for both
     multiplier = 1 / (factor * (2 * neuron.quiet_steps + 1))
-    return _emit_scaled(work, neuron, t, name, SPIKE, factor, multiplier, CLIP)
+    return _emit_scaled(work, neuron, t, name, grid, factor, multiplier, CLIP if grid == SPIKE else "NONE")
 
 
 def _emit_scaled(

@@ -1,11 +1,12 @@
 """Neurons of convolutions have the integers of elementwise operators."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from branching_networks import BLOCKS, built
+from branching_networks import BLOCKS, T, built
 from every_runtime import assert_every_tensor_equals
 from keras_ternary_spike.export.c_code.design import design
 from keras_ternary_spike.export.certificate.proof import prove
@@ -99,6 +100,36 @@ def test_spikes_are_computed_once_more_where_only_the_stack_may_read_its_rows(rn
 @pytest.mark.parametrize("block, in_place", [("post_add_identity", False), ("u_net", True)])
 def test_branches_have_the_same_integers(rng, block, in_place):
     assert_same_integers(quantize(fold_network(describe(built(BLOCKS[block], rng)))), rng, in_place=in_place)
+
+
+@IN_PLACE
+def test_branches_are_added_as_rows_and_the_first_sum_is_clipped(rng, in_place):
+    program = quantize(fold_network(describe(built(BLOCKS["post_add_projection"], rng))))
+    stacked = assert_same_integers(program, rng, in_place=in_place)
+    names = {stacked.tensors[operator.output].name: operator for operator in stacked.operators}
+    sums = {
+        name: operator
+        for name, operator in names.items()
+        if name.startswith("add") and "/sum/" in name and "stack" not in name
+    }
+    taps = [stacked.tensors[operator.inputs[1]].data[0, :, 0, 0].tolist() for operator in sums.values()]
+    assert {operator.kind for operator in sums.values()} == {"DEPTHWISE_CONV_2D"} and taps == [[1, 1]] * T
+    assert [operator.activation for operator in sums.values()] == ["RELU_N1_TO_1"] + ["NONE"] * (T - 1)
+    assert not [name for name in names if "/clipped/" in name]
+    assert all(proof.holds for proof in prove(stacked))
+
+
+def test_an_npu_adds_no_rows_that_others_read(rng):
+    program = quantize(fold_network(describe(built(BLOCKS["membrane_shortcut"], rng))))
+    stacked = assert_same_integers(program, rng, in_place=True)
+    joins = [
+        operator for operator in stacked.operators if operator.kind == "CONCATENATION" and len(operator.inputs) == 2
+    ]
+    readers = Counter(index for operator in stacked.operators for index in operator.inputs)
+    assert joins and {readers[index] for operator in joins for index in operator.inputs} == {1}
+    assert any(
+        operator.kind == "ADD" and "sum" in stacked.tensors[operator.output].name for operator in stacked.operators
+    )
 
 
 @pytest.mark.parametrize(
