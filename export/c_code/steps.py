@@ -40,7 +40,7 @@ class Step:
     layer: to which its bytes of flash are counted.
     others: kernels that it hands on.
     counted: what the call returns a number of, "additions" or "products", and how many one of them is; None: nothing.
-    spikes: tensors of words that it writes spikes into, with their sizes.
+    spikes: tensors of words or marks that it writes, with their bytes.
     facts: for the report.
     in_place: pairs of a tensor that it reads and one that may be written over it, where nobody reads the first later.
     """

@@ -1,4 +1,5 @@
-"""Programs of one spiking layer behind spikes: kernels of every kind, every reset, extreme weights, all densities."""
+"""Programs of one spiking layer behind spikes, and of several behind graded ones: kernels of every kind, every reset,
+extreme weights, all densities."""
 
 from fractions import Fraction
 from itertools import count, cycle, islice
@@ -8,7 +9,7 @@ import numpy as np
 from keras_ternary_spike.export.c_code.design import design
 from keras_ternary_spike.export.program.builder import Builder
 from keras_ternary_spike.export.program.facts import Facts, NeuronFacts
-from keras_ternary_spike.export.program.grid import SPIKE, Grid
+from keras_ternary_spike.export.program.grid import SPIKE, Grid, firing_activation, float32, spike_grid
 from keras_ternary_spike.export.quantize.emit.neurons.neuron import emit_neuron
 from keras_ternary_spike.export.quantize.integer_neuron import Neuron, drop_steps
 from random_programs import (
@@ -23,6 +24,9 @@ from random_programs import (
 
 DECAYS = (Fraction(0), Fraction(16, 63), Fraction(32, 63), Fraction(1))
 RESETS = ("zero", "subtract", "none")
+IMAGE = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
+LEVELS = (2, 4, 9, 127)
+PLAIN = dict.fromkeys(("stride_h", "stride_w", "dilation_h_factor", "dilation_w_factor", "depth_multiplier"), 1)
 KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
 
 
@@ -96,8 +100,7 @@ def fired(builder, tensor, shape, t):
     channels = shape[-1]
     kernel = builder.constant("fire/kernel", np.full((1, 1, 1, channels), 1, np.int8), 1.0, channel_axis=3)
     bias = builder.constant("fire/bias", np.zeros(channels, np.int32), 1.0)
-    options = dict.fromkeys(("stride_h", "stride_w", "dilation_h_factor", "dilation_w_factor", "depth_multiplier"), 1)
-    options["padding"] = "VALID"
+    options = PLAIN | {"padding": "VALID"}
     call = ("DEPTHWISE_CONV_2D", (tensor, kernel, bias), f"source/spike/{t}", shape, SPIKE)
     return builder.emit(*call, activation="RELU_N1_TO_1", options=options)
 
@@ -143,3 +146,81 @@ def spike_inputs(rng, program, samples=4):
         name: np.stack([(rng.random(shape) < d) * rng.choice([-1, 1], shape) for d in densities]).astype(np.int8)
         for name in program.named_inputs
     }
+
+
+def graded(rng, kinds, *, levels=None, signed=False, shape=None, largest=None, near=False):
+    """Levels {0..k} or {-k..k} of an image, and a layer of each kind that grades anew but for the last, whose output
+    holds numbers. largest: of all weights, all of them that large. near: windows of 3 x 3, stride 1, within "SAME".
+    """
+    spikes = spike_grid(levels or int(rng.choice(LEVELS)), signed=signed)
+    builder, shape = Builder(), shape or (*rng.integers(2, 8, 2).tolist(), int(rng.choice([3, 16, 20, 32])))
+    image = builder.activation("in0", shape, Grid(1.0))
+    found = _levels_of(builder, image, spikes)
+    for number, kind in enumerate(kinds):
+        last = number + 1 == len(kinds)
+        target, activation = (Grid(float32(0.1)), "RELU") if last else (spikes, firing_activation(spikes))
+        if kind == "MAX_POOL_2D":
+            found = _pooled(rng, builder, found, spikes, number)
+            continue
+        if kind == "FULLY_CONNECTED":
+            found = _flat(builder, found, spikes, number)
+        found = _graded_layer(rng, builder, kind, f"layer{number}", found, target, activation, largest, near)
+    return builder.program("graded", (image,), (found,), {"timesteps": 1, "neurons": []})
+
+
+def _levels_of(builder, image, spikes):
+    """Levels: int8 values as they are, clipped."""
+    shape = builder.shape(image)
+    kernel = builder.constant("first/kernel", np.ones((1, 1, 1, shape[-1]), np.int8), spikes.scale, channel_axis=3)
+    bias = builder.constant("first/bias", np.zeros(shape[-1], np.int32), spikes.scale)
+    call = ("DEPTHWISE_CONV_2D", (image, kernel, bias), "first/spike/0", shape, spikes)
+    return builder.emit(*call, activation=firing_activation(spikes), options=PLAIN | {"padding": "VALID"})
+
+
+def _flat(builder, source, spikes, number):
+    size = int(np.prod(builder.shape(source)))
+    shape = builder.constant(f"flat{number}/shape", np.array([1, size], np.int32))
+    options = {"new_shape": (1, size)}
+    return builder.emit("RESHAPE", (source, shape), f"flat{number}/reshaped", (size,), spikes, options=options)
+
+
+def _graded_layer(rng, builder, kind, name, source, target, activation, largest, near):
+    shape = builder.shape(source)
+    channels = shape[-1] if kind == "DEPTHWISE_CONV_2D" else int(rng.integers(1, 40))
+    taps = (3, 3) if near else tuple(int(min(n, k)) for n, k in zip(shape[:2], rng.integers(1, 4, 2), strict=False))
+    options, out_shape = window_options(rng, kind, shape, taps, channels)
+    if near and kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+        options, out_shape = options | PLAIN | {"padding": "SAME"}, (*shape[:2], channels)
+        options.pop("depth_multiplier") if kind == "CONV_2D" else None
+    factor, step = multipliers(rng, channels)
+    kernel = kernel_of(rng, kernel_shape(kind, taps, shape[-1], channels), step)
+    if largest is not None:
+        kernel = np.full_like(kernel, largest // step * step) * rng.choice([-1, 1], kernel.shape).astype(np.int8)
+    bias = rng.integers(-300, 300, channels) // step * step
+    if kind == "FULLY_CONNECTED":  # one scale for all channels
+        factor = np.full(channels, factor[0])
+    image = np.float32(builder.tensors[source].scale)
+    scale = (factor * target.scale / image).astype(np.float32)
+    axis = 3 if kind == "DEPTHWISE_CONV_2D" else 0
+    weights = builder.constant(f"{name}/kernel", kernel, scale, channel_axis=axis)
+    inputs = (source, weights, builder.constant(f"{name}/bias", bias.astype(np.int32), scale * image))
+    if kind == "TRANSPOSE_CONV":
+        size = builder.constant(f"{name}/size", np.array([1, *out_shape], np.int32))
+        inputs, activation = (size, weights, source, inputs[-1]), "NONE"
+    role = "current/0" if activation in ("NONE", "RELU") else "spike/0"
+    return builder.emit(kind, inputs, f"{name}/{role}", out_shape, target, activation=activation, options=options)
+
+
+def _pooled(rng, builder, source, spikes, number):
+    shape = builder.shape(source)
+    taps = tuple(int(min(n, k)) for n, k in zip(shape[:2], rng.integers(1, 4, 2), strict=True))
+    options, out_shape = window_options(rng, "MAX_POOL_2D", shape, taps, shape[-1])
+    options |= {"filter_height": taps[0], "filter_width": taps[1]}
+    return builder.emit("MAX_POOL_2D", (source,), f"pool{number}/max/0", out_shape, spikes, options=options)
+
+
+def level_inputs(rng, program, samples=4):
+    """Images of which nothing, little, most and everything is a level above 0; some of them beyond the highest."""
+    shape = program.tensors[program.inputs[0]].shape[1:]
+    images = [(rng.random(shape) < d) * rng.integers(-128, 128, shape) for d in (0.0, 0.03, 0.4, 1.0)[:samples]]
+    return {name: np.stack(images).astype(np.int8) for name in program.named_inputs}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 
 from ...program.operators import Operator, source_position
 from ..arithmetic.rescaling import reference, stepping_values
 from ..plain import Source, window_of
+from .gather import DSP, HALF_BYTES, HELIUM, LANES, SIGNED, VECTORS, Gather
 from .known_sums import known_sums, layer_name, scale_of
 from .packing import (
     BLOCK,
@@ -34,46 +34,12 @@ from .packing import (
 )
 
 LONGEST_LIST, LARGEST_SCRATCH, LARGEST_ROW = 512, 2**13, 2**16 - 1
-HALF_BYTES, EVENT_BYTES = 2, 4
+EVENT_BYTES = 4
 SHORT_LIST = 255  # as in gather_wide.c
 MOST_TAPS = 8  # as in scatter_layer.c
 WEIGHT_MAX = 127  # what its weights may be negated from
 CURRENT = (-128, 127)
 ZERO_POINT = 14  # of window_t's members
-HELIUM = "defined(__ARM_FEATURE_MVE)"
-DSP = "defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32)"
-LANES, VECTORS, SIGNED = (f"defined({one})" for one in ("LANES_OF_SIXTEEN", "VECTORS_OF_SIXTEEN", "SIGNED_SUMS"))
-
-
-@dataclass(frozen=True)
-class Gather:
-    """What fills the sums.
-
-    kernel: its file and function.
-    sources: for every sum of a pixel the tensors that go into it.
-    as_words: whether it reads spikes as words.
-    window: members of window_t. transposed: as in layer_t.
-    list_size: 16-bit entries of scratch. list_limit: those that a list may fill, if not all; of scatter_layer, blocks
-        of channels at a time.
-    sums: what is known of them.
-    scales: of every timestep, output steps for one of a sum, `(channels,)`.
-    members: names of constants, by member of layer_t.
-    """
-
-    kernel: str
-    sources: tuple[tuple[int, ...], ...]
-    as_words: bool
-    window: tuple[int, ...]
-    list_size: int
-    sums: Accumulators
-    scales: tuple[np.ndarray, ...]
-    transposed: bool = False
-    members: Mapping[str, str] = field(default_factory=dict)
-    list_limit: int | None = None
-
-    @property
-    def channels(self) -> int:
-        return self.window[5]
 
 
 def same_weights(source: Source, operators: Sequence[Operator]) -> bool:
@@ -105,28 +71,28 @@ def spike_gather(source: Source, operators: Sequence[Operator], spikes: Sequence
     if not sums.fits or kernel.shape[1] > LARGEST_ROW:
         return None
     if dense:
-        window = _dense_window(source, operator, shape)
+        window = dense_window(source, operator, shape)
     scales = tuple(scale_of(source, each) * half for each in operators)
-    limit, sources = None, _without_copies(spikes)
+    limit, sources = None, without_copies(spikes)
     begun = filled_up(bias - sums.centre)
     starts = source.constants.either(SIGNED, f"{name}_bias", signed_lanes(begun), lanes(begun + ZERO))
     if operator.kind == "DEPTHWISE_CONV_2D":
         if operator.options["depth_multiplier"] != 1:
             return None
-        ring = None if kernel.min() < -WEIGHT_MAX else _ring(window, len(sources))
-        if ring is None:
+        found = None if kernel.min() < -WEIGHT_MAX else ring(window, len(sources))
+        if found is None:
             made, size = "gather_depthwise", 0
             weights = source.constants.array(f"{name}_kernel", kernel.T.astype(np.int8))
         else:
-            made, (size, limit) = "scatter_layer", ring
-            weights = _scattered(source, f"{name}_kernel", kernel.reshape(-1, *window[6:8]))
+            made, (size, limit) = "spread_spikes", found
+            weights = scattered(source, f"{name}_kernel", kernel.reshape(-1, *window[6:8]))
     else:
         weights = _added(source, f"{name}_kernel", kernel)
         made, size = "gather_spikes", max(BLOCK, min(kernel.shape[1], LONGEST_LIST))
     return Gather(
         made,
         sources,
-        True,
+        "words",
         window,
         size,
         sums,
@@ -137,7 +103,7 @@ def spike_gather(source: Source, operators: Sequence[Operator], spikes: Sequence
     )
 
 
-def _without_copies(spikes: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+def without_copies(spikes: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
     """Sources of every timestep; of one where all have the same."""
     sources = tuple(map(tuple, spikes))
     return sources if len(set(sources)) > 1 else sources[:1]
@@ -149,14 +115,14 @@ def _added(source: Source, name: str, kernel: np.ndarray) -> str:
     return source.constants.variants(name, values, spike_weights(kernel))
 
 
-def _scattered(source: Source, name: str, kernel: np.ndarray) -> str:
+def scattered(source: Source, name: str, kernel: np.ndarray) -> str:
     """The weights of scatter_layer, `(channels, taps_y, taps_x)`."""
     rows = scattered_weights(kernel)
     packed = {DSP: nine_weights(kernel)} if kernel.shape[1:] == (3, 3) else {}
     return source.constants.variants(name, {HELIUM: rows, **packed}, rows)
 
 
-def _ring(window: tuple[int, ...], sums: int) -> tuple[int, int] | None:
+def ring(window: tuple[int, ...], sums: int) -> tuple[int, int] | None:
     """(16-bit numbers of scratch, blocks of channels at a time) of scatter_layer; None where the window does not suit.
 
     Blocks are cut into equal parts, as few as the scratch holds; those of layers with an incomplete block not at all.
@@ -177,31 +143,31 @@ def wide_gather(source: Source, operators: Sequence[Operator], spikes: Sequence[
     if operator.kind == "DEPTHWISE_CONV_2D" or not (dense or shape[-1] == source.tensor(image).shape[-1]):
         return None
     sums, kernel, bias, _ = known_sums(source, operator, halved=False)
-    found = _value_members(source, operators, sums, bias)
+    found = value_members(source, operators, sums, bias)
     if found is None or kernel.shape[1] > LARGEST_ROW:
         return None
     weights = _added(source, f"{layer_name(source, operator)}_kernel", kernel)
     return Gather(
         "gather_wide",
-        _without_copies(spikes),
-        True,
-        _dense_window(source, operator, shape) if dense else window_of(source, operator, image),
+        without_copies(spikes),
+        "words",
+        dense_window(source, operator, shape) if dense else window_of(source, operator, image),
         2 * BLOCK * blocks(len(bias)) + SHORT_LIST,
-        *_as_currents(sums),
+        *as_currents(sums),
         operator.kind == "TRANSPOSE_CONV",
         found | {"weights": weights},
         SHORT_LIST,
     )
 
 
-def _dense_window(source: Source, operator: Operator, shape: tuple[int, ...]) -> tuple[int, ...]:
+def dense_window(source: Source, operator: Operator, shape: tuple[int, ...]) -> tuple[int, ...]:
     """A matrix product as a window over all pixels of its source."""
     window = window_of(source, operator, operator.inputs[0])
     pixels = math.prod(shape[:-1])
     return (1, pixels, shape[-1], *window[3:6], 1, pixels, *window[8:])
 
 
-def _as_currents(sums: Accumulators) -> tuple[Accumulators, tuple[np.ndarray, ...]]:
+def as_currents(sums: Accumulators) -> tuple[Accumulators, tuple[np.ndarray, ...]]:
     """What is known of sums behind their scaling."""
     low, high = (
         np.clip(np.rint(edge * sums.scale), CURRENT_MIN, CURRENT_MAX).astype(np.int64) for edge in (sums.low, sums.high)
@@ -215,7 +181,7 @@ def _of_currents(low: np.ndarray, high: np.ndarray) -> tuple[Accumulators, tuple
     return Accumulators(low, high, unit, unit.astype(np.float64), centred=False), (unit.astype(np.float64),)
 
 
-def _value_members(
+def value_members(
     source: Source,
     operators: Sequence[Operator],
     sums: Accumulators,
@@ -263,7 +229,7 @@ def value_gather(source: Source, operators: Sequence[Operator], images: Sequence
     if operator.kind == "DEPTHWISE_CONV_2D" or not fits or several:
         return None
     window = window_of(source, operator, operator.inputs[source_position(operator)])
-    found = _value_members(source, operators, sums, bias, window[ZERO_POINT] * kernel.sum(axis=1), rounded=True)
+    found = value_members(source, operators, sums, bias, window[ZERO_POINT] * kernel.sum(axis=1), rounded=True)
     if found is None:
         return None
     helium = vector_weights(kernel)
@@ -275,10 +241,10 @@ def value_gather(source: Source, operators: Sequence[Operator], images: Sequence
     return Gather(
         "gather_values",
         tuple((image,) for image in images) if len(set(images)) > 1 else ((images[0],),),
-        False,
+        "values",
         window,
         max(EVENT_BYTES * rows, helium.shape[1] * BLOCK) // HALF_BYTES,
-        *_as_currents(sums),
+        *as_currents(sums),
         operator.kind == "TRANSPOSE_CONV",
         found | {"weights": weights},
     )
@@ -291,4 +257,4 @@ def current_gather(source: Source, currents: Sequence[int]) -> Gather:
     unit = np.ones(channels, np.int64)
     window = (1, math.prod(shape[:-1]), channels, 1, math.prod(shape[:-1]), channels, *(1,) * 6, 0, 0, 0, 0, *CURRENT)
     sources = tuple((current,) for current in currents)
-    return Gather("gather_currents", sources, False, window, 0, *_of_currents(CURRENT[0] * unit, CURRENT[1] * unit))
+    return Gather("gather_currents", sources, "values", window, 0, *_of_currents(CURRENT[0] * unit, CURRENT[1] * unit))

@@ -13,7 +13,7 @@ from ...program.operators import Operator
 from ...quantize.integer_neuron import Neuron
 from ..plain import WINDOW_BYTES, window_of
 from ..steps import Facts, Offsets, Step
-from .gathers import DSP, HALF_BYTES, HELIUM, VECTORS, Gather
+from .gather import DEPTHWISE, DSP, HALF_BYTES, HELIUM, VECTORS, WIDE, Gather
 from .neurons import SpikingLayer, carried, needs_no_clipping, quiet
 from .packing import (
     ZERO,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 LAYER_BYTES = WINDOW_BYTES + 16 * 4
 # Instructions on a Cortex-M7: of CMSIS-NN's int8 kernels for a multiply-accumulate, of the kernels here for an event.
 DENSE, DENSE_DEPTHWISE = 2.25, 7.0
-EVENT, EVENT_BLOCK, EVENT_TAP = 9, 25, 6
+EVENT, EVENT_BLOCK, LEVEL_BLOCK, WIDE_BLOCK, EVENT_TAP, LEVEL_TAP = 9, 25, 28, 40, 6, 7
 WORDS_OF_BLOCK, WORD_BYTES = 8, 4
 
 
@@ -49,21 +49,25 @@ class Layer:
     outputs: tuple[int, ...]
     members: Mapping[str, str | int] = field(default_factory=dict)
 
+    @property
+    def timesteps(self) -> int:
+        return 1 if self.finish == "grade" else len(self.outputs)
+
     def step(self, plan: Plan) -> Step:
         """The call, behind those that make what it reads."""
         gather, window = self.gather, self.gather.window
-        sources = [_read(plan, gather, index) for added in gather.sources for index in added]
+        read_by_sum = [[part for index in added for part in _read(plan, gather, index)] for added in gather.sources]
+        sources = [index for added in read_by_sum for index in added]
         words = WORDS_OF_BLOCK * blocks(window[5])
-        scattered = gather.kernel == "scatter_layer"
-        sums = 0 if scattered else WORD_BYTES * words * len(gather.sources)
+        sums = 0 if gather.scattered else WORD_BYTES * words * len(gather.sources)
         scratch = plan.new(sums + HALF_BYTES * gather.list_size)
         constants, members = plan.source.constants, {**gather.members, **self.members}
         values = (
             window,
             int(gather.transposed),
-            len(self.outputs),
+            self.timesteps,
             len(gather.sources),
-            len(gather.sources[0]),
+            len(read_by_sum[0]),
             blocks(window[5]),
             gather.list_limit or gather.list_size,
             *(members.get(name, "0") for name in POINTERS),
@@ -73,24 +77,24 @@ class Layer:
             members.get("decay", 0),
         )
         struct = constants.struct("layer_t", f"{self.name}_layer", values, LAYER_BYTES)
-        alone = sources[0] if len(sources) == 1 and not gather.as_words else None
+        alone = sources[0] if len(sources) == 1 and gather.form == "values" else None
         base = "arena" if alone is None else alone
         read = Offsets(f"{self.name}_in", tuple(sources) if alone is None else ())
         stored = self.finish == "store"
         target = self.outputs[0] if stored else "arena"
         written = Offsets(f"{self.name}_out", () if stored else self.outputs)
-        kernels = (self.finish,) if scattered else (gather.kernel, self.finish)
+        kernels = (gather.kernel, self.finish)
         call = (f"&{struct}", *kernels, base, read)
         return Step(
             note=_note(plan, self),
-            kernel="scatter_layer" if scattered else "event_layer",
+            kernel="scatter_layer" if gather.scattered else "event_layer",
             arguments=(*call, target, written, scratch),
             reads=tuple(dict.fromkeys(sources)),
             writes=(*dict.fromkeys(self.outputs), scratch),
             layer=self.name,
             others=kernels,
             counted=_counted(gather),
-            spikes=() if stored else tuple((index, plan.sizes[index] // WORD_BYTES) for index in self.outputs),
+            spikes=() if stored else tuple((index, plan.sizes[index]) for index in self.outputs if index in plan.sizes),
             facts=_facts(gather),
             in_place=() if stored else _in_place(gather, sources, self.outputs),
         )
@@ -99,9 +103,9 @@ class Layer:
 def _in_place(gather: Gather, sources: Sequence[int], outputs: Sequence[int]) -> tuple[tuple[int, int], ...]:
     """Sources with outputs that may lie there: no pixel's words are read once those of the same pixel are written."""
     height, width, channels, *out = gather.window[:6]
-    alike = gather.as_words and [height, width, blocks(channels)] == [*out[:2], blocks(out[2])]
+    alike = gather.form == "words" and [height, width, blocks(channels)] == [*out[:2], blocks(out[2])]
     alone = gather.window[6:12] == (1,) * 6 and not gather.transposed
-    ahead = alike and (alone or gather.kernel == "scatter_layer")
+    ahead = alike and (alone or gather.scattered)
     return tuple(zip(dict.fromkeys(sources), dict.fromkeys(outputs), strict=False)) if ahead else ()
 
 
@@ -112,8 +116,7 @@ def _counted(gather: Gather) -> tuple[str, int] | None:
     """What the kernel's result is a number of."""
     if gather.kernel == "gather_currents":
         return None
-    apart = gather.kernel in ("gather_depthwise", "scatter_layer")
-    return ("products" if gather.kernel == "gather_values" else "additions"), 1 if apart else gather.channels
+    return ("additions" if gather.form == "words" else "products"), 1 if gather.kernel in DEPTHWISE else gather.channels
 
 
 def _facts(gather: Gather) -> Facts:
@@ -122,28 +125,34 @@ def _facts(gather: Gather) -> Facts:
         return Facts("dense", "its currents are stored: other layers read them, or they come from several", sums, 16)
     if gather.kernel == "gather_values":
         return Facts("values", "its input holds numbers, not spikes; those that are 0 are left out")
-    wide = gather.kernel == "gather_wide"
-    depthwise = gather.kernel in ("gather_depthwise", "scatter_layer")
-    share = DENSE_DEPTHWISE / EVENT_TAP if depthwise else _share(gather.channels)
+    wide = gather.kernel in WIDE
     reach = None if wide else sums
-    return Facts("event-driven", "its input holds spikes", reach, 32 if wide else 16, round(min(1.0, share), 2))
+    what = "spikes" if gather.form == "words" else "levels"
+    share = round(min(1.0, _share(gather)), 2)
+    return Facts("event-driven", f"its input holds {what}", reach, 32 if wide else 16, share)
 
 
-def _share(channels: int) -> float:
-    return DENSE * channels / (EVENT + EVENT_BLOCK * blocks(channels))
+def _share(gather: Gather) -> float:
+    if gather.kernel in DEPTHWISE:
+        return DENSE_DEPTHWISE / (EVENT_TAP if gather.form == "words" else LEVEL_TAP)
+    added = EVENT_BLOCK if gather.form == "words" else WIDE_BLOCK if gather.kernel in WIDE else LEVEL_BLOCK
+    return DENSE * gather.channels / (EVENT + added * blocks(gather.channels))
 
 
-def _read(plan: Plan, gather: Gather, index: int) -> int:
-    if gather.as_words:
-        return plan.need_words(index)
+def _read(plan: Plan, gather: Gather, index: int) -> tuple[int, ...]:
+    """What a gather reads of a tensor."""
+    if gather.form == "words":
+        return (plan.need_words(index),)
+    if gather.form == "levels":
+        return plan.need_marks(index), index
     plan.need_values(index)
-    return index
+    return (index,)
 
 
 def _note(plan: Plan, layer: Layer) -> str:
     window = layer.gather.window
     shape = "x".join(map(str, window[3:6]))
-    times = f", {len(layer.outputs)} timesteps" if len(layer.outputs) > 1 else ""
+    times = f", {layer.timesteps} timesteps" if layer.timesteps > 1 else ""
     return f"{layer.name}: {shape}{times}"
 
 
@@ -161,6 +170,18 @@ def storing_layer(plan: Plan, operator: Operator, gather: Gather) -> Layer | Non
 
 def _with_ends(gather: Gather, zero_point: int, low: int, high: int) -> Gather:
     return replace(gather, window=(*gather.window[:-3], zero_point, low, high))
+
+
+def grading_layer(plan: Plan, operator: Operator, gather: Gather) -> Layer | None:
+    """Levels without a state, and their marks; None if no scaling is exact, or no threshold fits."""
+    output, found = plan.source.tensor(operator.output), _exact(gather)
+    low, high = limits(output, operator.activation)
+    members = _threshold_members(plan, output.name, gather.sums, highest=0, binary=low == 0)
+    if found is None or members is None:
+        return None
+    outputs = (plan.new_marks(operator.output), operator.output)
+    scale = _scale_members(plan, output.name, found)
+    return Layer(output.name, _with_ends(gather, 0, low, high), "grade", outputs, members | scale)
 
 
 def firing_layer(plan: Plan, operator: Operator, gather: Gather) -> Layer | None:
@@ -244,6 +265,18 @@ def pool_step(plan: Plan, operator: Operator, source: int, target: int) -> Step:
     call = (f"&{window}", str(blocks(output.shape[-1])), source, target)
     facts = Facts("event-driven", "the largest of spikes is an AND or OR of words")
     return _words_step("max_pool_spikes", f"{output.name}: MAX_POOL_2D of spikes", call, source, target, facts)
+
+
+def level_pool_step(plan: Plan, operator: Operator) -> Step:
+    """MAX_POOL_2D of levels, none below 0."""
+    output, source = plan.program.tensors[operator.output], operator.inputs[0]
+    window = window_of(plan.source, operator, source)
+    struct = plan.source.constants.struct("window_t", f"{output.name}_window", window, WINDOW_BYTES)
+    read, written = (plan.need_marks(source), source), (plan.new_marks(operator.output), operator.output)
+    facts = Facts("event-driven", "only what is not 0 can be the largest")
+    note = f"{output.name}: MAX_POOL_2D of levels"
+    call = (f"&{struct}", *read, *written)
+    return Step(note, "max_pool_levels", call, read, written, note.split("/")[0], facts=facts)
 
 
 def repacking_step(plan: Plan, kernel: str, index: int, source: int, target: int) -> Step:

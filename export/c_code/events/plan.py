@@ -15,13 +15,25 @@ from ...program.step_form import states
 from ..arithmetic.ranges import Interval, intervals
 from ..plain import Source, plain_steps
 from ..steps import Step
-from .gathers import Gather, current_gather, same_weights, spike_gather, value_gather, wide_gather
-from .layer_steps import Layer, firing_layer, neuron_layer, pool_step, repacking_step, storing_layer
+from .gather import Gather
+from .gathers import current_gather, same_weights, spike_gather, value_gather, wide_gather
+from .layer_steps import (
+    Layer,
+    firing_layer,
+    grading_layer,
+    level_pool_step,
+    neuron_layer,
+    pool_step,
+    repacking_step,
+    storing_layer,
+)
+from .level_gathers import level_gather, wide_level_gather
 from .neurons import SpikingLayer, by_spikes, spiking_layers
 from .packing import blocks
 
 SPIKE: Interval = (-1, 1)
-WORD_BYTES = 4
+MOVED = ("MAX_POOL_2D", "PAD", "SLICE", "CONCATENATION", "RESHAPE")
+WORD_BYTES, MARK_BYTES = 4, 2
 
 
 @dataclass
@@ -29,7 +41,8 @@ class Plan:
     """Steps so far, and what they compute.
 
     layers: the spiking layer that computes a tensor. words: the tensor, none of the program, that holds a tensor's
-    spikes as words. values: tensors that steps write as int8. plain: spikes that are computed as int8 values first.
+    spikes as words; marks: the one that holds the marks of its levels. values: tensors that steps write as int8. plain:
+    spikes that are computed as int8 values first.
     sizes: bytes of every tensor that is none of the program.
     """
 
@@ -39,6 +52,7 @@ class Plan:
     layers: dict[int, SpikingLayer]
     steps: list[Step] = field(default_factory=list)
     words: dict[int, int] = field(default_factory=dict)
+    marks: dict[int, int] = field(default_factory=dict)
     values: set[int] = field(default_factory=set)
     plain: set[int] = field(default_factory=set)
     sizes: dict[int, int] = field(default_factory=dict)
@@ -58,6 +72,12 @@ class Plan:
         self.words[index] = self.new(self.words_bytes(index))
         return self.words[index]
 
+    def new_marks(self, index: int) -> int:
+        """A tensor for the marks of another."""
+        pixels, channels = self.image_shape(index)
+        self.marks[index] = self.new(MARK_BYTES * pixels * blocks(channels))
+        return self.marks[index]
+
     def words_bytes(self, index: int) -> int:
         pixels, channels = self.image_shape(index)
         return WORD_BYTES * pixels * blocks(channels)
@@ -74,6 +94,10 @@ class Plan:
     def need_words(self, index: int) -> int:
         """Sees to it that steps write the spikes of a tensor as words. Returns the tensor that holds them."""
         return need_words(self, index)
+
+    def need_marks(self, index: int) -> int:
+        """Sees to it that steps write a tensor of levels and its marks. Returns the tensor that holds these."""
+        return need_marks(self, index)
 
 
 def planned(source: Source) -> Plan:
@@ -111,6 +135,8 @@ def need_values(plan: Plan, index: int) -> None:
             plan.steps.append(repacking_step(plan, "unpack_spikes", index, words, index))
     elif operator.kind == "RESHAPE":
         need_values(plan, operator.inputs[0])
+    elif operator.kind == "MAX_POOL_2D" and graded(plan, index) and plan.source.intervals[index][0] >= 0:
+        plan.steps.append(level_pool_step(plan, operator))
     else:
         layer = _stored(plan, operator) if operator.kind in WEIGHTED else None
         if layer is None:
@@ -140,6 +166,24 @@ def need_words(plan: Plan, index: int) -> int:
     return plan.words[index]
 
 
+def need_marks(plan: Plan, index: int) -> int:
+    """Sees to it that steps write a tensor of levels and its marks. Returns the tensor that holds these."""
+    need_values(plan, index)
+    if index not in plan.marks:
+        plan.steps.append(repacking_step(plan, "mark_levels", index, index, plan.new_marks(index)))
+    return plan.marks[index]
+
+
+def graded(plan: Plan, index: int) -> bool:
+    """Whether a tensor holds levels: integers that stand for themselves, of which an activation makes some 0."""
+    operator = plan.writers.get(index)
+    if operator is None or plan.program.tensors[index].zero_point != 0:
+        return False
+    if operator.kind in MOVED:
+        return all(graded(plan, source) for source in operator.inputs if plan.program.tensors[source].data is None)
+    return operator.activation != "NONE"
+
+
 def comes_as_words(plan: Plan, index: int) -> bool:
     """Whether the spikes of a tensor are computed as words, or pooled from such."""
     while index not in plan.layers:
@@ -158,6 +202,14 @@ def fires(plan: Plan, operator: Operator) -> bool:
     return operator.kind in WEIGHTED and clips and literal(plan.program.tensors[operator.output])
 
 
+def level_source(plan: Plan, index: int) -> int | None:
+    """The tensor of levels that a tensor is; None if it holds none. A RESHAPE stands for what it reads."""
+    operator = plan.writers.get(index)
+    if operator is not None and operator.kind == "RESHAPE":
+        return level_source(plan, operator.inputs[0])
+    return index if graded(plan, index) else None
+
+
 def spike_sources(plan: Plan, index: int) -> list[int] | None:
     """The spike tensors whose sum a tensor is; None if it is no such sum. A RESHAPE stands for what it reads."""
     tensor, operator = plan.program.tensors[index], plan.writers.get(index)
@@ -174,7 +226,10 @@ def spike_sources(plan: Plan, index: int) -> list[int] | None:
 
 def _stored(plan: Plan, operator: Operator) -> Layer | None:
     """An operator with a kernel whose output is stored as int8 values; None if it cannot follow events."""
-    return _first(storing_layer(plan, operator, gather) for gather in _gathers(plan, [operator]))
+    layers = [storing_layer]
+    if graded(plan, operator.output):
+        layers.insert(0, grading_layer)
+    return _first(layer(plan, operator, gather) for layer in layers for gather in _gathers(plan, [operator]))
 
 
 def _fired(plan: Plan, operator: Operator) -> Step | None:
@@ -207,8 +262,14 @@ def _gathers(plan: Plan, operators: Sequence[Operator]) -> Iterator[Gather]:
     """What can add up the sums of operators that share their weights, one for each timestep: the fastest first."""
     images = [operator.inputs[source_position(operator)] for operator in operators]
     sources = [spike_sources(plan, image) for image in images]
-    candidates = [value_gather(plan.source, operators, images)]
+    levels = [level_source(plan, image) for image in images]
     if all(added is not None and len(added) == len(sources[0]) for added in sources):
-        made = (gather(plan.source, operators, sources) for gather in (spike_gather, wide_gather))
-        candidates = [*made, *candidates]
-    return (gather for gather in candidates if gather is not None)
+        yield from _possible(gather(plan.source, operators, sources) for gather in (spike_gather, wide_gather))
+    if None not in levels:
+        yield from _possible([level_gather(plan.source, operators, [(one,) for one in levels])])
+        yield from _possible([wide_level_gather(plan.source, operators, levels)])
+    yield from _possible([value_gather(plan.source, operators, images)])
+
+
+def _possible(gathers: Iterable[Gather | None]) -> Iterator[Gather]:
+    return (gather for gather in gathers if gather is not None)

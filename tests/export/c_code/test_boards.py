@@ -8,7 +8,7 @@ from benchmarks.boards import emulator
 from keras_ternary_spike import models
 from keras_ternary_spike.export import export_c
 from keras_ternary_spike.export.c_code.export_c import c_files
-from random_spiking import loud, spike_inputs, with_every_kernel
+from random_spiking import graded, level_inputs, loud, spike_inputs, with_every_kernel
 from small_networks import SMALL, build
 
 OPTIONS = (*emulator.STANDARD, "-std=c99", "-Wall", "-Wextra", "-Werror")
@@ -59,6 +59,22 @@ def test_several_channels_at_once_are_random_layers_as_program_computes_them(boa
         for path, data in c_files(program, name="net", samples=samples).items():
             (tmp_path / path).write_bytes(data)
         assert on_board(board, tmp_path, tmp_path / "net.elf").startswith("PASS: 0 of "), kernel
+
+
+@pytest.mark.parametrize("board", ["m3", "m4", "m55"])
+def test_layers_behind_levels_are_programs_as_program_computes_them(board, tmp_path):
+    """Sums of 16 bits behind {0..4} and {-4..4}, of 32 behind {0..127}."""
+    missing = emulator.missing(emulator.BOARDS[board])
+    if missing:
+        pytest.skip(f"an emulated {emulator.BOARDS[board].core} needs {missing}")
+    rng = np.random.default_rng(0)
+    kinds = ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "CONV_2D", "FULLY_CONNECTED")
+    for levels, signed in ((4, False), (4, True), (127, False)):
+        program = graded(rng, kinds, levels=levels, signed=signed, near=True)
+        samples = {name: values.astype(np.float32) for name, values in level_inputs(rng, program).items()}
+        for path, data in c_files(program, name="net", samples=samples).items():
+            (tmp_path / path).write_bytes(data)
+        assert on_board(board, tmp_path, tmp_path / "net.elf").startswith("PASS: 0 of "), levels
 
 
 @pytest.mark.parametrize("board", ["m4", "m55"])

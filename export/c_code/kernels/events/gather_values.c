@@ -70,7 +70,7 @@ static void four_currents(int16_t *currents, const int32_t *sums, const int32_t 
 
 /* As below, of all values: sixteen int8 weights of each of four channels lie together, rows filled up to sixteens, and
  * the bias of every channel is less the sum of its weights times zero_point. */
-static uint32_t gather_values(const layer_t *layer, const int8_t *base, const int32_t *in, int32_t y, int32_t x,
+NOT_ALWAYS_USED static uint32_t gather_values(const layer_t *layer, const int8_t *base, const int32_t *in, int32_t y, int32_t x,
                               word_t *sums, half_t *list)
 {
     const window_t *window = &layer->window;
@@ -121,7 +121,7 @@ static inline int32_t rounded_current(int32_t sum, int32_t multiplier)
 
 /* As below, two values of neighbouring rows at a time, of eight channels: their weights are the halves of a word. A shift
  * of 0 stands for products that round. */
-static uint32_t gather_values(const layer_t *layer, const int8_t *base, const int32_t *in, int32_t y, int32_t x,
+NOT_ALWAYS_USED static uint32_t gather_values(const layer_t *layer, const int8_t *base, const int32_t *in, int32_t y, int32_t x,
                               word_t *sums, half_t *list)
 {
     const window_t *window = &layer->window;
@@ -171,7 +171,7 @@ static inline __m256i eight_currents(__m256i sums, __m256i multipliers, const ui
 
 /* As below, two values of neighbouring rows at a time, of sixteen channels: their weights are the halves of a word.
  * value_scale holds the multipliers of eight channels, and then their biases. */
-static uint32_t gather_values(const layer_t *layer, const int8_t *base, const int32_t *in, int32_t y, int32_t x,
+NOT_ALWAYS_USED static uint32_t gather_values(const layer_t *layer, const int8_t *base, const int32_t *in, int32_t y, int32_t x,
                               word_t *sums, half_t *list)
 {
     const window_t *window = &layer->window;
@@ -226,7 +226,7 @@ static event_t *list_values(const layer_t *layer, const int8_t *values, int32_t 
 
 /* sums[o] = round(scale * (bias[o] + sum of weights[tap][c][o] * (in[.][.][c] - zero_point))), of int8 values that are
  * not zero_point; sources is 1 */
-static uint32_t gather_values(const layer_t *layer, const int8_t *base, const int32_t *in, int32_t y, int32_t x,
+NOT_ALWAYS_USED static uint32_t gather_values(const layer_t *layer, const int8_t *base, const int32_t *in, int32_t y, int32_t x,
                               word_t *sums, half_t *list)
 {
     const window_t *window = &layer->window;

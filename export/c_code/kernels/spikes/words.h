@@ -4,10 +4,12 @@
 typedef uint32_t __attribute__((may_alias)) word_t; /* the arena is the caller's array of bytes */
 typedef uint16_t __attribute__((may_alias)) half_t;
 #define NOT_ALWAYS_USED __attribute__((unused)) /* by every kernel, on every processor */
+#define INLINED __attribute__((always_inline, unused)) inline
 #else
 typedef uint32_t word_t;
 typedef uint16_t half_t;
 #define NOT_ALWAYS_USED
+#define INLINED
 #endif
 
 /* Processors that compute several sums at once store them signed; others store what is >= 0: sum + SUM_ZERO. */

@@ -1,7 +1,6 @@
 #include "lane.h"
-#include "layer.h"
 #include "lowest_bit.h"
-#include "start_sums.h"
+#include "spread.h"
 #include "vectors.h"
 
 #define NINE_TAPS                                                                                                      \
@@ -69,7 +68,6 @@ static uint32_t scatter(uint32_t up, uint32_t down, const int8_t *weight, half_t
 #include <arm_acle.h>
 
 #define APART __attribute__((noinline))
-#define NINE_PACKED /* weights of 3 x 3 windows: those of a row in three bytes of a word, no -128 among them */
 #define ADD_BYTE(AT, ROTATED)                                                                                          \
     {                                                                                                                  \
         uint32_t added = sum[AT];                                                                                      \
@@ -139,80 +137,26 @@ APART static uint32_t scatter(uint32_t up, uint32_t down, const int8_t *weights,
 }
 #endif
 
-#define MOST_TAPS 8
-#ifdef NINE_PACKED
-#define BYTES_OF_CHANNEL(WINDOW) ((WINDOW)->taps_y == 3 && (WINDOW)->taps_x == 3 ? 12 : (WINDOW)->taps_y * (WINDOW)->taps_x)
-#else
-#define BYTES_OF_CHANNEL(WINDOW) ((WINDOW)->taps_y * (WINDOW)->taps_x)
-#endif
-
-/* What scatter_layer says, for part number `number` of the channels of `parts`. */
-static uint32_t scatter_part(const layer_t *layer, int32_t parts, int32_t number, finish_t *finish, const int8_t *base,
-                             const int32_t *in, int8_t *target, const int32_t *out, half_t *sums)
+/* sums[c] of (y + top - ky, x + left - kx) += weights[ky][kx][c] * spike[y][x][c], only where a spike is */
+static uint32_t spread_spikes(const layer_t *layer, const int8_t *base, const int32_t *in, int32_t y, int32_t parts,
+                              int32_t number, half_t *const *rows)
 {
     const window_t *window = &layer->window;
     const int8_t *weights = (const int8_t *)layer->weights;
-    int32_t taps_y = window->taps_y, taps_x = window->taps_x, taps = taps_y * taps_x;
-    int32_t block_bytes = 16 * BYTES_OF_CHANNEL(window);
-    int32_t words = layer->blocks, lanes = 16 * words, columns = window->width + taps_x - 1;
-    int32_t row_lanes = columns * lanes, stride = layer->sums == 1 ? 0 : row_lanes / 2;
-    int32_t begun = 0, y, x, t, ky, word, source;
-    half_t *rows[MOST_TAPS];
+    int32_t block_bytes = 16 * BYTES_OF_CHANNEL(window), words = layer->blocks, lanes = 16 * words, source, x, word;
     uint32_t events = 0;
-    for (y = 0; y < window->out_height + taps_y - 1 - window->top; y++) {
-        int32_t complete = y + window->top - (taps_y - 1);
-        for (; begun <= y + window->top && begun < window->out_height; begun++)
-            for (x = 0; x < layer->sums * columns; x++)
-                start_sums((word_t *)(void *)(sums + (begun % taps_y * layer->sums * columns + x) * lanes), layer->bias, words);
-        for (t = 0; y < window->height && t < layer->sums; t++) {
-            for (ky = 0; ky < taps_y; ky++)
-                rows[ky] = sums + ((y + window->top - ky + taps_y) % taps_y * layer->sums + t) * row_lanes;
-            for (source = 0; source < layer->sources; source++) {
-                const word_t *spikes = (const word_t *)(const void *)(base + in[t * layer->sources + source]);
-                spikes += (y * window->width * parts + number) * words;
-                for (x = 0; x < window->width; x++, spikes += (parts - 1) * words) {
-                    for (word = 0; word < words; word++) {
-                        uint32_t up = *spikes & 0xFFFFu, down = *spikes >> 16;
-                        spikes++;
-                        if ((up | down) != 0)
-                            events += scatter(up, down, weights + word * block_bytes, rows, window, lanes,
-                                              x * lanes + 16 * word);
-                    }
-                }
+    for (source = 0; source < layer->sources; source++) {
+        const word_t *spikes = (const word_t *)(const void *)(base + in[source]);
+        spikes += (y * window->width * parts + number) * words;
+        for (x = 0; x < window->width; x++, spikes += (parts - 1) * words) {
+            for (word = 0; word < words; word++) {
+                uint32_t up = *spikes & 0xFFFFu, down = *spikes >> 16;
+                spikes++;
+                if ((up | down) != 0)
+                    events += scatter(up, down, weights + word * block_bytes, rows, window, lanes,
+                                      x * lanes + 16 * word);
             }
         }
-        for (x = 0; complete >= 0 && x < window->out_width; x++) {
-            half_t *pixel = sums + complete % taps_y * layer->sums * row_lanes + (x + taps_x - 1 - window->left) * lanes;
-            finish(layer, (const word_t *)(const void *)pixel, stride,
-                   (complete * window->out_width + x) * parts + number, target, out);
-        }
-    }
-    return events * (uint32_t)taps;
-}
-
-/* A depthwise layer of stride 1, from where a spike is to the sums around it: every spike is looked at once.
- * sums[c] of (y + top - ky, x + left - kx) += weights[ky][kx][c] * spike[y][x][c]
- * As many rows of sums are alive as the window has, each with taps_x - 1 columns more than come out; rows and columns
- * beyond the image are written and never read. The weights of 16 channels stand together, tap by tap, those of a
- * row in reverse. Channels know nothing of each other: `list` blocks of them at a time, which divide all blocks, keep
- * the rows short. */
-static uint32_t scatter_layer(const layer_t *layer, finish_t *finish, const int8_t *base, const int32_t *in,
-                              int8_t *target, const int32_t *out, int8_t *scratch)
-{
-    layer_t part = *layer;
-    int32_t bytes = 16 * BYTES_OF_CHANNEL(&layer->window), parts = layer->blocks / layer->list, number;
-    uint32_t events = 0;
-    part.blocks = layer->list;
-    if (parts != 1)
-        part.window.out_channels = 16 * part.blocks;
-    for (number = 0; number < parts; number++) {
-        events += scatter_part(&part, parts, number, finish, base, in, target, out, (half_t *)(void *)scratch);
-        part.weights = (const int8_t *)part.weights + part.blocks * bytes;
-        part.bias += 8 * part.blocks;
-        if (part.above != 0)
-            part.above += 8 * part.blocks, part.below += 8 * part.blocks;
-        else
-            part.scale += SCALES_OF_BLOCK(layer) * part.blocks;
     }
     return events;
 }
