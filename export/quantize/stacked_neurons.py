@@ -133,11 +133,12 @@ def _emit_joined(work: Rewriting, operator: Operator) -> int:
     rows = [work.mapped[index] for index in operator.inputs]
     if len({builder.shape(row) for row in rows}) > 1:
         rows = [_read(work, index) for index in operator.inputs]
-    stacked = emit_stacked(builder, rows, name, _cut(work, rows[0]))
+    # Vela computes what the first row needs before all else: of timesteps all but the last, with the last in front.
+    stacked = emit_stacked(builder, rows[::-1], name, _cut(work, rows[0]))
     grid, activation = work.grid(operator.output), operator.activation
     if operator.output in work.firsts and activation == "NONE":
         grid, activation = work.firsts[operator.output].clipped, CLIP
-    options = {"taps": [1, SIGNS[operator.kind]], "multiplier": 1.0, "activation": activation}
+    options = {"taps": [SIGNS[operator.kind], 1], "multiplier": 1.0, "activation": activation}
     return emit_taps(builder, stacked, name, grid, layer=layer_of(work.program, operator), **options)
 
 

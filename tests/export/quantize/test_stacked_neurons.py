@@ -119,6 +119,15 @@ def test_branches_are_added_as_rows_and_the_first_sum_is_clipped(rng, in_place):
     assert all(proof.holds for proof in prove(stacked))
 
 
+@IN_PLACE
+def test_differences_are_two_rows_unless_an_npu_would_copy_one(rng, in_place):
+    nodes = Chain(rng, 4, (6, 5, 2)).conv("conv", 4, padding=SAME, gain=4.0).repeat().lif("still").conv("next", 3)
+    nodes = nodes.lif("moving").add(TimeSum, "time", temporal=False).add(Reshape, "flat", (36,)).dense("logits", 3)
+    program = quantize(nodes.network())
+    stacked = assert_same_integers(program, rng, in_place=in_place)
+    assert "SUB" in kinds(program) and ("SUB" in kinds(stacked)) == in_place
+
+
 def test_an_npu_adds_no_rows_that_others_read(rng):
     program = quantize(fold_network(describe(built(BLOCKS["membrane_shortcut"], rng))))
     stacked = assert_same_integers(program, rng, in_place=True)
