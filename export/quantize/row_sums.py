@@ -1,16 +1,19 @@
-"""Sums of two tensors that a convolution computes, as two rows, where `stacked_neurons` writes a program."""
+"""Which sums a program for a target computes otherwise: as two rows of a convolution, or over windows first."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Set
+from dataclasses import dataclass
 
 from ..program.names import parse
-from ..program.operators import ELEMENTWISE
+from ..program.operators import ELEMENTWISE, Operator
 from ..program.program import Program
 from .factor_convolutions import joins_two
 from .recurrences import Recurrence
 
+FEWER = 4  # values that a window leaves one of, to be summed over first
 MOVING = ("RESHAPE", "SLICE", "CONCATENATION")  # without computing anything
 
 
@@ -47,3 +50,52 @@ def _readers(program: Program, neurons: Mapping[str, Recurrence]) -> tuple[Count
         layer = parse(program.tensors[operator.output].name).layer
         (inside if layer in neurons and operator.kind in ELEMENTWISE else outside).update(set(operator.inputs))
     return inside, outside
+
+
+@dataclass(frozen=True)
+class WindowSums:
+    """Sums over windows of sums of several tensors.
+
+    terms: by the tensor written, those tensors. between: what is not computed if the windows come first.
+    """
+
+    terms: Mapping[int, tuple[int, ...]]
+    between: Set[int]
+
+
+def window_sums(program: Program) -> WindowSums:
+    """Those that leave few values, as a pool behind a sum over time does: sums over windows may come first."""
+    writers = {operator.output: operator for operator in program.operators}
+    readers = Counter((*program.outputs, *(index for one in program.operators for index in set(one.inputs))))
+    terms: dict[int, tuple[int, ...]] = {}
+    between: set[int] = set()
+    for operator in program.operators:
+        source, output = (program.tensors[index] for index in (operator.inputs[0], operator.output))
+        few = FEWER * math.prod(output.shape) <= math.prod(source.shape)
+        if operator.kind == "DEPTHWISE_CONV_2D" and _is_of_ones(program, operator) and few and not output.zero_point:
+            found, passed = _terms(program, operator.inputs[0], writers, readers)
+            if len(found) > 1:
+                terms[operator.output] = found
+                between |= passed
+    return WindowSums(terms, between)
+
+
+def _is_of_ones(program: Program, operator: Operator) -> bool:
+    return parse(program.tensors[operator.inputs[1]].name).role == "ones"
+
+
+def _terms(
+    program: Program, index: int, writers: Mapping[int, Operator], readers: Mapping[int, int]
+) -> tuple[tuple[int, ...], set[int]]:
+    """What a chain of sums adds up, and the tensors of that chain, which nobody else reads."""
+    operator, found, passed = writers.get(index), [], {index}
+    if operator is None or readers[index] > 1 or operator.activation != "NONE":
+        return (index,), set()
+    adds = operator.kind == "ADD" and joins_two(operator, program.tensors)
+    if not adds and operator.kind != "RESHAPE":
+        return (index,), set()
+    for source in operator.inputs if adds else operator.inputs[:1]:
+        terms, others = _terms(program, source, writers, readers)
+        found.extend(terms)
+        passed |= others
+    return tuple(found), passed

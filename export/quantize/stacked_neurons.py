@@ -41,7 +41,7 @@ from .factor_convolutions import (
     grid_of,
 )
 from .recurrences import Recurrence, recurrences, whole_currents
-from .row_sums import first_currents, joined_sums
+from .row_sums import WindowSums, first_currents, joined_sums, window_sums
 
 CLIP = "RELU_N1_TO_1"
 WHOLE = Grid(1.0)  # of values in steps
@@ -54,7 +54,7 @@ class Rewriting:
     """program: the elementwise one. neurons: by layer. in_place: see `with_stacked_neurons`.
 
     whole: of `whole_currents`. labels: what the scales of some of the program's constants are divided by.
-    sums: of `joined_sums`. firsts: of `first_currents`.
+    sums: of `joined_sums`. firsts: of `first_currents`. windows: those that come before sums.
     mapped: by the program's tensors, what stands for them in `builder`, an image perhaps as one row.
     """
 
@@ -65,6 +65,7 @@ class Rewriting:
     labels: Mapping[int, float]
     sums: Set[int]
     firsts: Mapping[int, Recurrence]
+    windows: WindowSums
     builder: Builder = field(default_factory=Builder)
     mapped: dict[int, int] = field(default_factory=dict)
 
@@ -84,7 +85,8 @@ def with_stacked_neurons(program: Program, *, in_place: bool) -> Program:
     sums = joined_sums(program, neurons, in_place=in_place)
     whole = whole_currents(program, neurons.values(), sums)
     labels = {i: whole[op.output] for op in program.operators if op.output in whole for i in op.inputs[1:]}
-    work = Rewriting(program, neurons, in_place, whole, labels, sums, first_currents(program, neurons))
+    windows = WindowSums({}, set()) if in_place else window_sums(program)
+    work = Rewriting(program, neurons, in_place, whole, labels, sums, first_currents(program, neurons), windows)
     for index in program.inputs:
         _copied(work, index)
     for operator in program.operators:
@@ -103,6 +105,10 @@ def _written(work: Rewriting, operator: Operator) -> int | None:
     name, shape = parse(output.name), output.shape[1:]
     if name.layer in work.neurons and operator.kind in ELEMENTWISE:
         return _of_neuron(work, work.neurons[name.layer], name)
+    if operator.output in work.windows.between:
+        return None
+    if operator.output in work.windows.terms:
+        return _emit_windows(work, operator)
     if _fits(work, operator):
         return _emit_joined(work, operator)
     inputs = tuple(_read(work, index) for index in operator.inputs)
@@ -140,6 +146,20 @@ def _emit_joined(work: Rewriting, operator: Operator) -> int:
         grid, activation = work.firsts[operator.output].clipped, CLIP
     options = {"taps": [SIGNS[operator.kind], 1], "multiplier": 1.0, "activation": activation}
     return emit_taps(builder, stacked, name, grid, layer=layer_of(work.program, operator), **options)
+
+
+def _emit_windows(work: Rewriting, operator: Operator) -> int:
+    """A sum over windows of a sum: the windows of each tensor, then their sum."""
+    builder, output = work.builder, work.program.tensors[operator.output]
+    name, shape, grid = parse(output.name), output.shape[1:], work.grid(operator.output)
+    image, weights = work.program.tensors[operator.inputs[0]].shape[1:], [_read(work, i) for i in operator.inputs[1:]]
+    terms, total = work.windows.terms[operator.output], None
+    for t, term in enumerate(terms):
+        inputs = (_read(work, term, image), *weights)
+        summed = builder.emit(operator.kind, inputs, name.at(t), shape, grid, options=operator.options)
+        so_far = name if t == len(terms) - 1 else name.at(t).part("full")
+        total = summed if total is None else builder.emit("ADD", (total, summed), so_far, shape, grid)
+    return total
 
 
 def _cut(work: Rewriting, image: int) -> int | None:

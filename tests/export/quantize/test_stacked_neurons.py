@@ -14,7 +14,7 @@ from keras_ternary_spike.export.costs.nonzero_additions import nonzero_additions
 from keras_ternary_spike.export.costs.operation_counts import count_operations
 from keras_ternary_spike.export.describe.model import describe
 from keras_ternary_spike.export.folding.passes import fold_network
-from keras_ternary_spike.export.network.nodes import LIF, Reshape, TimeSum
+from keras_ternary_spike.export.network.nodes import LIF, Reshape, SumPool, TimeSum
 from keras_ternary_spike.export.program.names import is_factor, spike_tensors
 from keras_ternary_spike.export.quantize.recurrences import recurrences
 from keras_ternary_spike.export.quantize.stacked_neurons import with_stacked_neurons
@@ -126,6 +126,21 @@ def test_differences_are_two_rows_unless_an_npu_would_copy_one(rng, in_place):
     program = quantize(nodes.network())
     stacked = assert_same_integers(program, rng, in_place=in_place)
     assert "SUB" in kinds(program) and ("SUB" in kinds(stacked)) == in_place
+
+
+@IN_PLACE
+def test_cmsis_nn_sums_over_windows_before_it_sums_over_time(rng, in_place):
+    nodes = Chain(rng, 3, (6, 6, 2), temporal=True).conv("conv", 4, padding=SAME, gain=4.0).lif("lif")
+    nodes.add(TimeSum, "time", temporal=False).add(SumPool, "pool", (2, 2, 4), size=(3, 3), strides=(3, 3))
+    program = quantize(nodes.add(Reshape, "flat", (16,)).dense("logits", 3, gain=0.1).network())
+    stacked = assert_same_integers(program, rng, in_place=in_place)
+    named = {
+        stacked.tensors[operator.output].name: stacked.tensors[operator.output].shape for operator in stacked.operators
+    }
+    pooled, summed = (sorted(name for name in named if name.startswith(layer)) for layer in ("pool/", "time/sum"))
+    early = ["pool/sum", "pool/sum/0", "pool/sum/1", "pool/sum/1/full", "pool/sum/2"]
+    assert (pooled, summed) == (early, []) if not in_place else (pooled == ["pool/sum"] and summed)
+    assert named["pool/sum"] == (1, 2, 2, 4)
 
 
 def test_an_npu_adds_no_rows_that_others_read(rng):
