@@ -2,9 +2,10 @@
 
     python -m benchmarks.accuracy.graded_costs                    the network of benchmarks/accuracy/front.py, {0..4}
 
-Beside the same layers with ReLU twice: by this package's emitter, and by TensorFlow's converter. Weights are random, of
-the same seed; no cost depends on them but a few bytes. Times are of alternating runs on one thread, medians and
-quartiles of their ratios, and of the fastest runs, which a busy machine disturbs least; cycles are Vela's estimate.
+Beside the same layers with ReLU twice: by this package's emitter, and by TensorFlow's converter. Metadata: the bytes
+with which a file says what its layers are. Weights are random, of the same seed; no cost depends on them but a few
+bytes. Times are of alternating runs on one thread, medians and quartiles of their ratios, and of the fastest runs,
+which a busy machine disturbs least; cycles are Vela's estimate.
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ def files() -> dict[str, bytes]:
     }
 
 
+def metadata_bytes(content: bytes) -> int:
+    """Of this package's metadata."""
+    return sum(len(text) for text in content.split(b"\0") if text.startswith(b'{"network":'))
+
+
 def ratio(one: np.ndarray, other: np.ndarray) -> str:
     found = baseline.latency(one / other)
     return f"{found.median:.3f} ({found.low:.3f} to {found.high:.3f}) / {one.min() / other.min():.3f}"
@@ -60,11 +66,12 @@ def main() -> None:
         name: [check(content, target=target).facts["cycles"] for target in TARGETS]
         for name, content in contents.items()
     }
-    table = [("file", "bytes", "graded to it", "time: graded to it", *(f"{name}: graded to it" for name in TARGETS))]
+    head = ("file", "bytes", "metadata", "graded to it", "time: graded to it")
+    table = [(*head, *(f"{name}: graded to it" for name in TARGETS))]
     for name, content in contents.items():
         own = (f"{mine / theirs:.3f}" for mine, theirs in zip(cycles[GRADED], cycles[name], strict=True))
-        bytes_ratio = f"{len(contents[GRADED]) / len(content):.3f}"
-        table.append((name, f"{len(content):,}", bytes_ratio, ratio(times[GRADED], times[name]), *own))
+        sizes = (f"{len(content):,}", f"{metadata_bytes(content):,}", f"{len(contents[GRADED]) / len(content):.3f}")
+        table.append((name, *sizes, ratio(times[GRADED], times[name]), *own))
     print(setting.describe())
     print(setting.table(table))
 

@@ -24,7 +24,8 @@ Range = tuple[float, float]
 class NeuronFacts:
     """One spiking layer.
 
-    decay: in integers, one fraction or one per channel; trained_decay: the Keras layer's.
+    decay: in integers, one fraction or one per channel; trained_decay: the Keras layer's; None
+        where no timestep follows.
     steps_per_unit: steps of the membrane that are worth twice the threshold: odd.
     levels: the values that a spike takes.
     reset: "zero", "subtract" or "none"; reset_steps: what "subtract" takes off.

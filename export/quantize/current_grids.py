@@ -191,8 +191,12 @@ def keeps_rest(network: Network, node: nodes.LIF) -> bool:
 
 def effective_decay(network: Network, node: nodes.LIF) -> Decay:
     """The decay in integers, a tuple where channels differ; 0 where a single timestep carries no state."""
-    several = network.timesteps > 1 or network.endless
-    return snap(node.decay, even=node.reset == "subtract") if several else Fraction(0)
+    return snap(node.decay, even=node.reset == "subtract") if carries_states(network) else Fraction(0)
+
+
+def carries_states(network: Network) -> bool:
+    """Whether there is a next timestep."""
+    return network.timesteps > 1 or network.endless
 
 
 def shortcut_bounds(network: Network, node: nodes.Affine) -> tuple[float, int]:

@@ -18,7 +18,7 @@ from ..network.queries import nodes_of, repeated
 from ..program.facts import Facts, Flipped, NeuronFacts, Range
 from ..program.grid import INT8_MAX
 from ..program.program import Program
-from .current_grids import keeps_rest
+from .current_grids import carries_states, keeps_rest
 from .emit.context import Context, integer_neuron
 from .input_ranges import stated_ranges
 from .integer_neuron import step
@@ -84,9 +84,13 @@ def neuron_facts(context: Context, node: nodes.LIF) -> NeuronFacts:
         levels=tuple(range(-node.levels if node.signed else 0, node.levels + 1)),
         reset=neuron.reset,
         reset_steps=neuron.drop,
-        trained_decay=tuple(trained.tolist()) if trained.ndim else float(trained),
+        trained_decay=_numbers(trained) if carries_states(context.network) else None,
         flipped=flipped_channels(node),
     )
+
+
+def _numbers(values: np.ndarray) -> float | tuple[float, ...]:
+    return tuple(values.tolist()) if values.ndim else float(values)
 
 
 def flipped_channels(node: nodes.LIF) -> Flipped:
