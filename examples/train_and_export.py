@@ -3,8 +3,9 @@
     python examples/train_and_export.py
     python examples/train_and_export.py --dataset fashion_mnist --data-dir /usr/share/datasets/fashion-mnist
 
-Writes model.keras, model.tflite, graded.tflite, report.json, report.png and samples.npz into runs/<dataset>/.
-graded.tflite has the same convolutions with graded spikes, whole numbers from 0 to 4, in one timestep.
+Writes model.keras, model.tflite, graded.tflite, report.json, report.png, front.png and samples.npz into
+runs/<dataset>/. graded.tflite has the same convolutions with graded spikes, whole numbers from 0 to 4, in one timestep;
+front.png shows both beside ReLU and beside graded spikes trained to be silent: accuracy against operations.
 """
 
 import argparse
@@ -22,8 +23,17 @@ from keras import layers
 
 import baseline
 import datasets
+import front
 import picture
-from keras_ternary_spike import BatchNormalization, DirectEncoding, MultiLevelLIF, PerTimestep, TernaryLIF, TimeAverage
+from keras_ternary_spike import (
+    BatchNormalization,
+    DirectEncoding,
+    MultiLevelLIF,
+    PerTimestep,
+    SpikeBudget,
+    TernaryLIF,
+    TimeAverage,
+)
 from keras_ternary_spike.export import energy, export_tflite, fold, verify
 
 EPOCHS = {"digits": 30, "fashion_mnist": 5, "cifar10": 30}
@@ -33,7 +43,14 @@ TIMESTEPS = 2
 BATCH_SIZE = 128
 LEARNING_RATE = 4e-3
 VERIFY_SAMPLES = 20
+BUDGET = 0.2  # of the additions, for the silent network
 GRADED = functools.partial(MultiLevelLIF, levels=4, signed=False, threshold=0.25, trainable_threshold=True)
+GRADED_NAME = "graded 0 to 4"
+BESIDE = {
+    GRADED_NAME: (GRADED, list),
+    f"graded, {BUDGET:.0%} of additions": (GRADED, lambda: [SpikeBudget(additions=BUDGET)]),
+    "ReLU": (layers.ReLU, list),
+}
 
 
 def build(shape, classes, *, filters, timesteps, neuron=TernaryLIF):
@@ -62,22 +79,21 @@ def compile_model(model, *, steps):
     model.compile(keras.optimizers.Adam(schedule), loss, metrics=["accuracy"], jit_compile=False)
 
 
-def train(model, data, *, epochs):
+def train(model, data, *, epochs, callbacks=()):
     compile_model(model, steps=epochs * -(-len(data.train_images) // BATCH_SIZE))
-    model.fit(data.train_images, data.train_labels, batch_size=BATCH_SIZE, epochs=epochs)
+    model.fit(data.train_images, data.train_labels, batch_size=BATCH_SIZE, epochs=epochs, callbacks=list(callbacks))
 
 
-def spikes_beside(files, data):
-    """A row for each file, by the name of its spikes: what they reach, and what they cost on some test images."""
-    lines = [f"{'':28}{'accuracy':>9}{'additions':>11}{'multiplications':>17}{'energy':>11}{'size':>14}"]
-    for name, tflite_bytes in files.items():
-        right = baseline.predict(tflite_bytes, data.test_images).argmax(-1) == data.test_labels
-        cost = energy(tflite_bytes, data.test_images[:VERIFY_SAMPLES])
-        lines.append(
-            f"{name:28}{right.mean():9.2%}{cost.additions:11,.0f}{cost.multiply_accumulates:17,.0f}"
-            f"{1e9 * cost.event_driven:8.2f} nJ{len(tflite_bytes):8,d} bytes"
-        )
-    return "\n".join(lines)
+def beside(data, filters, *, epochs):
+    """Files of the same convolutions in one timestep, by name: graded spikes, graded on a budget, ReLU."""
+    files = {}
+    for name, (neuron, callbacks) in BESIDE.items():
+        model = build(data.train_images.shape[1:], data.classes, filters=filters, timesteps=1, neuron=neuron)
+        train(model, data, epochs=epochs, callbacks=callbacks())
+        samples = data.train_images[: baseline.CALIBRATION_SAMPLES] if neuron is layers.ReLU else None
+        with baseline.quiet():
+            files[name] = export_tflite(model, samples=samples)
+    return files
 
 
 def main(arguments):
@@ -97,17 +113,16 @@ def main(arguments):
     print(report, end="\n\n")
     print(energy(tflite_bytes, data.test_images[:VERIFY_SAMPLES]), end="\n\n")
 
-    graded = build(shape, data.classes, filters=filters, timesteps=1, neuron=GRADED)
-    train(graded, data, epochs=epochs)
-    graded_bytes = export_tflite(graded)
-    files = {f"ternary, {arguments.timesteps} timesteps": tflite_bytes, "graded 0 to 4, 1 timestep": graded_bytes}
-    print("\n" + spikes_beside(files, data))
+    files = beside(data, filters, epochs=epochs)
+    shown = {f"ternary, {arguments.timesteps} timesteps": tflite_bytes, **files}
+    points = [front.measure(name, content, data) for name, content in shown.items()]
+    print("\n" + front.table(points))
 
     folder = arguments.output / data.name
     folder.mkdir(parents=True, exist_ok=True)
     model.save(folder / "model.keras")
     (folder / "model.tflite").write_bytes(tflite_bytes)
-    (folder / "graded.tflite").write_bytes(graded_bytes)
+    (folder / "graded.tflite").write_bytes(files[GRADED_NAME])
     results = {
         "arguments": vars(arguments) | {"output": str(folder)},
         "files": rows,
@@ -116,8 +131,9 @@ def main(arguments):
     (folder / "report.json").write_text(json.dumps(results, indent=2))
     images = data.test_images[: picture.SAMPLES]
     picture.draw(folder / "report.png", images=images, spikes=picture.spikes_of(fold(model), images), rows=rows)
+    front.draw(folder / "front.png", points)
     np.savez(folder / "samples.npz", samples=data.test_images[:VERIFY_SAMPLES])
-    print(f"\nWritten to {folder}: model.keras, model.tflite, graded.tflite, report.json, report.png, samples.npz")
+    print(f"\nWritten to {folder}: {', '.join(sorted(path.name for path in folder.iterdir() if path.is_file()))}")
     print(f"Draw a digit and see its spikes, in a page made by (needs npm): {page_command(folder)}")
 
 

@@ -22,9 +22,10 @@ def finished(python, tmp_path_factory):
     return folder / "runs" / "digits", result
 
 
-def test_it_writes_six_files(finished):
+def test_it_writes_seven_files(finished):
     folder, _ = finished
     assert sorted(path.name for path in folder.iterdir()) == [
+        "front.png",
         "graded.tflite",
         "model.keras",
         "model.tflite",
@@ -32,7 +33,8 @@ def test_it_writes_six_files(finished):
         "report.png",
         "samples.npz",
     ]
-    assert (folder / "report.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    for name in ("front.png", "report.png"):
+        assert (folder / name).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
 def test_its_report_says_that_every_runtime_computes_the_same_bits(finished):
@@ -63,10 +65,12 @@ def test_its_table_has_a_row_for_each_file_and_nothing_else_on_stderr(finished):
     lines = result.stdout.splitlines()
     assert [name for name in ROWS if any(line.startswith(name) for line in lines)] == ROWS
     assert any(line.startswith("additions") for line in lines)
-    ternary, graded = (next(line.split() for line in lines if line.startswith(name)) for name in ("ternary,", "graded"))
-    assert int(ternary[4].replace(",", "")) > 0 and graded[7] == "0"  # levels multiply
+    names = ("ternary,", "graded 0", "graded,", "ReLU")
+    ternary, graded, silent, relu = (next(line.split() for line in lines if line.startswith(name)) for name in names)
+    assert int(ternary[4].replace(",", "")) > 0 and graded[5] == silent[5] == relu[2] == "0"  # levels multiply
     assert "Traceback" not in result.stderr
-    assert "Warning" not in result.stderr
+    # An epoch of one batch ends above the budget, and says so.
+    assert result.stderr.count("Warning") == result.stderr.count("UserWarning: The budget of 0.2 for additions") == 1
 
 
 def test_its_two_models_are_the_same_network(finished):
