@@ -32,6 +32,7 @@ from keras import layers
 import baseline
 import datasets
 from benchmarks.accuracy import front
+from benchmarks.accuracy.front_networks import DEAD_ZONE, KINDS, NETWORKS, RELU, SOFT, Network
 from benchmarks.accuracy.front_report import add_row, draw, rows, table
 from keras_ternary_spike import BinaryLIF, MultiLevelLIF, TernaryLIF
 from keras_ternary_spike.export import export_tflite, load
@@ -41,28 +42,7 @@ OUTPUT, ROWS = Path("runs/fast_front"), "fashion_mnist.jsonl"
 TRAINER = Path(__file__).parent / "trainer" / "trainer.c"
 COMPILE = ("gcc", "-O3", "-march=sapphirerapids", "-ffast-math")
 SEEDS, EPOCHS = 3, (10, 10)
-SOFT = 0.7  # of the loss, what the ReLU network teaches
-LEVELS, DEAD_ZONE, SHIFT = 4, 1.5, 1.0
 CLASS_ROW, CLASSES = 16, 10
-
-RELU, DISTILLED, SILENCED = "ReLU", "ReLU, distilled", "ReLU, distilled, L1"
-NARROW, HALF = "ReLU, distilled, 5/8 of the channels", "ReLU, distilled, half the channels"
-OWN, OWN_HALF = "ReLU, distilled, L1, own file", "ReLU, distilled, own file, half the channels"
-SAME = {OWN: SILENCED, OWN_HALF: HALF}  # the same weights in files of this package, for the C that skips zeros
-RELUS = (RELU, DISTILLED, SILENCED, NARROW, HALF, *SAME)
-WIDTHS = {NARROW: 5 / 8, HALF: 1 / 2}  # trained from random weights, for all epochs
-GRADED, BINARY, TERNARY = f"{{0..{LEVELS}}}", "{0, 1}", "{-1, 0, 1}"
-# Signed neurons start a step to the right, where few fire below 0: as binary ones, free to use the other sign.
-NEURONS = {
-    GRADED: {"alphabet": "u", "levels": LEVELS, "high": LEVELS, "step": 0.5},
-    BINARY: {"alphabet": "u", "levels": 1, "high": 1, "step": 1},
-    TERNARY: {"alphabet": "s", "levels": 1, "step": 1, "dead": DEAD_ZONE, "low": 1, "high": 2, "shift": SHIFT},
-}
-KINDS = (
-    *((RELU, None), (GRADED, 0.1), (TERNARY, 0.25), (DISTILLED, None)),
-    *((GRADED, 0.05), (GRADED, 0.2), (BINARY, 0.25), (SILENCED, 0.1), (NARROW, None), (HALF, None)),
-    *((OWN, 0.1), (OWN_HALF, None)),
-)
 
 
 class Epochs(NamedTuple):
@@ -81,9 +61,13 @@ class Point:
     seed: int
 
     @property
+    def network(self) -> Network:
+        return NETWORKS[self.alphabet]
+
+    @property
     def trained(self) -> Point:
         """The training whose weights it has."""
-        return replace(self, alphabet=SAME.get(self.alphabet, self.alphabet))
+        return replace(self, alphabet=self.network.weights_of or self.alphabet)
 
     @property
     def weights(self) -> str:
@@ -97,16 +81,17 @@ class Point:
 
 def options(point: Point, folder: Path, epochs: Epochs) -> dict[str, object]:
     """The trainer's."""
-    common = {"seed": point.seed, "save": folder / point.weights}
+    common = {"seed": point.seed, "save": folder / point.weights, **point.network.neuron}
     if point.alphabet == RELU:
-        return {**common, "alphabet": "r", "epochs": epochs.relu}
+        return {**common, "epochs": epochs.relu}
     start = folder / Point(RELU, None, point.seed).weights
     taught = {"teacher": f"{start}.logits", "soft": SOFT}
-    if point.trained.alphabet in WIDTHS:
-        return {**common, **taught, "alphabet": "r", "width": WIDTHS[point.trained.alphabet], "epochs": sum(epochs)}
-    taught |= {"start": start, "epochs": epochs.others}
-    budget = {} if point.budget is None else {"budget": point.budget}
-    return {**common, **taught, **NEURONS.get(point.alphabet, {"alphabet": "r"}), **budget}
+    width = point.network.width
+    # The trainer's share is of spikes that meet all channels.
+    budget = {} if point.budget is None else {"budget": point.budget / width}
+    if width < 1:  # from random weights, for all epochs
+        return {**common, **taught, "width": width, "epochs": sum(epochs), **budget}
+    return {**common, **taught, "start": start, "epochs": epochs.others, "keep": point.network.keep, **budget}
 
 
 def train(point: Point, folder: Path, epochs: Epochs, before: Future | None) -> None:
@@ -125,7 +110,7 @@ def trained(point: Point, folder: Path) -> bool:
 
 def network(point: Point, weights: np.ndarray, shape: tuple[int, ...]) -> keras.Model:
     """The trained network as a Keras model. weights: as the trainer has written them."""
-    values, relu, kept, width = Reader(weights), point.alphabet in RELUS, {}, WIDTHS.get(point.trained.alphabet, 1)
+    values, relu, kept, width = Reader(weights), point.network.relu, {}, point.network.width
     x = image = keras.Input(shape)
     inputs = shape[-1]
     for number, (filters, strides) in enumerate(zip(front.CHANNELS, front.STRIDES, strict=True), start=1):
@@ -151,11 +136,12 @@ def network(point: Point, weights: np.ndarray, shape: tuple[int, ...]) -> keras.
 def neuron(point: Point, step: float, name: str) -> keras.layers.Layer:
     """Fires as the trainer's does: a level every step, each worth a step."""
     options = {"amplitude_initializer": keras.initializers.Constant(step), "name": name}
-    if point.alphabet == TERNARY:
+    if point.network.neuron["alphabet"] == "s":
         return TernaryLIF(threshold=DEAD_ZONE * step, **options)
-    if point.alphabet == BINARY:
+    levels = point.network.neuron["levels"]
+    if levels == 1:
         return BinaryLIF(threshold=step / 2, **options)
-    return MultiLevelLIF(LEVELS, signed=False, threshold=step / 2, **options)
+    return MultiLevelLIF(levels, signed=False, threshold=step / 2, **options)
 
 
 class Reader:
@@ -173,7 +159,7 @@ class Reader:
 def measured(point: Point, folder: Path, data: datasets.Dataset) -> dict[str, float]:
     """accuracy of the int8 file, additions as a share of the whole width's, bytes of the file, which is kept."""
     model = network(point, np.fromfile(folder / point.weights, "float32"), data.train_images.shape[1:])
-    if point.alphabet in RELUS and point == point.trained:
+    if not point.network.own_file:
         content = baseline.convert_int8(model, data.train_images)
         logits = baseline.predict(content, data.test_images)
     else:

@@ -150,12 +150,22 @@ def measured(point: Point, model: keras.Model, data: datasets.Dataset) -> dict[s
 
 
 def additions(model: keras.Model, data: datasets.Dataset) -> float:
-    """The share of `dense_additions` that the test images ask for."""
+    """The share of `dense_additions` that the test images ask for: weights and values that are not 0."""
     names = [layer.name for layer in model.layers if layer.name.startswith("neuron")]
+    kernels = [*(f"conv{number}" for number in range(2, len(names) + 1)), "classifier"]
     costs = layer_costs(spiking(model, data), "additions")
     values = keras.Model(model.input, [model.get_layer(name).output for name in names])
     found = values.predict(data.test_images, verbose=0)
-    return float(sum(costs[name] * np.mean(value != 0) for name, value in zip(names, found, strict=True)))
+    weights = [model.get_layer(name).get_weights()[0] for name in kernels]
+    return sum(costs[name] * met(*each) for name, *each in zip(names, found, weights, strict=True))
+
+
+def met(values: np.ndarray, kernel: np.ndarray) -> float:
+    """The share of products of neither 0. values: `(samples, ..., channels)`; kernel: `(..., channels, filters)`."""
+    fired, kept = (
+        np.mean(array != 0, axis=tuple(range(array.ndim - 1))) for array in (values, kernel.swapaxes(-1, -2))
+    )
+    return float(np.mean(fired * kept))
 
 
 def spiking(model: keras.Model, data: datasets.Dataset, width: float | None = None) -> keras.Model:

@@ -34,7 +34,7 @@ def count(point: fast_front.Point, folder: Path, images: np.ndarray, name: str, 
     content, board = (folder / f"{point.name}.tflite").read_bytes(), emulator.BOARDS[name]
     source = baseline.interpreter_of(content).get_input_details()[0]
     samples = np.stack(list(baseline.quantized(images, source))).reshape(len(images), -1)
-    if point.alphabet not in fast_front.RELUS or point != point.trained:
+    if point.network.own_file:
         return float(np.mean(engine.run(board, content, samples).instructions))
     with tempfile.TemporaryDirectory() as empty:
         return float(np.mean(interpreter.run(board, image, content, samples, Path(empty)).instructions))

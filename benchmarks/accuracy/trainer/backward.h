@@ -24,7 +24,8 @@ static void fire_back(layer_t *a, int g, float weight) {
             if (own.alphabet != 'r') window &= _mm512_cmp_ps_mask(height, all(own.high), _CMP_LT_OQ);
             vec towards = own.alphabet == 's' ? sign_of(u) : all(1);
             by_step = _mm512_fmadd_ps(grad, _mm512_sub_ps(level, _mm512_maskz_mov_ps(window, u)), by_step);
-            grad = _mm512_maskz_mov_ps(window, _mm512_fmadd_ps(penalty, towards, grad));
+            __mmask16 near = _mm512_cmp_ps_mask(height, all(own.reach), _CMP_LT_OQ);
+            grad = _mm512_maskz_mov_ps(window, _mm512_mask3_fmadd_ps(penalty, towards, grad, near));
             grad = times(grad, per_step);
             sum = _mm512_add_ps(sum, grad), product = _mm512_fmadd_ps(grad, normal, product);
             _mm512_store_ps(a->upstream + at, grad);

@@ -14,14 +14,14 @@ static const int CHANNELS[LAYERS] = {16, 32, 32, 64}, STRIDES[LAYERS] = {1, 2, 1
 static const float EPSILON = 1e-3f, MOMENTUM = .02f;
 
 /* r: ReLU; u: levels from 0 on; s: signed. dead: where the first level starts, in steps. low, high: between them
- * the gradient passes, in steps. */
+ * the gradient passes, in steps, that of the penalty up to `reach` only. */
 typedef struct {
     char alphabet;
     int levels;
-    float dead, low, high;
+    float dead, low, high, reach;
 } neuron_t;
 
-static neuron_t neuron = {'r', 4, .5f, 0, 4};
+static neuron_t neuron = {'r', 4, .5f, 0, 4, 1e9f};
 
 typedef struct {
     int size, out, in_channels, channels, stride, offset, padded,
@@ -38,7 +38,7 @@ typedef struct {
 static layer_t layers[LAYERS];
 static float *parameters, *gradients, *trained; /* trained: 1 or 0 */
 static int dense, dense_bias, parameter_count;
-static float pooled[BATCH * 64], grad_pooled[BATCH * 64], logits[BATCH * ROW];
+static float pooled[BATCH * 64] __attribute__((aligned(64))), grad_pooled[BATCH * 64], logits[BATCH * ROW];
 
 static void *zeros(size_t bytes) {
     void *memory;

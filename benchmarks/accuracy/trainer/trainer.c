@@ -4,14 +4,16 @@
  *
  * images: bytes, 28x28 each, those for training first; labels: a byte each. Adam with a cosine, batches of 64; the
  * loss (1 - soft) * cross entropy + soft * temperature^2 * cross entropy with the teacher's softmax(logits /
- * temperature) and, with a budget, the penalty and its weight as in keras_ternary_spike/training/spike_budget.py.
- * Prints JSON. */
+ * temperature) and, with a budget, the penalty and its weight as in keras_ternary_spike/training/spike_budget.py;
+ * with keep, magnitude pruning. Prints JSON. */
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "backward.h"
+#include "prune.h"
 
 static float width = 1; /* share of each layer's channels that there are; the others are 0 and stay so */
+static float keep = 1;  /* share of each kernel's weights that are not 0 in the end */
 static float first_step = .5f, shift, budget, warm_up = .02f, annealed = .3f, soft, temperature = 2, rate = 16e-3f;
 static int epochs = 4, count = 60000, seed, test_from = 60000, test_count = 10000;
 static const char *start, *save, *teacher;
@@ -134,7 +136,7 @@ static void adam(long batch, long batches) {
     for (int i = 0; i < parameter_count; i++) {
         float grad = gradients[i] * trained[i];
         means[i] += .1f * (grad - means[i]), squares[i] += .001f * (grad * grad - squares[i]);
-        parameters[i] -= now * means[i] / (sqrtf(squares[i]) + 1e-7f);
+        parameters[i] -= trained[i] * now * means[i] / (sqrtf(squares[i]) + 1e-7f);
     }
 }
 
@@ -159,6 +161,7 @@ static float train(const uint8_t *images, const uint8_t *labels) {
         if (budget) weight = follow(batch, batches);
         backward(errors, weight);
         adam(batch, batches);
+        if (keep < 1) prune(keep, batch, batches);
     }
     return weight;
 }
@@ -173,6 +176,7 @@ static void read_arguments(int argc, char **argv) {
                  {"dead", 'f', &neuron.dead},
                  {"low", 'f', &neuron.low},
                  {"high", 'f', &neuron.high},
+                 {"reach", 'f', &neuron.reach},
                  {"step", 'f', &first_step},
                  {"shift", 'f', &shift},
                  {"budget", 'f', &budget},
@@ -182,6 +186,7 @@ static void read_arguments(int argc, char **argv) {
                  {"temperature", 'f', &temperature},
                  {"rate", 'f', &rate},
                  {"width", 'f', &width},
+                 {"keep", 'f', &keep},
                  {"epochs", 'i', &epochs},
                  {"count", 'i', &count},
                  {"seed", 'i', &seed},
@@ -218,7 +223,7 @@ int main(int argc, char **argv) {
             parameters[a->gamma + o] = trained[a->gamma + o] = trained[a->beta + o] = 0;
     if (start) weights(start, 0);
     for (layer_t *a = layers; a < layers + LAYERS; a++)
-        for (int o = 0; o < a->channels; o++) parameters[a->beta + o] += shift;
+        for (int o = 0; o < rintf(width * a->channels); o++) parameters[a->beta + o] += shift;
     float weight = train(images, labels);
     pack();
     double additions, rates[2 * LAYERS], ignored;
