@@ -65,7 +65,7 @@ def test_its_table_has_a_row_for_each_file_and_nothing_else_on_stderr(finished):
     lines = result.stdout.splitlines()
     assert [name for name in ROWS if any(line.startswith(name) for line in lines)] == ROWS
     assert any(line.startswith("additions") for line in lines)
-    names = ("ternary,", "graded 0", "graded,", "ReLU")
+    names = ("ternary,", "graded 0", "graded,", "ReLU ")
     ternary, graded, silent, relu = (next(line.split() for line in lines if line.startswith(name)) for name in names)
     assert int(ternary[4].replace(",", "")) > 0 and graded[5] == silent[5] == relu[2] == "0"  # levels multiply
     assert "Traceback" not in result.stderr
