@@ -13,7 +13,7 @@ from ...program.operators import Operator
 from ...quantize.integer_neuron import Neuron
 from ..plain import WINDOW_BYTES, window_of
 from ..steps import Facts, Offsets, Step
-from .gather import DEPTHWISE, DSP, HALF_BYTES, HELIUM, VECTORS, WIDE, Gather
+from .gather import DEPTHWISE, DSP, HALF_BYTES, HELIUM, SIGNED, VECTORS, WIDE, Gather
 from .neurons import SpikingLayer, carried, needs_no_clipping, quiet
 from .packing import (
     ZERO,
@@ -176,7 +176,10 @@ def grading_layer(plan: Plan, operator: Operator, gather: Gather) -> Layer | Non
     """Levels without a state, and their marks; None if no scaling is exact, or no threshold fits."""
     output, found = plan.source.tensor(operator.output), _exact(gather)
     low, high = limits(output, operator.activation)
-    members = _threshold_members(plan, output.name, gather.sums, highest=0, binary=low == 0)
+    if low < 0:
+        members = _threshold_members(plan, output.name, gather.sums, highest=0, binary=False)
+    else:
+        members = _one_threshold(plan, output.name, gather.sums)
     if found is None or members is None:
         return None
     outputs = (plan.new_marks(operator.output), operator.output)
@@ -255,6 +258,15 @@ def _threshold_members(plan: Plan, name: str, sums: Accumulators, *, highest: in
         member: plan.source.constants.variants(f"{name}_{member}", {f"{HELIUM} || {VECTORS}": vector, DSP: pair}, plain)
         for member, vector, plain, pair in zip(("above", "below"), *words, strict=True)
     }
+
+
+def _one_threshold(plan: Plan, name: str, sums: Accumulators) -> dict[str, str] | None:
+    """As `_threshold_members`, of sums that count only beyond half a step."""
+    found = thresholds(sums, 0)
+    if found is None:
+        return None
+    vector, plain = threshold_lanes(*found)[0], threshold_words(*found)[0]
+    return {"above": plan.source.constants.either(SIGNED, f"{name}_above", vector, plain)}
 
 
 def pool_step(plan: Plan, operator: Operator, source: int, target: int) -> Step:

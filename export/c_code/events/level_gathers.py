@@ -37,6 +37,7 @@ from .packing import (
 )
 
 EVENT_HALVES = EVENT_BYTES // HALF_BYTES
+END = 1  # event behind a list
 
 
 def level_gather(source: Source, operators: Sequence[Operator], levels: Sequence[Sequence[int]]) -> Gather | None:
@@ -55,7 +56,7 @@ def level_gather(source: Source, operators: Sequence[Operator], levels: Sequence
         weights = scattered(source, f"{name}_kernel", kernel.reshape(-1, *window[6:8]))
     else:
         limit = _list_length(kernel)
-        made, size = "gather_levels", EVENT_HALVES * limit
+        made, size = "gather_levels", EVENT_HALVES * (limit + END)
         values = {VECTORS: spike_weights(kernel, 0, order=IN_ORDER), HELIUM: spike_weights(kernel, 0)}
         weights = source.constants.variants(f"{name}_kernel", values, spike_weights(kernel))
     starts = source.constants.either(SIGNED, f"{name}_bias", signed_lanes(begun), lanes(begun + ZERO))
@@ -95,7 +96,7 @@ def wide_level_gather(source: Source, operators: Sequence[Operator], images: Seq
         weights = source.constants.array(f"{name}_kernel", kernel.T.astype(np.int8))
     else:
         made, limit = "gather_levels_wide", rows + BLOCK
-        size = wide + limit
+        size = wide + limit + END
         by_rows = np.ascontiguousarray(spike_weights(kernel, 0, order=IN_ORDER)).view(np.int8)
         values = {HELIUM: vector_weights(kernel), f"({DSP}) || {VECTORS}": value_pairs(kernel)}
         weights = source.constants.variants(f"{name}_weights", values, by_rows)

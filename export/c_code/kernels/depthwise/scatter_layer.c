@@ -50,7 +50,9 @@ static uint32_t scatter_layer(const layer_t *layer, spread_t *spread, finish_t *
         part.weights = (const int8_t *)part.weights + part.blocks * bytes;
         part.bias += 8 * part.blocks;
         if (part.above != 0)
-            part.above += 8 * part.blocks, part.below += 8 * part.blocks;
+            part.above += 8 * part.blocks;
+        if (part.below != 0)
+            part.below += 8 * part.blocks;
         if (part.scale != 0)
             part.scale += SCALES_OF_BLOCK(layer) * part.blocks;
     }

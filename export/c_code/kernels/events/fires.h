@@ -8,6 +8,14 @@
     over = (uint32_t)__qadd16((int16x2_t)over, (int16x2_t)EACH_ONE);                                                   \
     bits = two_bits(__sel(EACH_ONE, over)) | bits << 2;
 
+#ifdef LANES_OF_SIXTEEN
+#define REACH_PAIR(PAIR)                                                                                               \
+    __ssub16((int16x2_t)sum[PAIR], (int16x2_t)above[PAIR]);                                                            \
+    bits = __sel(EACH_ONE, 0) | bits << 2;
+#else
+#define REACH_PAIR(PAIR) bits = ((sum[PAIR] + above[PAIR]) >> 15 & 0x00010001u) | bits << 2;
+#endif
+
 /* The word of spikes of 16 channels that fire where their sums reach one of two thresholds. Two channels at a time: bit 15
  * of each half says whether sum + above, and below - sum, are at least 32768. With Helium eight at a time, with AVX2
  * sixteen, and the thresholds themselves.
@@ -42,5 +50,26 @@ static inline uint32_t fires(const word_t *sum, const uint32_t *above, const uin
         minus |= ((below[j] - sum[j]) >> 15 & 0x00010001u) << 2 * j;
     }
     return ((plus | plus >> 15) & 0xFFFFu) | (minus | minus >> 15) << 16;
+#endif
+}
+
+/* Bits of 16 channels where sums reach one threshold. */
+NOT_ALWAYS_USED static inline uint32_t reaches(const word_t *sum, const uint32_t *above)
+{
+#if defined(__ARM_FEATURE_MVE)
+    static const uint16_t eight_bits[8] = {1, 2, 4, 8, 16, 32, 64, 128};
+    uint16x8_t bits = vldrhq_u16(eight_bits);
+    int16x8_t low = vldrhq_s16((const int16_t *)(const void *)sum);
+    int16x8_t high = vldrhq_s16((const int16_t *)(const void *)(sum + 4));
+    uint32_t found = vaddvq_p_u16(bits, vcmpgeq_s16(low, vldrhq_s16((const int16_t *)(const void *)above)));
+    return vaddvaq_p_u16(found, vshlq_n_u16(bits, 8),
+                         vcmpgeq_s16(high, vldrhq_s16((const int16_t *)(const void *)(above + 4))));
+#elif defined(VECTORS_OF_SIXTEEN)
+    __m256i below = _mm256_cmpgt_epi16(loaded(above), loaded(sum));
+    return ~bits_of(below, below) & 0xFFFFu;
+#else
+    uint32_t bits = 0;
+    REACH_PAIR(7) REACH_PAIR(6) REACH_PAIR(5) REACH_PAIR(4) REACH_PAIR(3) REACH_PAIR(2) REACH_PAIR(1) REACH_PAIR(0)
+    return (bits | bits >> 15) & 0xFFFFu;
 #endif
 }

@@ -16,6 +16,12 @@ static void copy_values(const window_t *window, value_t *target, const int8_t *s
         vstrbq_p_s8(target, vldrbq_z_s8(source, some), some);
     }
 }
+
+static void fill_values(const window_t *window, value_t *target, int32_t count)
+{
+    for (; count > 0; count -= 16, target += 16)
+        vstrbq_p_s8(target, vdupq_n_s8((int8_t)window->zero_point), vctp8q((uint32_t)count));
+}
 #else
 typedef int16_t __attribute__((may_alias)) value_t;
 
@@ -25,32 +31,49 @@ static void copy_values(const window_t *window, value_t *target, const int8_t *s
     for (; count > 0; count--)
         *target++ = (value_t)(*source++ - zero_point);
 }
+
+static void fill_values(const window_t *window, value_t *target, int32_t count)
+{
+    (void)window;
+    for (; count > 0; count--) {
+        ONE_BY_ONE
+        *target++ = 0;
+    }
+}
 #endif
 
-/* What lies under the window of an output pixel; nothing is written where that is outside the image. */
+/* What lies under the window of an output pixel, zero_point where that is outside the image. */
 static void copy_patch(const layer_t *layer, const int8_t *values, int32_t y, int32_t x, value_t *patch)
 {
     const window_t *window = &layer->window;
-    int32_t channels = window->channels, kx, ky;
-    int32_t at_once = !layer->transposed && window->dilation_x == 1; /* the taps of a row lie side by side */
-    int32_t first = x * window->stride_x - window->left, from = first < 0 ? -first : 0;
-    int32_t to = first + window->taps_x > window->width ? window->width - first : window->taps_x;
-    for (ky = 0; ky < window->taps_y; ky++, patch += window->taps_x * channels) {
+    int32_t channels = window->channels, taps_x = window->taps_x, kx, ky;
+    if (!layer->transposed && window->dilation_x == 1) { /* the taps of a row lie side by side */
+        int32_t in_y = y * window->stride_y - window->top, in_x = x * window->stride_x - window->left;
+        int32_t right = in_x + taps_x > window->width ? window->width - in_x : taps_x;
+        int32_t left = in_x >= 0 ? 0 : -in_x < taps_x ? -in_x : taps_x;
+        right = right < left ? left : right;
+        for (ky = 0; ky < window->taps_y; ky++, in_y += window->dilation_y, patch += taps_x * channels) {
+            if (in_y < 0 || in_y >= window->height) {
+                fill_values(window, patch, taps_x * channels);
+                continue;
+            }
+            fill_values(window, patch, left * channels);
+            copy_values(window, patch + left * channels, values + (in_y * window->width + in_x + left) * channels,
+                        (right - left) * channels);
+            fill_values(window, patch + right * channels, (taps_x - right) * channels);
+        }
+        return;
+    }
+    for (ky = 0; ky < window->taps_y; ky++) {
         int32_t in_y = looked_at(layer->transposed, window->height, y, ky, window->stride_y, window->dilation_y,
                                  window->top);
-        const int8_t *row = values;
-        if (in_y < 0)
-            continue;
-        row += in_y * window->width * channels;
-        if (at_once) {
-            copy_values(window, patch + from * channels, row + (first + from) * channels, (to - from) * channels);
-            continue;
-        }
-        for (kx = 0; kx < window->taps_x; kx++) {
+        for (kx = 0; kx < taps_x; kx++, patch += channels) {
             int32_t in_x = looked_at(layer->transposed, window->width, x, kx, window->stride_x, window->dilation_x,
                                      window->left);
-            if (in_x >= 0)
-                copy_values(window, patch + kx * channels, row + in_x * channels, channels);
+            if (in_y < 0 || in_x < 0)
+                fill_values(window, patch, channels);
+            else
+                copy_values(window, patch, values + (in_y * window->width + in_x) * channels, channels);
         }
     }
 }
@@ -77,8 +100,6 @@ NOT_ALWAYS_USED static uint32_t gather_values(const layer_t *layer, const int8_t
     int32_t rows = window->taps_y * window->taps_x * window->channels, length = (rows + 15) / 16 * 16, four, k;
     int8_t *patch = (int8_t *)list;
     const int8_t *weights = (const int8_t *)layer->weights;
-    for (k = 0; k < length; k += 16)
-        vstrbq_s8(patch + k, vdupq_n_s8((int8_t)window->zero_point));
     copy_patch(layer, base + in[0], y, x, patch);
     for (four = 0; four < 4 * layer->blocks; four++) {
         int32_t a = 0, b = 0, c = 0, d = 0, products[4];
@@ -125,15 +146,14 @@ NOT_ALWAYS_USED static uint32_t gather_values(const layer_t *layer, const int8_t
                               word_t *sums, half_t *list)
 {
     const window_t *window = &layer->window;
-    int32_t rows = window->taps_y * window->taps_x * window->channels, block, j;
+    int32_t rows = window->taps_y * window->taps_x * window->channels, block;
     const int32_t *scale = layer->value_scale;
     const uint8_t *shift = layer->value_shift;
     const uint32_t *weight = (const uint32_t *)layer->weights;
     word_t *patch = (word_t *)(void *)list, *end = patch + (rows + 1) / 2;
-    for (j = 0; j < (rows + 1) / 2; j++)
-        patch[j] = 0;
+    end[-1] = 0; /* of rows, an odd number, the last one has no partner */
     copy_patch(layer, base + in[0], y, x, (value_t *)(void *)patch);
-    for (block = 0; block < 2 * layer->blocks; block++, scale += 16, shift += 8, sums += 4) {
+    for (block = 0; block < (window->out_channels + 7) / 8; block++, scale += 16, shift += 8, sums += 4) {
         int32_t a = scale[1], b = scale[3], c = scale[5], d = scale[7];
         int32_t e = scale[9], f = scale[11], g = scale[13], h = scale[15];
         const word_t *pair = patch;
@@ -149,6 +169,8 @@ NOT_ALWAYS_USED static uint32_t gather_values(const layer_t *layer, const int8_t
             SCALED(0, a, b) SCALED(1, c, d) SCALED(2, e, f) SCALED(3, g, h)
         }
     }
+    if (block % 2 != 0) /* no channels there */
+        sums[0] = sums[1] = sums[2] = sums[3] = 0;
     return (uint32_t)rows;
 }
 #elif defined(VECTORS_OF_SIXTEEN)
@@ -181,8 +203,7 @@ NOT_ALWAYS_USED static uint32_t gather_values(const layer_t *layer, const int8_t
     const uint32_t *weight = (const uint32_t *)layer->weights;
     word_t *patch = (word_t *)(void *)list;
     __m256i least = _mm256_set1_epi16(-8192), most = _mm256_set1_epi16(8191);
-    for (j = 0; j < pairs; j++)
-        patch[j] = 0;
+    patch[pairs - 1] = 0; /* of rows, an odd number, the last one has no partner */
     copy_patch(layer, base + in[0], y, x, (value_t *)(void *)patch);
     for (block = 0; block < layer->blocks; block++, scale += 32, shift += 16, sums += 8, weight += 16 * pairs) {
         __m256i low = loaded(scale + 8), high = loaded(scale + 24);
@@ -211,8 +232,6 @@ static event_t *list_values(const layer_t *layer, const int8_t *values, int32_t 
     const window_t *window = &layer->window;
     int32_t rows = window->taps_y * window->taps_x * window->channels, row;
     value_t *patch = (value_t *)(void *)event + rows;
-    for (row = 0; row < rows; row++)
-        patch[row] = 0;
     copy_patch(layer, values, y, x, patch);
     for (row = 0; row < rows; row++) {
         int16_t value = patch[row];

@@ -25,6 +25,11 @@ static inline word_t *append_pairs(word_t *pair, uint32_t bits, const int8_t *va
     return pair;
 }
 
+static void list_pairs(void *found, int32_t pixel, int32_t count, uint32_t row)
+{
+    list_levels((level_list_t *)found, pixel, count, row, append_pairs);
+}
+
 /* sums[o] = round(scale * (bias[o] + sum of weights[tap][c][o] * level[.][.][c])): pairs of rows, their weights the halves of a word: eight channels at a time. */
 static void add_pairs(const layer_t *layer, const word_t *from, word_t *sums, int32_t rows, const word_t *list,
                       const word_t *end, int32_t total)
@@ -34,7 +39,7 @@ static void add_pairs(const layer_t *layer, const word_t *from, word_t *sums, in
     const uint32_t *weights = (const uint32_t *)layer->weights;
     int32_t block;
     (void)from, (void)total;
-    for (block = 0; block < 2 * layer->blocks; block++, scale += 16, shift += 8, sums += 4, weights += 4 * rows) {
+    for (block = 0; block < (layer->window.out_channels + 7) / 8; block++, scale += 16, shift += 8) {
         int32_t a = scale[1], b = scale[3], c = scale[5], d = scale[7];
         int32_t e = scale[9], f = scale[11], g = scale[13], h = scale[15];
         const word_t *pair = list;
@@ -49,14 +54,17 @@ static void add_pairs(const layer_t *layer, const word_t *from, word_t *sums, in
         } else {
             SCALED(0, a, b) SCALED(1, c, d) SCALED(2, e, f) SCALED(3, g, h)
         }
+        sums += 4, weights += 4 * rows;
     }
+    if (block % 2 != 0) /* no channels there */
+        sums[0] = sums[1] = sums[2] = sums[3] = 0;
 }
 
 /* As above; the list holds all pairs. */
 static uint32_t gather_levels_wide(const layer_t *layer, const int8_t *base, const int32_t *in, int32_t y, int32_t x,
                                    word_t *sums, half_t *list)
 {
-    return listed_levels(layer, base, in, y, x, sums, (word_t *)(void *)list, append_pairs, add_pairs);
+    return listed_levels(layer, base, in, y, x, sums, (word_t *)(void *)list, list_pairs, add_pairs);
 }
 #else
 /* sums of 8 channels += the rows of a list, each times its level, in 32 bits */
@@ -98,7 +106,7 @@ static uint32_t gather_levels_wide(const layer_t *layer, const int8_t *base, con
     const int32_t *scale = layer->value_scale;
     const uint8_t *shift = layer->value_shift;
     int32_t channels = 16 * layer->blocks, c;
-    uint32_t events = listed_levels(layer, base, in, y, x, wide, wide + channels, append_events,
+    uint32_t events = listed_levels(layer, base, in, y, x, wide, wide + channels, list_events,
                                     add_wide_levels);
     for (c = 0; c < channels; c += 2, scale += 4, shift += 2)
         *sums++ = word_of(current_of((int32_t)wide[c], scale[0], shift[0]),

@@ -5,7 +5,8 @@
 #include "lowest_bit.h"
 #include "scaled.h"
 
-/* level = round(scale * sum), clipped, where that is not 0: two thresholds for the sum say where, as in `fire` */
+/* level = round(scale * sum), clipped, where that is not 0: two thresholds for the sum say where, as in `fire`, or one where
+ * no level is below 0 */
 static void grade(const layer_t *layer, const word_t *sums, int32_t stride, int32_t pixel, int8_t *target,
                   const int32_t *out)
 {
@@ -17,7 +18,8 @@ static void grade(const layer_t *layer, const word_t *sums, int32_t stride, int3
     (void)stride;
     for (; left > 0; left -= 16, levels += 16, sums += 8, above += 8, below += 8, scale += 48) {
         const half_t *halves = (const half_t *)(const void *)sums;
-        uint32_t spikes = fires(sums, above, below), bits = (spikes | spikes >> 16) & 0xFFFFu;
+        uint32_t spikes = low < 0 ? fires(sums, above, below) : reaches(sums, above);
+        uint32_t bits = (spikes | spikes >> 16) & 0xFFFFu;
         *marks++ = (half_t)bits;
         clear_levels(levels, left);
         for (; bits != 0; bits &= bits - 1) {

@@ -7,16 +7,25 @@ NOT_ALWAYS_USED static const half_t *marks_at(const int8_t *base, int32_t pixel,
     return (const half_t *)(const void *)base + pixel * ((channels + 15) / 16);
 }
 
-/* 0 for up to 16 channels of a pixel */
+#if defined(__GNUC__)
+typedef struct {
+    uint32_t words[4];
+} __attribute__((may_alias)) sixteen_t;
+#else
+typedef struct {
+    uint32_t words[4];
+} sixteen_t;
+#endif
+
+/* 0 for up to 16 channels of a pixel: memset of small C libraries goes byte by byte */
 NOT_ALWAYS_USED static inline void clear_levels(int8_t *levels, int32_t channels)
 {
-    int32_t c, count = channels < 16 ? channels : 16;
-    if (channels % 4 == 0) { /* of all pixels alike: aligned */
-        word_t *words = (word_t *)(void *)levels;
-        for (c = 0; c < count; c += 4)
-            *words++ = 0;
-    } else {
-        for (c = 0; c < count; c++)
-            levels[c] = 0;
+    static const sixteen_t none = {{0, 0, 0, 0}};
+    int32_t c;
+    if (channels % 16 == 0) { /* as many as of all other pixels: aligned */
+        *(sixteen_t *)(void *)levels = none;
+        return;
     }
+    for (c = 0; c < channels && c < 16; c++)
+        levels[c] = 0;
 }

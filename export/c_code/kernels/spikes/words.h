@@ -5,11 +5,15 @@ typedef uint32_t __attribute__((may_alias)) word_t; /* the arena is the caller's
 typedef uint16_t __attribute__((may_alias)) half_t;
 #define NOT_ALWAYS_USED __attribute__((unused)) /* by every kernel, on every processor */
 #define INLINED __attribute__((always_inline, unused)) inline
+#define APART_FROM_LOOPS __attribute__((noinline)) /* that would take its registers */
+#define ONE_BY_ONE __asm__ volatile(""); /* in a short loop: no call of memset */
 #else
 typedef uint32_t word_t;
 typedef uint16_t half_t;
 #define NOT_ALWAYS_USED
 #define INLINED
+#define APART_FROM_LOOPS
+#define ONE_BY_ONE
 #endif
 
 /* Processors that compute several sums at once store them signed; others store what is >= 0: sum + SUM_ZERO. */
