@@ -1,15 +1,15 @@
 """Do ternary spikes win? Trains every alphabet on the same data from the same seeds, and prints means and intervals.
 
-    python examples/ablation.py --data digits                                          a first look
-    python examples/ablation.py --data-dir /usr/share/datasets/fashion-mnist           Fashion-MNIST
-    python examples/ablation.py --data-dir ... --epochs 20 --seeds 10 --samples 60000  the long run
-    python examples/ablation.py --report                                               what is there so far
+    python examples/ablation.py --data digits                                 a first look
+    python examples/ablation.py --data-dir /usr/share/datasets/fashion-mnist  half an hour of two cores
+    python examples/ablation.py --data-dir ... --samples 60000 --epochs 20 --seeds 10 --timesteps 1 2 4 \\
+        --networks plain wider residual                                       the long run: days
+    python examples/ablation.py --report                                      what is there so far
 
 First each alphabet is tuned on each network: threshold, surrogate and the norms' first gamma, on images that are held
-out of the training set, with a seed of its own; --tuning-samples and --tuning-epochs make that shorter. Then all seeds,
-networks and timesteps follow. Every training adds a line to <output>/<data>.jsonl; what stands there is not trained
-again. Writes <data>.png beside it. `python -m benchmarks.accuracy.fast_ablation` takes the same options and trains with
-a C program, some six times as fast.
+out of the training set, with a seed of its own. Then all seeds, networks and timesteps follow. Every training adds a
+line to <output>/<data>.jsonl; what stands there is not trained again. Writes <data>.png beside it.
+`python -m benchmarks.accuracy.fast_ablation` takes the same options and trains by a C program, some six times as fast.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ ARMS: dict[str, tuple[type[keras.layers.Layer], dict[str, Any]]] = {
 # (network, width)
 NETWORKS = {"plain": (models.tiny, 1.0), "wider": (models.tiny, 2.0), "residual": (models.resnet8, 0.5)}
 HALVED = ("residual",)  # see images of half the size: a fourth of the work
-TIMESTEPS = (1, 2, 4)
 THRESHOLDS, SURROGATES, GAMMAS = (0.25, 0.5, 1.0, 2.0), ("rectangular", "triangular"), (1.0, 2.0)
 TUNING_SEED, TUNING_TIMESTEPS, HELD_OUT = 1000, 1, 0.2
 LEARNING_RATE, BATCH = 4e-3, 64
@@ -102,7 +101,7 @@ def build(training: Training, data: Dataset) -> keras.Model:
 
 
 def measured(training: Training, data: Dataset) -> dict[str, float]:
-    """Accuracy in percent; of spiking networks the firing rate and the entropy in bits, means over layers."""
+    """Accuracy in percent; of tests of spiking networks the firing rate and the entropy in bits, means over layers."""
     keras.utils.clear_session()  # or hundreds of models stay in memory
     keras.utils.set_random_seed(training.seed)
     model = build(training, data)
@@ -114,7 +113,7 @@ def measured(training: Training, data: Dataset) -> dict[str, float]:
     model.fit(train, data.train_labels, batch_size=BATCH, epochs=training.epochs, verbose=0)
     accuracy = model.evaluate(test, data.test_labels, verbose=0, return_dict=True)["accuracy"]
     found = {"accuracy": 100 * float(accuracy)}
-    if training.arm != "ReLU":
+    if training.kind == "test" and training.arm != "ReLU":
         recordings = inside.record(model, test[:RECORDED]).values()
         found["firing_rate"] = float(np.mean([recording.firing_rate for recording in recordings]))
         found["bits"] = float(np.mean([recording.bits for recording in recordings]))
@@ -160,10 +159,9 @@ def timesteps_of(arm: str, given: tuple[int, ...]) -> tuple[int, ...]:
 
 def tuned(network: str, arm: str, results: Results, data: Dataset, arguments: argparse.Namespace) -> Setting:
     """The setting most accurate on the held-out images; of equals the first."""
-    timesteps = min(TUNING_TIMESTEPS, max(timesteps_of(arm, tuple(arguments.timesteps))))
-    data = data.first(arguments.tuning_samples) if arguments.tuning_samples else data
-    epochs, samples = arguments.tuning_epochs or arguments.epochs, len(data.train_labels)
-    trial = Training("tuning", network, arm, timesteps, TUNING_SEED, epochs, samples, Setting())
+    data = data.first(arguments.tuning_samples)
+    kind, epochs, samples = "tuning", arguments.tuning_epochs, len(data.train_labels)
+    trial = Training(kind, network, arm, TUNING_TIMESTEPS, TUNING_SEED, epochs, samples, Setting())
     trials = {setting: results.add(replace(trial, setting=setting), held_out(data)) for setting in grid(arm)}
     return max(trials, key=lambda setting: trials[setting]["accuracy"])
 
@@ -188,8 +186,7 @@ def trainings(arguments: argparse.Namespace, data: Dataset, results: Results) ->
 def main(arguments: argparse.Namespace, measure: Measure = measured) -> None:
     results = Results(arguments.output / f"{arguments.data}.jsonl", measure)
     if not arguments.report:
-        data = datasets.load(arguments.data, data_dir=arguments.data_dir)
-        data = data.first(arguments.samples) if arguments.samples else data
+        data = datasets.load(arguments.data, data_dir=arguments.data_dir).first(arguments.samples)
         for training in trainings(arguments, data, results):
             results.add(training, data)
     rows = [asdict(training) | found for training, found in results.found.items() if training.kind == "test"]
@@ -205,21 +202,20 @@ def command_line(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", choices=datasets.NAMES, default="fashion_mnist")
     parser.add_argument("--data-dir", help="folder of IDX files, or of tensorflow-datasets")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--samples", type=int, help="train and test on so many images only")
-    parser.add_argument("--tuning-epochs", type=int, help="default: as many")
-    parser.add_argument("--tuning-samples", type=int, help="default: as many")
-    parser.add_argument("--timesteps", type=int, nargs="+", default=list(TIMESTEPS))
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--samples", type=int, default=24000, help="of training and test images, at most")
+    parser.add_argument("--tuning-epochs", type=int, default=3)
+    parser.add_argument("--tuning-samples", type=int, default=12000, help="of training images, at most")
+    parser.add_argument("--timesteps", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["plain"])
     parser.add_argument("--output", type=Path, default=Path("runs/ablation"))
     parser.add_argument("--report", action="store_true", help="train nothing: print what is there")
     arguments = parser.parse_args(words)
     for name in ("epochs", "seeds", "samples", "tuning_epochs", "tuning_samples"):
-        value = getattr(arguments, name)
-        if value is not None and value < 1:
-            parser.error(f"--{name.replace('_', '-')} must be at least 1. Received: {value}")
+        if getattr(arguments, name) < 1:
+            parser.error(f"--{name.replace('_', '-')} must be at least 1. Received: {getattr(arguments, name)}")
     if min(arguments.timesteps) < 1:
         parser.error(f"--timesteps must be at least 1. Received: {min(arguments.timesteps)}")
     return arguments

@@ -5,8 +5,8 @@
     python -m benchmarks.accuracy.conversion --report            the tables of what is there
 
 Every measurement adds a line to runs/conversion/<data>.jsonl; what stands there is not measured again. Accuracies are
-those of all test images: of the ReLU network in floats, of the others in their int8 files. The scale of a layer is read
-from the first 500 training images.
+those of all test images: of the ReLU network in floats, of the others in their int8 files. Scales and corrections are
+read from the first 500 training images.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from keras_ternary_spike import convert
 from keras_ternary_spike.export import export_tflite, load, verify
 
 SEEDS, EPOCHS, FURTHER_EPOCHS = 3, 3, 2
-BATCH, LEARNING_RATE, FURTHER_LEARNING_RATE = 64, 4e-3, 2e-3
+BATCH, LEARNING_RATE = 64, 4e-3
 SAMPLES, VERIFIED = 500, 50
 SETTINGS = {
     "7 levels, T=1": {"levels": 7},
@@ -38,17 +38,19 @@ SETTINGS = {
     "binary, T=4": {"timesteps": 4},
     "binary, T=8": {"timesteps": 8},
 }
-AS_COPIED = ", no bias moved"
-VARIANTS = {
-    name + AS_COPIED: {**SETTINGS[name], "correct_biases": False} for name in ("7 levels, T=1", "4 levels, T=4")
+TAKEN_APART = ("7 levels, T=1", "binary, T=4")
+LESS = {
+    ", biases alone moved": {"correct": "biases"},
+    ", weights as copied": {"correct": None},
+    ", one scale a layer": {"correct": None, "scale_per": "layer"},
 }
-TRAINED_ON = ("7 levels, T=1", "binary, T=4")
+VARIANTS = {name + how: SETTINGS[name] | options for name in TAKEN_APART for how, options in LESS.items()}
 RELU = "ReLU, float32"
 
 
 @dataclass(frozen=True)
 class Point:
-    """A measurement. epochs: after the conversion."""
+    """A measurement. epochs: of training, after the conversion."""
 
     setting: str
     epochs: int
@@ -70,8 +72,8 @@ def network(classes: int, shape: tuple[int, ...]) -> keras.Model:
     return model
 
 
-def train(model: keras.Model, data: datasets.Dataset, epochs: int, learning_rate: float) -> keras.Model:
-    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, epochs * -(-len(data.train_images) // BATCH))
+def train(model: keras.Model, data: datasets.Dataset, epochs: int) -> keras.Model:
+    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, epochs * -(-len(data.train_images) // BATCH))
     model.compile(keras.optimizers.Adam(schedule), "sparse_categorical_crossentropy")
     model.fit(data.train_images, data.train_labels, batch_size=BATCH, epochs=epochs, verbose=0)
     return model
@@ -81,7 +83,7 @@ def relu_network(seed: int, data: datasets.Dataset, folder: Path) -> keras.Model
     file = folder / f"{data.name}-relu-{seed}.keras"
     if not file.exists():
         keras.utils.set_random_seed(seed)
-        train(network(data.classes, data.train_images.shape[1:]), data, EPOCHS, LEARNING_RATE).save(file)
+        train(network(data.classes, data.train_images.shape[1:]), data, EPOCHS).save(file)
     return keras.models.load_model(file)
 
 
@@ -89,7 +91,7 @@ def points(seeds: int) -> Iterator[Point]:
     for seed in range(seeds):
         yield Point(RELU, 0, seed)
         yield from (Point(name, 0, seed) for name in SETTINGS | VARIANTS)
-        yield from (Point(name, FURTHER_EPOCHS, seed) for name in TRAINED_ON)
+        yield from (Point(name, FURTHER_EPOCHS, seed) for name in TAKEN_APART)
 
 
 def measured(point: Point, relu: keras.Model, data: datasets.Dataset) -> dict[str, object]:
@@ -100,7 +102,7 @@ def measured(point: Point, relu: keras.Model, data: datasets.Dataset) -> dict[st
     keras.utils.set_random_seed(point.seed)
     model = convert(relu, samples, **(SETTINGS | VARIANTS)[point.setting])
     if point.epochs:
-        train(model, data, point.epochs, FURTHER_LEARNING_RATE)
+        train(model, data, point.epochs)
     content = export_tflite(model)
     found = {"accuracy": accuracy(load(content).predict(data.test_images), data), "bytes": len(content)}
     return {**found, "exact": verify(model, content, data.test_images[:VERIFIED]).exact}

@@ -17,6 +17,9 @@ class Activation:
     highest: float | None = None
     signed: bool = False
 
+    def layer(self) -> keras.layers.Layer:
+        return keras.layers.Activation("hard_tanh") if self.signed else keras.layers.ReLU(self.highest)
+
 
 @dataclass(frozen=True)
 class Place:

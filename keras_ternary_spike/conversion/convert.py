@@ -1,24 +1,29 @@
-"""A trained network of ReLUs becomes one of spikes: weights copied, one scale a layer from samples."""
+"""A trained network of ReLUs becomes one of spikes: weights copied, scales and corrections from samples."""
 
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import Any, Literal, get_args
 
 import keras
+import numpy as np
 
 from ..layers.lif import BinaryLIF, MultiLevelLIF, TernaryLIF
 from ..layers.trace import trace
+from ..messages import listed
 from ..neuron.dynamics import MAX_LEVELS
 from ..training.batches import batches
 from .activations import Place, places
-from .biases import move_biases
+from .biases import move_bias
 from .checks import check_layers, check_samples
 from .graph import rebuilt
-from .scales import activations_on, least_error_scale, percentile_scale
+from .kernels import fit_kernel
+from .scales import activations_on, least_error_scale, percentile_scale, positive
 
 LEVELS = 7  # at one timestep
 BATCH = 64
+ScaleSharing = Literal["channel", "layer"]
+Correction = Literal["kernels", "biases"]
 
 
 def convert(
@@ -27,10 +32,11 @@ def convert(
     *,
     timesteps: int = 1,
     levels: int | None = None,
+    scale_per: ScaleSharing = "channel",
     percentile: float | None = None,
-    correct_biases: bool = True,
+    correct: Correction | None = "kernels",
 ) -> keras.Model:
-    """A trained network of ReLUs as a spiking network with the same weights, to be exported or trained further.
+    """A trained network of ReLUs as a spiking network with about the same weights, to be exported or trained further.
 
     Every relu, relu6, `ReLU(max_value)` and hard_tanh becomes neurons that, of a current which is the same at all
     timesteps, fire in sum
@@ -49,11 +55,15 @@ def convert(
         timesteps: Integer >= 1. Default: 1.
         levels: Integer from 1 to 127, the largest spike; 1 gives binary (signed: ternary) ones. Default: 7 at one
             timestep, 1 over several.
-        percentile: Float in (0, 100]: `scale` is what so many percent of a layer's activations other than 0 do not
-            exceed. Default: None, the scale whose steps are nearest to the activations, in least squares.
-        correct_biases: Boolean. Whether biases are moved until every channel of spikes has the mean of its activation
-            on the samples, layer by layer (after [Li et al., 2021](https://arxiv.org/abs/2106.06984)): rounding and
-            clipping shift it. False: every weight is that of `model`. Default: True.
+        scale_per: "channel" or "layer": whose activations share a scale. Kernels take up those of channels, also in
+            files, but for what moves channels between neurons and the next kernel, as Reshape may. Default: "channel".
+        percentile: Float in (0, 100]: `scale` is what so many percent of the activations other than 0 do not exceed.
+            Default: None, the scale whose steps are nearest to the activations, in least squares.
+        correct: "kernels" (and biases), "biases", or None, which copies every weight as it is. Layer by layer, so that
+            each sees what the spikes in front of it became: kernels of Dense, Conv1D and Conv2D layers are fit again,
+            in least squares, to make of them what the ReLU network has there; biases are moved until every channel of
+            spikes has the mean of its activation (after [Li et al., 2021](https://arxiv.org/abs/2106.06984)). Default:
+            "kernels".
 
     Returns:
         A functional model with its own weights. Layers keep their names; neurons have that of a ReLU layer, or
@@ -72,6 +82,8 @@ def convert(
     """
     timesteps = _integer("timesteps", timesteps)
     levels = _integer("levels", levels if levels is not None else LEVELS if timesteps == 1 else 1, MAX_LEVELS)
+    _check_choice("scale_per", scale_per, get_args(ScaleSharing))
+    _check_choice("correct", correct, (*get_args(Correction), None))
     if percentile is not None and not 0 < percentile <= 100:
         raise ValueError(f"`percentile` must lie in (0, 100]. Received: percentile={percentile}")
     calls = trace(model)
@@ -79,18 +91,25 @@ def convert(
     parts = list(batches(model, samples, BATCH))
     check_samples(model, parts)
     found = places(calls, behind_maxima=timesteps > 1)
-    seen = activations_on(model, calls, found, parts)
-    scales = {
-        place.name: _scale(seen[place.name].values, place, timesteps * levels, percentile) for place in found.values()
-    }
+    floats = rebuilt(model, calls, found, lambda place, x: place.activation.layer()(x), timesteps=None)
+    seen = activations_on(floats, found, parts)
 
-    def neurons(place: Place, current: Any) -> Any:
-        return _neurons(place, scales[place.name], timesteps, levels)(current)
+    def fired(place: Place, current: Any) -> Any:
+        scales = _scales(seen[place.name].values, timesteps * levels, percentile, own=scale_per == "channel")
+        return _fired(current, place, positive(scales, place.activation), timesteps, levels)
 
-    spiking = rebuilt(model, calls, found, neurons, timesteps=timesteps)
-    if correct_biases:
-        move_biases(spiking, calls, found, seen, parts)
+    spiking = rebuilt(model, calls, found, fired, timesteps=timesteps)
+    for index in range(len(calls.calls) if correct else 0):  # so that later ones see what earlier ones became
+        if correct == "kernels":
+            fit_kernel(spiking, floats, calls, index, parts)
+        if index in found:
+            move_bias(spiking, calls, index, seen[found[index].name], parts)
     return spiking.model
+
+
+def _check_choice(name: str, value: Any, known: tuple[Any, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"`{name}` must be {listed(known)}. Received: {name}={value!r}")
 
 
 def _integer(name: str, value: Any, most: int | None = None) -> int:
@@ -101,18 +120,20 @@ def _integer(name: str, value: Any, most: int | None = None) -> int:
     return operator.index(value)
 
 
-def _scale(values: Any, place: Place, steps: int, percentile: float | None) -> float:
-    if percentile is None:
-        return least_error_scale(values, place.activation, steps)
-    return percentile_scale(values, place.activation, percentile)
+def _scales(values: np.ndarray, steps: int, percentile: float | None, *, own: bool) -> np.ndarray:
+    """Of every channel; all the same unless each has its `own`."""
+    columns = values if own else values.reshape(-1, 1)
+    scales = least_error_scale(columns, steps) if percentile is None else percentile_scale(columns, percentile)
+    return np.broadcast_to(scales, values.shape[1:])
 
 
-def _neurons(place: Place, scale: float, timesteps: int, levels: int) -> keras.layers.Layer:
+def _neurons(place: Place, scales: np.ndarray, timesteps: int, levels: int) -> keras.layers.Layer:
     options: dict[str, Any] = {
         "name": place.name,
-        "threshold": scale / (2 * levels),
-        "amplitude_initializer": keras.initializers.Constant(scale / levels),
+        "threshold": scales / (2 * levels),
+        "amplitude_per": "channel",
         "trainable_threshold": timesteps == 1,
+        "threshold_per": "channel",
     }
     if timesteps > 1:
         options |= {"decay": 1.0, "reset": "subtract", "reset_amount": 2.0}
@@ -120,3 +141,10 @@ def _neurons(place: Place, scale: float, timesteps: int, levels: int) -> keras.l
     if levels == 1:
         return (TernaryLIF if signed else BinaryLIF)(**options)
     return MultiLevelLIF(levels, signed=signed, **options)
+
+
+def _fired(current: Any, place: Place, scales: np.ndarray, timesteps: int, levels: int) -> Any:
+    neurons = _neurons(place, scales, timesteps, levels)
+    spikes = neurons(current)
+    neurons.amplitude.assign(scales / levels)
+    return spikes

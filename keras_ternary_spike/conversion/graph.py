@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from ..layers.time_axis import DirectEncoding, PerTimestep, TimeAverage
 from ..layers.trace import Call, Trace
@@ -28,17 +29,17 @@ class Value:
 class Rebuilt:
     """A network that was built again.
 
-    values: tensors behind the activations, by name of the place, in order.
+    values: of every call, behind its activation if it has one.
     copies: layers by the id of the original.
     """
 
     model: keras.Model
-    values: Mapping[str, Any]
+    values: tuple[Value, ...]
     copies: Mapping[int, Any]
 
-    def run(self, name: str, parts: list[Any]) -> Iterator[Any]:
-        """Values of one place, batch by batch."""
-        model = keras.Model(self.model.input, self.values[name])
+    def run(self, index: int, parts: list[Any]) -> Iterator[np.ndarray]:
+        """The value of a call, batch by batch."""
+        model = keras.Model(self.model.input, self.values[index].tensor)
         return (keras.ops.convert_to_numpy(model(part, training=False)) for part in parts)
 
 
@@ -50,7 +51,6 @@ class Rebuilding:
 
     def __init__(self, taken: set[str], activate: Activate, timesteps: int | None) -> None:
         self.taken, self.activate, self.timesteps = taken, activate, timesteps
-        self.values: dict[str, Any] = {}
         self.copies: dict[int, Any] = {}  # a layer that is called twice stays one
         self.originals: list[tuple[Any, Any]] = []
 
@@ -66,8 +66,7 @@ class Rebuilding:
     def neurons(self, place: Place, value: Value) -> Value:
         """What takes the place of an activation, with a time axis where there is to be one."""
         value = value if self.timesteps is None else self.encoded(value)
-        self.values[place.name] = tensor = self.activate(place, value.tensor)
-        return Value(tensor, value.timed)
+        return Value(self.activate(place, value.tensor), value.timed)
 
     def encoded(self, value: Value) -> Value:
         if value.timed:
@@ -142,7 +141,7 @@ def rebuilt(
     outputs = [building.averaged(values[index]).tensor for index in calls.outputs]
     result = keras.Model(*(_nested(model, end, tensors) for end, tensors in (("input", inputs), ("output", outputs))))
     building.copy_weights()
-    return Rebuilt(result, building.values, building.copies)
+    return Rebuilt(result, tuple(values), building.copies)
 
 
 def _nested(model: keras.Model, end: str, tensors: list[Any]) -> Any:

@@ -1,4 +1,4 @@
-"""How large an activation becomes, from one pass over samples."""
+"""How large every channel of an activation becomes, from one pass over samples."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..layers.trace import Trace
 from .activations import Activation, Place
-from .graph import rebuilt
+from .graph import Rebuilt
 
-KEPT = 2**15  # values of an activation that are kept of a batch
+KEPT = 1024  # values of a channel that are kept of a batch
 FRACTIONS = np.arange(1, 101) / 100  # of the largest value: scales of which the one with the least error is taken
 
 
@@ -21,7 +20,7 @@ FRACTIONS = np.arange(1, 101) / 100  # of the largest value: scales of which the
 class Observed:
     """An activation on samples, in float64.
 
-    values: at random ones of every batch, `(values,)`, seeded.
+    values: at random ones of every batch, `(values, channels)`, seeded.
     mean, active: mean, and share of values other than 0, of every channel: `(channels,)`.
     """
 
@@ -30,24 +29,21 @@ class Observed:
     active: np.ndarray
 
 
-def activations_on(
-    model: keras.Model, calls: Trace, places: Mapping[int, Place], parts: list[Any]
-) -> dict[str, Observed]:
+def activations_on(floats: Rebuilt, places: Mapping[int, Place], parts: list[Any]) -> dict[str, Observed]:
     """The activations of the network as it is, by name of the place."""
-    floats = rebuilt(model, calls, places, lambda place, x: _layer(place.activation)(x), timesteps=None)
-    probe, rng = keras.Model(floats.model.input, list(floats.values.values())), np.random.default_rng(0)
-    found: dict[str, list[Observed]] = {name: [] for name in floats.values}
+    probe = keras.Model(floats.model.input, [floats.values[index].tensor for index in places])
+    found: list[list[Observed]] = [[] for _ in places]
+    rng = np.random.default_rng(0)
     for part in parts:
-        arrays = keras.tree.flatten(probe(part, training=False))
-        for name, array in zip(floats.values, arrays, strict=True):
-            found[name].append(_observed(np.asarray(keras.ops.convert_to_numpy(array), np.float64), rng))
+        for seen, array in zip(found, keras.tree.flatten(probe(part, training=False)), strict=True):
+            seen.append(_observed(np.asarray(keras.ops.convert_to_numpy(array), np.float64), rng))
     sizes = [len(keras.tree.flatten(part)[0]) for part in parts]
-    return {name: _together(seen, sizes) for name, seen in found.items()}
+    return {place.name: _together(seen, sizes) for place, seen in zip(places.values(), found, strict=True)}
 
 
 def _observed(array: np.ndarray, rng: np.random.Generator) -> Observed:
-    flat, rows = array.ravel(), array.reshape(-1, array.shape[-1])
-    kept = flat if flat.size <= KEPT else flat[rng.integers(flat.size, size=KEPT)]
+    rows = array.reshape(-1, array.shape[-1])
+    kept = rows if len(rows) <= KEPT else rows[rng.integers(len(rows), size=KEPT)]
     return Observed(kept, rows.mean(0), (rows != 0).mean(0))
 
 
@@ -56,32 +52,26 @@ def _together(seen: list[Observed], sizes: list[int]) -> Observed:
     return Observed(np.concatenate([part.values for part in seen]), mean, active)
 
 
-def _layer(activation: Activation) -> keras.layers.Layer:
-    if activation.signed:
-        return keras.layers.Activation("hard_tanh")
-    return keras.layers.ReLU(activation.highest)
+def percentile_scale(values: np.ndarray, percentile: float) -> np.ndarray:
+    """What so many percent of the values other than 0 of a column do not exceed: `(columns,)`."""
+    sizes = [np.abs(column[column != 0]) for column in values.T]
+    return np.array([np.percentile(column, percentile) if column.size else 0.0 for column in sizes])
 
 
-def percentile_scale(values: np.ndarray, activation: Activation, percentile: float) -> float:
-    """What so many percent of the values other than 0 do not exceed."""
-    sizes = np.abs(values[values != 0])
-    return _checked(float(np.percentile(sizes, percentile)) if sizes.size else 0.0, activation)
-
-
-def least_error_scale(values: np.ndarray, activation: Activation, levels: int) -> float:
-    """The scale whose levels are nearest to the values, in least squares."""
+def least_error_scale(values: np.ndarray, levels: int) -> np.ndarray:
+    """The scale of every column whose levels are nearest to its values, in least squares: `(columns,)`."""
     sizes = np.abs(values)
-    candidates = FRACTIONS * sizes.max(initial=0.0)
-    errors = [np.mean((quantized(sizes, scale, levels) - sizes) ** 2) for scale in candidates if scale > 0]
-    return _checked(float(candidates[np.argmin(errors)]) if errors else 0.0, activation)
+    candidates = FRACTIONS[:, None] * sizes.max(0, initial=0.0)
+    errors = [np.mean((quantized(sizes, scale, levels) - sizes) ** 2, 0) for scale in candidates]
+    return np.take_along_axis(candidates, np.argmin(errors, 0)[None], 0)[0]
 
 
-def quantized(values: np.ndarray, scale: float, levels: int) -> np.ndarray:
+def quantized(values: np.ndarray, scale: np.ndarray, levels: int) -> np.ndarray:
     """The nearest of 0, scale / levels, ..., scale."""
-    step = scale / levels
+    step = np.where(scale > 0, scale, 1.0) / levels
     return step * np.clip(np.floor(values / step + 0.5), 0, levels)
 
 
-def _checked(scale: float, activation: Activation) -> float:
-    """1, or where it is clipped, for an activation that samples leave at 0."""
-    return scale if scale > 0 else activation.highest or 1.0
+def positive(scales: np.ndarray, activation: Activation) -> np.ndarray:
+    """Of channels that samples leave at 0 the largest of the others; 1, or where it is clipped, without others."""
+    return np.where(scales > 0, scales, scales.max(initial=0.0) or activation.highest or 1.0)

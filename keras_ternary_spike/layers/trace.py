@@ -52,6 +52,10 @@ class Trace:
     def readers(self, index: int) -> tuple[int, ...]:
         return tuple(reader for reader, call in enumerate(self.calls) if index in call.sources)
 
+    def shared(self, index: int) -> bool:
+        """Whether the layer of a call is called elsewhere, too."""
+        return sum(call.layer is self.calls[index].layer for call in self.calls) > 1
+
 
 def trace(model: keras.Model) -> Trace:
     """The calls of a Sequential or functional model, or of a subclass whose `call` is made of layers.

@@ -30,7 +30,7 @@ def residual():
 
 def test_layers_keep_names_and_weights_and_outputs_their_nest():
     model = residual()
-    spiking = convert(model, {"image": SAMPLES}, timesteps=3, correct_biases=False)
+    spiking = convert(model, {"image": SAMPLES}, timesteps=3, correct=None)
     names = {layer.name for layer in spiking.layers}
     assert {"scale", "stem", "stem_norm", "stem_relu", "maximum", "shared", "joint", "sum", "inner", "both"} <= names
     assert {"shared_neuron", "shared_neuron_1", "drop", "mean", "classes", "classes_softmax", "size"} <= names
@@ -126,6 +126,8 @@ BAD = {
     "levels": ({"levels": 128}, "`levels`.*1 to 127.*128"),
     "boolean": ({"levels": True}, "`levels`.*True"),
     "percentile": ({"percentile": 0.0}, "`percentile`.*0.0"),
+    "sharing": ({"scale_per": "pixel"}, "`scale_per` must be 'channel' or 'layer'.*'pixel'"),
+    "correction": ({"correct": True}, "`correct` must be 'kernels', 'biases' or None.*True"),
 }
 
 
@@ -164,13 +166,13 @@ def test_moved_biases_give_channels_the_means_of_the_relus(options):
     for layer in (layers.Conv2D(6, 3, use_bias=False, name="conv2"), layers.BatchNormalization(name="norm2")):
         model.add(layer)
     model.add(layers.ReLU(name="relu2"))
-    corrected = convert(model, SAMPLES / 255, **options)
-    as_it_was = convert(model, SAMPLES / 255, correct_biases=False, **options)
+    corrected = convert(model, SAMPLES / 255, correct="biases", **options)
+    as_it_was = convert(model, SAMPLES / 255, correct=None, **options)
     for name in ("relu1", "relu2"):
         wanted = channel_means(model, name)
         moved, still = (abs(channel_means(other, name) - wanted).max() for other in (corrected, as_it_was))
         assert moved < 0.5 * still
-    for name in ("conv1", "conv2"):  # kernels are never touched
+    for name in ("conv1", "conv2"):
         np.testing.assert_array_equal(weights_of(corrected, name)[0], weights_of(as_it_was, name)[0])
 
 

@@ -23,7 +23,8 @@ def values(model, samples):
 
 
 def scale_of(neuron):
-    return 2 * neuron.cell.dynamics.highest * float(neuron.threshold)
+    """Of its channels, or the one of its only channel."""
+    return 2 * neuron.cell.dynamics.highest * np.squeeze(np.asarray(neuron.threshold))
 
 
 @pytest.mark.parametrize("timesteps, levels", [(1, 1), (1, 7), (2, 1), (3, 2), (4, 1), (5, 7), (16, 1)])
@@ -65,6 +66,19 @@ def test_the_scale_is_a_percentile_of_what_is_not_0():
     samples = np.maximum(rng.normal(size=(2000, 1)), 0).astype("float32")
     model = convert(one_activation(layers.ReLU(name="relu")), samples, percentile=90)
     assert scale_of(model.get_layer("relu")) == pytest.approx(np.percentile(samples[samples > 0], 90), rel=1e-5)
+
+
+def test_every_channel_has_the_scale_that_it_would_have_alone_unless_a_layer_shares_one():
+    samples = np.random.default_rng(9).gamma(1.0, [0.1, 1.0, 30.0, 0.0], (500, 4)).astype("float32")
+    model = keras.Sequential([keras.Input((4,)), layers.ReLU(name="relu")])
+    found = scale_of(convert(model, samples, timesteps=3).get_layer("relu"))
+    single = one_activation(layers.ReLU(name="relu"))
+    alone = [convert(single, samples[:, [channel]], timesteps=3) for channel in range(3)]
+    expected = [scale_of(one.get_layer("relu")) for one in alone]
+    np.testing.assert_allclose(found, [*expected, expected[2]], rtol=1e-6)  # the last is silent: the largest
+    together = convert(single, samples.reshape(-1, 1), timesteps=3)
+    shared = scale_of(convert(model, samples, timesteps=3, scale_per="layer").get_layer("relu"))
+    np.testing.assert_allclose(shared, 4 * [scale_of(together.get_layer("relu"))], rtol=1e-6)
 
 
 def test_the_scale_has_the_least_squared_error_of_a_hundred():
