@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ..padding import same_padding
-from ..program.names import STATE_IN, computed_by, is_factor, is_state, layer_of, read
-from ..program.operators import ELEMENTWISE, Operator, Tensor, highest_level, literal, source_position
+from ..program.names import STATE_IN, is_factor, is_state, layer_of, read, spike_level
+from ..program.operators import ELEMENTWISE, Operator, Tensor, literal, source_position
 from ..program.program import Program, kernel_rows
 
 INT8_BOUND = 128
@@ -145,7 +145,7 @@ def _bound(program: Program, operator: Operator, bounds: Mapping[int, int]) -> i
     output = program.tensors[operator.output]
     if _is_spike(output):
         writers = {operator.output: operator for operator in program.operators}
-        return highest_level(computed_by(writers, operator.output), output)
+        return spike_level(program, writers, operator.output)
     if operator.activation == "RELU_N1_TO_1" and literal(output):
         return 1
     sources = [index for index in operator.inputs if program.tensors[index].data is None]

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from .operators import WEIGHTED, Operator, Tensor, highest_level
+from .operators import WEIGHTED, Operator, Tensor, fired_level
 from .program import Program
 
 FIRST = "@0"  # of a kernel or bias: its scale is that of the first timestep
@@ -185,10 +185,14 @@ def spike_levels(program: Program) -> dict[str, int | None]:
     tensors = {index: program.tensors[index] for index in writers}
     spikes = {tensor.name for _, tensor in spike_tensors(program)}
     return {
-        tensor.name: highest_level(computed_by(writers, index), tensor)
-        for index, tensor in tensors.items()
-        if tensor.name in spikes
+        tensor.name: spike_level(program, writers, index) for index, tensor in tensors.items() if tensor.name in spikes
     }
+
+
+def spike_level(program: Program, writers: Mapping[int, Operator], index: int) -> int | None:
+    """The largest spike that a tensor may hold; None where it cannot hold spikes. writers: as in `computed_by`."""
+    operator = computed_by(writers, index)
+    return fired_level(operator, [program.tensors[i] for i in operator.inputs], program.tensors[index])
 
 
 def computed_by(writers: Mapping[int, Operator], index: int) -> Operator:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from .grid import INT8_MIN
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,16 @@ def highest_level(operator: Operator, output: Tensor) -> int | None:
         return None
     highest = round(clip / float(output.scale))
     return highest if abs(clip / float(output.scale) - highest) < LABEL_PRECISION else None
+
+
+def fired_level(operator: Operator, inputs: Sequence[Tensor], output: Tensor) -> int | None:
+    """`highest_level`, or 1 of a sum on a grid so coarse that no int8 numbers on those of `inputs` round to 2."""
+    level = highest_level(operator, output)
+    tensors = (*inputs, output)
+    if level is not None or operator.kind != "ADD" or any(tensor.zero_point or tensor.scale.ndim for tensor in tensors):
+        return level
+    largest = sum(-INT8_MIN * float(tensor.scale) for tensor in inputs) / float(output.scale)
+    return 1 if 0.5 < largest < 1.5 else None
 
 
 ANY_BATCH = -1  # as first size in the constants of RESHAPE and SLICE: as many samples as come in

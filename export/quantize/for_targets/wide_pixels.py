@@ -17,12 +17,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..padding import same_padding
-from ..program.builder import Builder
-from ..program.grid import Grid
-from ..program.names import parse
-from ..program.operators import Operator, Tensor
-from ..program.program import Program
+from ...padding import same_padding
+from ...program.builder import Builder
+from ...program.grid import Grid
+from ...program.names import parse
+from ...program.operators import Operator, Tensor
+from ...program.program import Program
 
 WRITTEN = 16  # channels that XNNPACK computes at a time
 READ = (4, 8)  # channels that it multiplies at a time, on older processors and on newer ones

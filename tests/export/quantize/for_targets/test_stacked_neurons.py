@@ -16,8 +16,8 @@ from keras_ternary_spike.export.describe.model import describe
 from keras_ternary_spike.export.folding.passes import fold_network
 from keras_ternary_spike.export.network.nodes import LIF, Reshape, SumPool, TimeSum
 from keras_ternary_spike.export.program.names import is_factor, spike_tensors
-from keras_ternary_spike.export.quantize.recurrences import recurrences
-from keras_ternary_spike.export.quantize.stacked_neurons import with_stacked_neurons
+from keras_ternary_spike.export.quantize.for_targets.recurrences import recurrences
+from keras_ternary_spike.export.quantize.for_targets.stacked_neurons import with_stacked_neurons
 from keras_ternary_spike.export.quantize.to_program import quantize
 from keras_ternary_spike.export.tflite import flatbuffer
 from node_graphs import SAME, Chain

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..program.builder import Builder
-from ..program.grid import INT8_MAX, Grid, float32
-from ..program.names import Name, parse
-from ..program.operators import ELEMENTWISE, Operator, Tensor
+from ...program.builder import Builder
+from ...program.grid import INT8_MAX, Grid, float32
+from ...program.names import Name, parse
+from ...program.operators import ELEMENTWISE, Operator, Tensor
 
 PIXEL = {"stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1}
 PIXEL |= {"depth_multiplier": 1, "padding": "VALID"}

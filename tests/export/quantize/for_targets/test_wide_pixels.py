@@ -10,8 +10,8 @@ from keras_ternary_spike.export.network.nodes import LIF, TimeSum
 from keras_ternary_spike.export.program.builder import Builder
 from keras_ternary_spike.export.program.grid import Grid, float32
 from keras_ternary_spike.export.program.names import Name, spike_levels
+from keras_ternary_spike.export.quantize.for_targets.wide_pixels import Layout, wide_kernel, with_wide_pixels
 from keras_ternary_spike.export.quantize.to_program import quantize
-from keras_ternary_spike.export.quantize.wide_pixels import Layout, wide_kernel, with_wide_pixels
 from keras_ternary_spike.export.tflite import flatbuffer
 from node_graphs import SAME, Chain
 

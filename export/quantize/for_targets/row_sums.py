@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
-from ..program.names import parse
-from ..program.operators import ELEMENTWISE, Operator
-from ..program.program import Program
+from ...program.names import parse
+from ...program.operators import ELEMENTWISE, Operator
+from ...program.program import Program
 from .factor_convolutions import joins_two
 from .recurrences import Recurrence
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from fractions import Fraction
 
-from ..program.facts import NeuronFacts
-from ..program.grid import INT8_MAX, Grid, float32
-from ..program.names import written_by
-from ..program.operators import ELEMENTWISE, WEIGHTED, Operator
-from ..program.program import Program
-from .integer_neuron import QS
-from .weights import is_safe
+from ...program.facts import NeuronFacts
+from ...program.grid import INT8_MAX, Grid, float32
+from ...program.names import written_by
+from ...program.operators import ELEMENTWISE, WEIGHTED, Operator
+from ...program.program import Program
+from ..integer_neuron import QS
+from ..weights import is_safe
 
 ROLES = ("spike", "leaked", "state", "membrane")  # of the operators of a neuron that can be stacked
 

@@ -24,13 +24,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..program.builder import Builder
-from ..program.grid import SPIKE, Grid, float32
-from ..program.names import Name, layer_of, parse
-from ..program.operators import ELEMENTWISE, Operator
-from ..program.program import Program
-from ..program.schedule import with_small_peak
-from .emit.neurons.firing import FACTOR
+from ...program.builder import Builder
+from ...program.grid import SPIKE, Grid, float32
+from ...program.names import Name, layer_of, parse
+from ...program.operators import ELEMENTWISE, Operator
+from ...program.program import Program
+from ...program.schedule import with_small_peak
+from ..emit.neurons.firing import FACTOR
 from .factor_convolutions import (
     SIGNS,
     as_image,
