@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 SOFT = 0.7  # of the loss, what the ReLU network teaches
@@ -40,7 +40,7 @@ class Network:
     weights_of: the network whose weights it has, in a file of this package, for the C that skips zeros. None: its own.
     """
 
-    neuron: Mapping[str, object] = RECTIFIER
+    neuron: Mapping[str, object] = field(default_factory=lambda: RECTIFIER)
     width: float = 1.0
     keep: float = 1.0
     weights_of: str | None = None
@@ -76,10 +76,8 @@ NETWORKS = {
 KINDS = (
     *((RELU, None), (GRADED, 0.1), (TERNARY, 0.25), (DISTILLED, None)),
     *((GRADED, 0.05), (GRADED, 0.2), (BINARY, 0.25), (SILENCED, 0.1)),
-    *(
-        (narrow(DISTILLED, 5 / 8), None),
-        (narrow(DISTILLED, 1 / 2), None),
-        (OWN_SILENCED, 0.1),
-        (narrow(OWN, 1 / 2), None),
-    ),
+    *((narrow(DISTILLED, 5 / 8), None), (narrow(DISTILLED, 1 / 2), None)),
+    *((OWN_SILENCED, 0.1), (narrow(OWN, 1 / 2), None), (FINE, 0.21), (PRUNED, None), (OWN, None)),
+    *((narrow(DISTILLED, 3 / 8), None), (narrow(OWN, 3 / 8), None), (narrow(DISTILLED, 1 / 4), None)),
+    *((narrow(OWN, 1 / 4), None), (narrow(GRADED, 1 / 2), 0.05)),
 )

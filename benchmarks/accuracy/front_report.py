@@ -63,7 +63,12 @@ def interval(values: np.ndarray) -> float | None:
     """Half the 95 % interval of the mean, Student's t; None of one value."""
     if len(values) < 2:
         return None
-    return T_QUANTILES[min(len(values) - 1, max(T_QUANTILES))] * float(values.std(ddof=1)) / len(values) ** 0.5
+    return t_quantile(len(values) - 1) * float(values.std(ddof=1)) / len(values) ** 0.5
+
+
+def t_quantile(degrees: int) -> float:
+    """Of Student's t, 97.5 %; from 9 degrees of freedom on that of 9, which is larger; NaN of 0."""
+    return T_QUANTILES.get(min(degrees, max(T_QUANTILES)), math.nan)
 
 
 def rows(file: Path) -> list[dict]:

@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import math
 from pathlib import Path
 
 import keras
@@ -144,6 +145,42 @@ def test_the_front_shows_means_and_how_far_seeds_lie_apart(monkeypatch):
     assert (means, seeds, size) == (["{0..4}", "0.1", "0.110", "85.00"], "2", "0")
     assert (below, below_margin) == ("-", "-")  # no ReLU to compare with
     assert float(margin.removeprefix("+-")) == pytest.approx(12.706 * 5, abs=0.1)  # Student's t of one degree, 10 / 2
+
+
+def test_a_network_is_compared_between_two_relu_networks_of_fewer_and_more_instructions(monkeypatch):
+    equal = benchmark("accuracy.front_equal_cost", monkeypatch)
+
+    def line(name, instructions, *accuracies):
+        return equal.Line(name, None, np.ones(1), np.array(accuracies), {"m4": np.array([instructions])})
+
+    rivals = [line("ReLU, distilled", 4e6, 92.0), line("ReLU, distilled, half the channels", 1e6, 90.0)]
+    graded = line("{0..4}", 2e6, 90.5, 91.5)  # half-way: 2 M is the geometric mean of 1 M and 4 M
+    deviation, degrees = equal.spread([*rivals, graded])
+    assert (deviation, degrees) == (pytest.approx(math.sqrt(0.5)), 1)
+    found = equal.difference(graded, rivals, "m4", deviation, degrees)
+    assert found.points == pytest.approx(0.0)
+    assert found.margin == pytest.approx(12.71 * math.sqrt(0.5 * (1 / 2 + 1 / 4 + 1 / 4)))
+    assert equal.difference(line("{0..4}", 8e6, 93.0), rivals, "m4", deviation, degrees) is None
+    row = equal.table([*rivals, graded], "m4").splitlines()[1].split()
+    assert row[:6] == ["{0..4}", "-", "2.00", "M", "91.00", "+0.00"] and row[-1] == "-"
+
+
+def test_weights_that_pruning_has_left_meet_values(monkeypatch):
+    front = benchmark("accuracy.front", monkeypatch)
+    values = np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 3.0], [4.0, 0.0]])  # 3/4 and 1/4 of them
+    kernel = np.array([[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]])  # 1/4 and all of them
+    assert front.met(values, kernel) == (3 / 4 * 1 / 4 + 1 / 4) / 2
+
+
+def test_the_front_trains_a_narrow_network_from_random_weights_for_all_epochs(monkeypatch):
+    front = benchmark("accuracy.fast_front", monkeypatch)
+    epochs, folder = front.Epochs(2, 3), Path("runs")
+    half = front.options(front.Point("{0..4}, half the channels", 0.05, 1), folder, epochs)
+    assert (half["epochs"], half["width"], half["budget"], "start" in half) == (5, 0.5, 0.1, False)
+    pruned = front.options(front.Point("ReLU, distilled, pruned", None, 1), folder, epochs)
+    assert (pruned["epochs"], pruned["keep"], pruned["start"]) == (3, 0.3, folder / "0-1")
+    own = front.Point("ReLU, distilled, own file, half the channels", None, 1)
+    assert own.weights == front.Point("ReLU, distilled, half the channels", None, 1).name != own.name
 
 
 def test_rows_of_cycles_that_a_file_keeps_are_not_asked_for_again(monkeypatch, tmp_path):
