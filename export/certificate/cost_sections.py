@@ -10,6 +10,7 @@ from ..costs.operation_counts import OperationCounts
 from ..costs.sizes import Flash
 from ..targets.report import VERDICTS, TargetReport
 from ..text import fact_text
+from .front import front
 from .html import pairs, section, some, table
 from .text import bytes_text, count, ratio_text, relu_rows, relu_text, shown
 
@@ -60,10 +61,11 @@ def energy(found: Sequence[Energy]) -> str:
         f"multiply-accumulates of values that are not 0, of {count(first.dense)} weights times activations. A spike "
         "adds, a level or a sum of spikes multiplies. ReLU: the same layers once, dense. Break-even: the share of "
         f"additions at which event-driven costs what ReLU costs; it is {first.share:.1%} now. Spikes tell "
-        f"{first.bits_per_addition:.2g} bits an addition."
+        f"{first.bits_per_addition:.2g} bits an addition. Drawn by the first table: what this network would take with "
+        "fewer or more additions."
     )
     heads = ("table", "event-driven", "dense", "ReLU", "break-even", ("of what", "text"))
-    return section("Energy", text, table(heads, rows))
+    return section("Energy", text, table(heads, rows) + front(first))
 
 
 def _micro(joules: float) -> str:

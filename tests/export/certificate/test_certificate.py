@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from datetime import datetime
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from keras_models import computed
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import certify, energy, export_tflite
 from keras_ternary_spike.export.certificate.certificate import memory
+from keras_ternary_spike.export.certificate.front import front
 from keras_ternary_spike.export.costs.energy import TABLES
 from keras_ternary_spike.export.tflite.flatbuffer import read, write
 
@@ -201,6 +203,21 @@ def test_energy_is_that_of_the_file_on_the_samples_by_every_table(tflite_bytes, 
     assert f"<td>horowitz</td><td>{1e6 * expected.event_driven:.3g}</td>" in page
     assert f"it is {expected.share:.1%} now" in page
     assert certificate.to_dict()["energy"][0]["bits_per_addition"] == pytest.approx(expected.bits_per_addition)
+
+
+def test_the_drawing_has_the_file_on_the_line_that_meets_relu_at_break_even(certificate):
+    found = replace(certificate.energy[0], event_driven=2e-6, relu=3e-6, share=0.25, break_even=0.75)
+    drawing = ElementTree.fromstring(front(found))
+    line, relu = (path.get("d") for path in drawing.findall("path")[1:])
+    low, high = (float(number) for number in re.findall(r"(?<= )[0-9.]+", line))
+    dashes, dot = float(re.findall(r"[0-9.]+", relu)[1]), drawing.find("circle")
+    height, across = float(dot.get("cy")), (float(dot.get("cx")) - 10) / 330
+    assert across == pytest.approx(0.25, abs=1e-3)
+    assert height == pytest.approx(low + 0.25 * (high - low), abs=0.1)
+    assert dashes == pytest.approx(low + 0.75 * (high - low), abs=0.1)
+    assert (170 - height) / (170 - dashes) == pytest.approx(2 / 3, abs=1e-3)  # of the joules
+    assert front(replace(found, break_even=0.0)) == ""
+    assert front(certificate.energy[0]) in certificate.to_html()
 
 
 def test_json_holds_everything(certificate):
