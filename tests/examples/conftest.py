@@ -1,24 +1,16 @@
 """What the dry runs of examples/paper.py share."""
 
-import importlib
 import json
-from pathlib import Path
 
 import keras
 import pytest
 import tensorflow as tf
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+import paper
 
 
 @pytest.fixture
-def paper(monkeypatch):
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    return importlib.import_module("paper")
-
-
-@pytest.fixture
-def eagerly(paper, monkeypatch):
+def eagerly(monkeypatch):
     """Every operation by itself, and no strategy: one batch is done before graphs of it would be made."""
     monkeypatch.setattr(paper.distributed, "make_strategy", tf.distribute.get_strategy)
     tf.config.run_functions_eagerly(True)
@@ -28,7 +20,7 @@ def eagerly(paper, monkeypatch):
 
 
 @pytest.fixture
-def dry_run(paper, tmp_path):
+def dry_run(tmp_path):
     """The results of a row that has gone the whole way."""
 
     def run(name):

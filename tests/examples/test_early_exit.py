@@ -1,19 +1,14 @@
 """The benchmark of early exits counts the steps that a StepRunner takes."""
 
-import importlib
-from pathlib import Path
-
 import keras
 import numpy as np
 
+from benchmarks.accuracy import early_exit
 from keras_ternary_spike import DirectEncoding, PerTimestep, TernaryLIF, TimeAverage
 from keras_ternary_spike.export import StepRunner, export_tflite
 
 
-def test_steps_and_accuracy_are_those_of_a_step_runner_that_stops_early(monkeypatch, rng):
-    for folder in ("examples", "."):
-        monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / folder))
-    early_exit = importlib.import_module("benchmarks.accuracy.early_exit")
+def test_steps_and_accuracy_are_those_of_a_step_runner_that_stops_early(rng):
     model = keras.Sequential([keras.Input((6,)), DirectEncoding(early_exit.TIMESTEPS)])
     for layer in (PerTimestep(keras.layers.Dense(16)), TernaryLIF(), PerTimestep(keras.layers.Dense(3)), TimeAverage()):
         model.add(layer)

@@ -1,21 +1,14 @@
 """The keyword spotter from samples to a word: with words made of tones it wakes where it should."""
 
-import importlib
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 pytest.importorskip("pymicro_features", reason='needs pip install "keras-ternary-spike[speech]"')
 
-
-@pytest.fixture
-def example(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "examples"))
-    return importlib.import_module("keyword_spotter")
+import keyword_spotter as example  # needs it
 
 
-def test_a_recording_is_read_as_it_was_written_and_another_kind_is_refused(example, tmp_path, rng):
+def test_a_recording_is_read_as_it_was_written_and_another_kind_is_refused(tmp_path, rng):
     import wave
 
     audio = rng.integers(-32768, 32768, 1234, np.int16)
@@ -31,7 +24,7 @@ def test_a_recording_is_read_as_it_was_written_and_another_kind_is_refused(examp
 
 
 @pytest.mark.extended
-def test_it_wakes_at_its_word_and_at_no_other(example, tmp_path, capsys):
+def test_it_wakes_at_its_word_and_at_no_other(tmp_path, capsys):
     arguments = example.command_line(["--output", str(tmp_path)])
     words, wakes = example.main(arguments)
     ends = [second for second, kind in words if kind == example.WAKE]

@@ -1,23 +1,16 @@
 """The example draws four pictures of any model."""
 
-import importlib
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+import look_inside as example
 from keras_ternary_spike import PerTimestep, TernaryLIF
 
 
-@pytest.fixture
-def example(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "examples"))
-    return importlib.import_module("look_inside")
-
-
-def test_it_draws_four_pictures_of_a_saved_model(example, monkeypatch, tmp_path, capsys, rng):
+def test_it_draws_four_pictures_of_a_saved_model(monkeypatch, tmp_path, capsys, rng):
     layers = [PerTimestep(keras.layers.Dense(4)), TernaryLIF(name="neuron")]
     keras.Sequential([keras.Input((2, 3)), *layers]).save(tmp_path / "model.keras")
     np.save(tmp_path / "samples.npy", rng.normal(size=(5, 2, 3)))
@@ -29,7 +22,7 @@ def test_it_draws_four_pictures_of_a_saved_model(example, monkeypatch, tmp_path,
     assert "neuron" in capsys.readouterr().out
 
 
-def test_a_model_needs_its_samples(example, monkeypatch, capsys):
+def test_a_model_needs_its_samples(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["look_inside.py", "--model", "model.keras"])
     with pytest.raises(SystemExit):
         example.command_line()

@@ -1,15 +1,9 @@
 """The picture's numbers: an axis on which accuracies differ, and times with three digits and a unit."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
+import picture
 from keras_ternary_spike.export.text import duration
-
-SPEC = importlib.util.spec_from_file_location("picture", Path(__file__).parents[2] / "examples" / "picture.py")
-picture = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(picture)
 
 
 @pytest.mark.parametrize("say", [picture.duration, duration])
