@@ -117,9 +117,9 @@ def _added(source: Source, name: str, kernel: np.ndarray) -> str:
 
 def scattered(source: Source, name: str, kernel: np.ndarray) -> str:
     """The weights of scatter_layer, `(channels, taps_y, taps_x)`."""
-    rows = scattered_weights(kernel)
     packed = {DSP: nine_weights(kernel)} if kernel.shape[1:] == (3, 3) else {}
-    return source.constants.variants(name, {HELIUM: rows, **packed}, rows)
+    gathered = {f"{HELIUM} || {VECTORS}": scattered_weights(kernel[:, :, ::-1])}
+    return source.constants.variants(name, gathered | packed, scattered_weights(kernel))
 
 
 def ring(window: tuple[int, ...], sums: int) -> tuple[int, int] | None:
@@ -131,7 +131,7 @@ def ring(window: tuple[int, ...], sums: int) -> tuple[int, int] | None:
     size, count = taps_y * sums * (width + taps_x - 1) * BLOCK, blocks(channels)
     parts = [n for n in range(count, 0, -1) if n == count or (count % n == 0 and channels % BLOCK == 0)]
     found = next((n for n in parts if HALF_BYTES * size * n <= LARGEST_SCRATCH), None)
-    suits = max(taps_y, taps_x) <= MOST_TAPS and window[3] + taps_y > window[12] + 1
+    suits = max(taps_y, taps_x) <= MOST_TAPS and window[3] + taps_y > window[12] + 1 and size > sums * BLOCK
     return (size * found, found) if found and suits and set(strides_and_dilation) == {1} else None
 
 

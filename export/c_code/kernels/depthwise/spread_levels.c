@@ -4,46 +4,40 @@
 #include "levels.h"
 #include "lowest_bit.h"
 #include "spread.h"
-#include "vectors.h"
 
-/* Adds the weights of 16 channels, each times its level, to the sums around a pixel; bits: where levels are, channels:
- * how many are there. Rows and lanes as in spread_spikes.c. */
-#if defined(__ARM_FEATURE_MVE)
-#include <arm_mve.h>
-
-static uint32_t scatter_levels(uint32_t bits, const int8_t *levels, int32_t channels, const int8_t *weight,
-                               half_t *const *rows, const window_t *window, int32_t lanes, int32_t first)
+#if defined(SPREAD_ROWS)
+/* A row of levels; those of several sources are added up. */
+static uint32_t spread_levels(const layer_t *layer, const int8_t *base, const int32_t *in, int32_t y, int32_t parts,
+                              int32_t number, half_t *const *rows)
 {
-    int16x8_t low = vldrbq_z_s16(levels, vctp16q((uint32_t)channels));
-    int16x8_t high = vldrbq_z_s16(levels + 8, vctp16q(channels < 8 ? 0u : (uint32_t)channels - 8u));
-    int32_t ky, kx;
-    for (ky = 0; ky < window->taps_y; ky++) {
-        int16_t *sum = (int16_t *)(rows[ky] + first);
-        for (kx = 0; kx < window->taps_x; kx++, sum += lanes, weight += 16) {
-            vstrhq_s16(sum, vaddq_s16(vldrhq_s16(sum), vmulq_s16(low, vldrbq_s16(weight))));
-            vstrhq_s16(sum + 8, vaddq_s16(vldrhq_s16(sum + 8), vmulq_s16(high, vldrbq_s16(weight + 8))));
+    const window_t *window = &layer->window;
+    int32_t words = layer->blocks, channels = window->channels, source, x, word;
+    uint32_t events = 0;
+    (void)parts;
+    for (source = 0; source < layer->sources; source += 2) {
+        const int8_t *values = base + in[source + 1] + y * window->width * channels + 16 * number * words;
+        int8_t *row = (int8_t *)(void *)rows[0];
+        for (x = 0; x < window->width; x++, values += channels) {
+            for (word = 0; word < words; word++, row += 16) {
+                int32_t left = channels - 16 * (number * words + word);
+                sixteen_bytes_t bytes;
+                if (left >= 16) {
+                    bytes = load_bytes(values + 16 * word);
+                } else {
+                    int8_t some[16] = {0};
+                    memcpy(some, values + 16 * word, (size_t)left);
+                    bytes = load_bytes(some);
+                }
+                events += bytes_not_zero(bytes);
+                store_bytes(row, source == 0 ? bytes : added_bytes(load_bytes(row), bytes));
+            }
         }
     }
-    return (uint32_t)__builtin_popcount(bits);
-}
-#elif defined(VECTORS_OF_SIXTEEN)
-static uint32_t scatter_levels(uint32_t bits, const int8_t *levels, int32_t channels, const int8_t *weight,
-                               half_t *const *rows, const window_t *window, int32_t lanes, int32_t first)
-{
-    int8_t all[16] = {0};
-    __m256i level;
-    int32_t ky, kx;
-    if (channels < 16)
-        memcpy(all, levels, (size_t)channels);
-    level = widened(channels < 16 ? all : levels);
-    for (ky = 0; ky < window->taps_y; ky++) {
-        half_t *sum = rows[ky] + first;
-        for (kx = 0; kx < window->taps_x; kx++, sum += lanes, weight += 16)
-            stored(sum, _mm256_add_epi16(loaded(sum), _mm256_mullo_epi16(widened(weight), level)));
-    }
-    return (uint32_t)__builtin_popcount(bits);
+    return events;
 }
 #else
+/* Adds the weights of 16 channels, each times its level, to the sums around a pixel; bits: where levels are. Rows and lanes
+ * as in spread_spikes.c. */
 #ifdef NINE_PACKED
 #define TIMES_BYTE(AT, ROTATED)                                                                                        \
     {                                                                                                                  \
@@ -63,13 +57,12 @@ static uint32_t scatter_levels(uint32_t bits, const int8_t *levels, int32_t chan
 #define NINE_TIMES const int8_t *weight = weights + channel;
 #endif
 
-static uint32_t scatter_levels(uint32_t bits, const int8_t *levels, int32_t channels, const int8_t *weights,
-                               half_t *const *rows, const window_t *window, int32_t lanes, int32_t first)
+static uint32_t scatter_levels(uint32_t bits, const int8_t *levels, const int8_t *weights, half_t *const *rows,
+                               const window_t *window, int32_t lanes, int32_t first)
 {
     int32_t taps_y = window->taps_y, taps_x = window->taps_x, ky, kx;
     uint32_t events = 0;
     half_t *sum;
-    (void)channels;
     if (taps_y == 3 && taps_x == 3) {
         half_t *above = rows[0] + first, *middle = rows[1] + first, *below = rows[2] + first;
         for (; bits != 0; bits &= bits - 1, events++) {
@@ -92,7 +85,6 @@ static uint32_t scatter_levels(uint32_t bits, const int8_t *levels, int32_t chan
     }
     return events;
 }
-#endif
 
 /* sums[c] of (y + top - ky, x + left - kx) += weights[ky][kx][c] * level[y][x][c], only where a level is */
 static uint32_t spread_levels(const layer_t *layer, const int8_t *base, const int32_t *in, int32_t y, int32_t parts,
@@ -111,10 +103,10 @@ static uint32_t spread_levels(const layer_t *layer, const int8_t *base, const in
                 uint32_t bits = *marks++;
                 if (bits == 0)
                     continue;
-                events += scatter_levels(bits, values + 16 * word, channels - number * lanes - 16 * word,
-                                         weights + word * block_bytes, rows, window, lanes, x * lanes + 16 * word);
+                events += scatter_levels(bits, values + 16 * word, weights + word * block_bytes, rows, window, lanes, x * lanes + 16 * word);
             }
         }
     }
     return events;
 }
+#endif

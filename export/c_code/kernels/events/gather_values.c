@@ -80,11 +80,10 @@ static void copy_patch(const layer_t *layer, const int8_t *values, int32_t y, in
 
 #if defined(__ARM_FEATURE_MVE)
 /* `current_of` for four channels */
-static void four_currents(int16_t *currents, const int32_t *sums, const int32_t *scale, const uint8_t *shift)
+static inline void four_currents(int16_t *currents, int32x4_t sum, const int32_t *scale, const uint8_t *shift)
 {
     static const uint32_t of_channels[4] = {0, 2, 4, 6};
     uint32x4_t channel = vldrwq_u32(of_channels);
-    int32x4_t sum = vaddq_s32(vldrwq_s32(sums), vldrwq_gather_shifted_offset_s32(scale + 1, channel));
     int32x4_t shifts = vnegq_s32(vreinterpretq_s32_u32(vldrbq_u32(shift)));
     sum = vmulhq_s32(vshlq_n_s32(sum, 8), vldrwq_gather_shifted_offset_s32(scale, channel));
     sum = vminq_s32(vmaxq_s32(vrshlq_s32(sum, shifts), vdupq_n_s32(-8192)), vdupq_n_s32(8191));
@@ -100,9 +99,12 @@ NOT_ALWAYS_USED static uint32_t gather_values(const layer_t *layer, const int8_t
     int32_t rows = window->taps_y * window->taps_x * window->channels, length = (rows + 15) / 16 * 16, four, k;
     int8_t *patch = (int8_t *)list;
     const int8_t *weights = (const int8_t *)layer->weights;
+    const int32_t *scale = layer->value_scale;
+    const uint8_t *shift = layer->value_shift;
     copy_patch(layer, base + in[0], y, x, patch);
     for (four = 0; four < 4 * layer->blocks; four++) {
-        int32_t a = 0, b = 0, c = 0, d = 0, products[4];
+        int32_t a = scale[1], b = scale[3], c = scale[5], d = scale[7];
+        int32x4_t sum = vdupq_n_s32(0);
         for (k = 0; k < length; k += 16, weights += 64) {
             int8x16_t values = vldrbq_s8(patch + k);
             a = vmladavaq_s8(a, values, vldrbq_s8(weights));
@@ -110,9 +112,10 @@ NOT_ALWAYS_USED static uint32_t gather_values(const layer_t *layer, const int8_t
             c = vmladavaq_s8(c, values, vldrbq_s8(weights + 32));
             d = vmladavaq_s8(d, values, vldrbq_s8(weights + 48));
         }
-        products[0] = a, products[1] = b, products[2] = c, products[3] = d;
-        four_currents((int16_t *)sums + 4 * four, products, layer->value_scale + 8 * four,
-                      layer->value_shift + 4 * four);
+        sum = vsetq_lane_s32(a, sum, 0), sum = vsetq_lane_s32(b, sum, 1);
+        sum = vsetq_lane_s32(c, sum, 2), sum = vsetq_lane_s32(d, sum, 3);
+        four_currents((int16_t *)sums + 4 * four, sum, scale, shift);
+        scale += 8, shift += 4;
     }
     return (uint32_t)rows;
 }
