@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
+from branching_networks import BLOCKS, built
 from every_runtime import assert_every_tensor_equals
 from keras_ternary_spike.export.certificate.proof import prove
 from keras_ternary_spike.export.costs.operation_counts import count_operations
+from keras_ternary_spike.export.describe.model import describe
+from keras_ternary_spike.export.folding.passes import fold_network
 from keras_ternary_spike.export.network.nodes import MaxPool, Reshape, TimeSum
 from keras_ternary_spike.export.program.names import spike_levels, spike_tensors
 from keras_ternary_spike.export.quantize.for_targets.fired_sums import with_fired_sums
@@ -56,6 +59,15 @@ def test_the_label_of_a_spike_is_two_thresholds_of_its_sum(rng):
 def test_a_small_decay_lies_beyond_the_scales_that_xnnpack_adds(rng):
     program = chain(rng, decay=0.1)
     assert len(with_fired_sums(program).operators) == len(program.operators)
+
+
+def test_sums_on_coarse_grids_would_round_to_more_than_a_spike(rng):
+    program = quantize(fold_network(describe(built(BLOCKS["post_add_identity"], rng))))
+    fired, steps = with_fired_sums(program), [neuron.steps_per_unit for neuron in program.facts.neurons]
+    inputs = rng.integers(-128, 128, (4, *program.tensors[program.inputs[0]].shape[1:]), np.int8)
+    expected, found = program.trace(inputs), fired.trace(inputs)
+    assert min(steps) < 85 < max(steps) and 0 < len(program.operators) - len(fired.operators) < len(steps) - 1
+    assert all(np.array_equal(expected[spikes.name], found[spikes.name]) for _, spikes in spike_tensors(program))
 
 
 def test_sums_that_fire_are_proven_and_counted_as_spikes(rng):
