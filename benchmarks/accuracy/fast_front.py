@@ -87,8 +87,8 @@ def options(point: Point, folder: Path, epochs: Epochs) -> dict[str, object]:
     start = folder / Point(RELU, None, point.seed).weights
     taught = {"teacher": f"{start}.logits", "soft": SOFT}
     width = point.network.width
-    # The trainer's share is of spikes that meet all channels.
-    budget = {} if point.budget is None else {"budget": point.budget / width}
+    # The trainer's share is of spikes that meet all channels, and weights that pruning takes.
+    budget = {} if point.budget is None else {"budget": point.budget / width / point.network.keep}
     if width < 1:  # from random weights, for all epochs
         return {**common, **taught, "width": width, "epochs": sum(epochs), **budget}
     return {**common, **taught, "start": start, "epochs": epochs.others, "keep": point.network.keep, **budget}

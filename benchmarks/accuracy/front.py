@@ -43,7 +43,7 @@ TEMPERATURE = 2.0
 LEARNING_RATE, BATCH = 16e-3, 64
 WARM_UP, ANNEALED = 0.02, 0.3  # of the training, when the budget begins and is the target: networks start trained
 CHANNELS, STRIDES = (16, 32, 32, 64), (1, 2, 1, 2)
-SHIFT = 1.0  # of the currents of ternary neurons: few fire below 0 at first, as if they were binary
+SHIFT = 1.5  # of the currents of ternary neurons: few fire below 0 at first, as if they were binary
 TRAINED = {"trainable_threshold": True}
 
 
@@ -61,7 +61,7 @@ ALPHABETS = {
     "{0..15}": graded(15, 0.25),
     "{-2..2}": graded(2, 0.5, signed=True),
     "{0, 1}": (BinaryLIF, {"threshold": 0.5, **TRAINED}),
-    "{-1, 0, 1}": (TernaryLIF, {"threshold": 1.5, "surrogate": Rectangular(width=1 / 3), **TRAINED}),
+    "{-1, 0, 1}": (TernaryLIF, {"threshold": 2.0, "surrogate": Rectangular(width=1 / 4), **TRAINED}),
 }
 
 

@@ -15,8 +15,8 @@ KEPT = 0.3  # of the weights of a pruned network
 
 RELU, DISTILLED, SILENCED = "ReLU", "ReLU, distilled", "ReLU, distilled, L1"
 OWN, OWN_SILENCED = "ReLU, distilled, own file", "ReLU, distilled, L1, own file"
-PRUNED = "ReLU, distilled, pruned"
 GRADED, FINE, BINARY, TERNARY = f"{{0..{LEVELS}}}", f"{{0..{FINE_LEVELS}}}", "{0, 1}", "{-1, 0, 1}"
+PRUNED, PRUNED_FINE = "ReLU, distilled, pruned", f"{FINE}, pruned"
 CHANNELS = {
     3 / 4: "3/4 of the channels",
     5 / 8: "5/8 of the channels",
@@ -69,6 +69,7 @@ NETWORKS = {
     **{narrow(GRADED, width): Network(LEVELLED, width) for width in CHANNELS},
     FINE: Network(FINER),
     PRUNED: Network(keep=KEPT),
+    PRUNED_FINE: Network(FINER, keep=KEPT),
     BINARY: Network({"alphabet": "u", "levels": 1, "high": 1, "step": 1}),
     TERNARY: Network(SIGNED),
 }
@@ -79,5 +80,5 @@ KINDS = (
     *((narrow(DISTILLED, 5 / 8), None), (narrow(DISTILLED, 1 / 2), None)),
     *((OWN_SILENCED, 0.1), (narrow(OWN, 1 / 2), None), (FINE, 0.21), (PRUNED, None), (OWN, None)),
     *((narrow(DISTILLED, 3 / 8), None), (narrow(OWN, 3 / 8), None), (narrow(DISTILLED, 1 / 4), None)),
-    *((narrow(OWN, 1 / 4), None), (narrow(GRADED, 1 / 2), 0.05)),
+    *((narrow(OWN, 1 / 4), None), (narrow(GRADED, 1 / 2), 0.05), (PRUNED_FINE, 0.048)),
 )
