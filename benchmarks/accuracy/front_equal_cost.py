@@ -17,10 +17,14 @@ RIVALS = {"ReLU, distilled": "CMSIS-NN, dense", "ReLU, distilled, own file": "ow
 
 @dataclass(frozen=True)
 class Difference:
-    """points: of accuracy above the other line; margin: half the 95 % interval."""
+    """points: of accuracy above the other line; margin: half the 95 % interval; least: it takes less than all."""
 
     points: float
     margin: float
+    least: bool
+
+    def __str__(self) -> str:
+        return f"{'at least ' * self.least}{self.points:+.2f} +-{self.margin:.2f}"
 
 
 def spread(lines: Sequence[Line]) -> tuple[float, int]:
@@ -33,19 +37,26 @@ def spread(lines: Sequence[Line]) -> tuple[float, int]:
 def difference(own: Line, rivals: Sequence[Line], board: str, deviation: float, degrees: int) -> Difference | None:
     """`own` above the line through `rivals`, straight between two neighbours over the logarithm of their instructions.
 
-    None if no two of them lie on both sides.
+    Above the cheapest of them if it takes less; None if it takes more than all.
     """
-    cost, ranked = own.cost(board), sorted(rivals, key=lambda line: line.cost(board))
+    parts = neighbours(own.cost(board), sorted(rivals, key=lambda line: line.cost(board)), board)
+    if not parts:
+        return None
+    other = sum(weight * line.accuracies.mean() for weight, line in parts)
+    error = deviation * math.sqrt(sum(weight**2 / len(line.accuracies) for weight, line in (*parts, (1.0, own))))
+    return Difference(float(own.accuracies.mean() - other), t_quantile(degrees) * error, len(parts) == 1)
+
+
+def neighbours(cost: float, ranked: Sequence[Line], board: str) -> tuple[tuple[float, Line], ...]:
+    """Those with less and more instructions, and their weights; the cheapest alone if it takes more."""
+    if ranked and cost < ranked[0].cost(board):
+        return ((1.0, ranked[0]),)
     for less, more in itertools.pairwise(ranked):
         low, high = less.cost(board), more.cost(board)
-        if not low <= cost <= high or low == high:
-            continue
-        share = math.log(cost / low) / math.log(high / low)
-        other = (1 - share) * less.accuracies.mean() + share * more.accuracies.mean()
-        parts = ((1, own), (1 - share, less), (share, more))
-        error = deviation * math.sqrt(sum(weight**2 / len(line.accuracies) for weight, line in parts))
-        return Difference(float(own.accuracies.mean() - other), t_quantile(degrees) * error)
-    return None
+        if low <= cost <= high and low < high:
+            share = math.log(cost / low) / math.log(high / low)
+            return ((1 - share, less), (share, more))
+    return ()
 
 
 def table(lines: Sequence[Line], board: str) -> str:
@@ -58,7 +69,7 @@ def table(lines: Sequence[Line], board: str) -> str:
         if line.name.startswith("ReLU"):
             continue
         found = (difference(line, others, board, deviation, degrees) for others in rivals.values())
-        shown = (NO_DATA if one is None else f"{one.points:+.2f} +-{one.margin:.2f}" for one in found)
+        shown = (NO_DATA if one is None else str(one) for one in found)
         budget = NO_DATA if line.budget is None else f"{line.budget:g}"
         rows.append((line.name, budget, f"{line.cost(board) / MILLION:.2f} M", f"{line.accuracies.mean():.2f}", *shown))
     return setting.table(rows)

@@ -161,6 +161,8 @@ def test_a_network_is_compared_between_two_relu_networks_of_fewer_and_more_instr
     assert found.points == pytest.approx(0.0)
     assert found.margin == pytest.approx(12.71 * math.sqrt(0.5 * (1 / 2 + 1 / 4 + 1 / 4)))
     assert equal.difference(line("{0..4}", 8e6, 93.0), rivals, "m4", deviation, degrees) is None
+    cheap = equal.difference(line("{0..4}", 5e5, 90.2), rivals, "m4", deviation, degrees)
+    assert cheap.least and cheap.points == pytest.approx(0.2) and str(cheap).startswith("at least +0.20 +-")
     row = equal.table([*rivals, graded], "m4").splitlines()[1].split()
     assert row[:6] == ["{0..4}", "-", "2.00", "M", "91.00", "+0.00"] and row[-1] == "-"
 
