@@ -1,6 +1,6 @@
 """The front of a larger network in minutes: trained by a C program with AMX tiles, measured as int8 files.
 
-    python -m benchmarks.accuracy.fast_front              Fashion-MNIST, 3 seeds: about 90 minutes of an idle core
+    python -m benchmarks.accuracy.fast_front              Fashion-MNIST, 3 seeds: about two hours of an idle core
     python -m benchmarks.accuracy.fast_front --report     the table and the picture of what is there
 
 The network is `front.wide`: 3x3 convolutions of 16, 32, 32 and 64 channels, strides 1, 2, 1, 2, one timestep. A ReLU
