@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -26,6 +27,7 @@ LABELS = {
     "m7": "instructions, Cortex-M7",
 }
 TICKS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
+COLORS = [f"C{number}" for number in range(10)] + ["black", "gold", "navy", "lime", "skyblue", "salmon"]
 # Of Student's t, 97.5 %, by degrees of freedom.
 T_QUANTILES = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
 
@@ -151,11 +153,11 @@ def draw(found: list[dict], file: Path, costs: Sequence[str] = ("additions",)) -
 
 
 def _draw_lines(axes: Axes, lines: Sequence[Line], cost: str) -> None:
-    for name in dict.fromkeys(line.family for line in lines):
+    for name, color in zip(dict.fromkeys(line.family for line in lines), itertools.cycle(COLORS), strict=False):
         own = sorted((line for line in lines if line.family == name), key=lambda line: line.cost(cost))
         values = [line.cost(cost) / (1 if cost == "additions" else MILLION) for line in own]
         means, margins = [float(line.accuracies.mean()) for line in own], [line.margin or 0.0 for line in own]
-        axes.errorbar(values, means, margins, marker="o", capsize=3, label=name)
+        axes.errorbar(values, means, margins, marker="o", capsize=3, label=name, color=color)
     axes.set_xlabel(LABELS[cost] + ("" if cost == "additions" else ", millions"))
     if cost != "additions":
         return
