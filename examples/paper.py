@@ -56,7 +56,7 @@ def train(row: Row, arguments: argparse.Namespace, folder: Path) -> tuple[keras.
         compile_model(model, recipe, epochs=epochs, steps=data.steps)
     print(f"{row.name}: {epochs} epochs of {data.steps} steps, {strategy.num_replicas_in_sync} replicas", flush=True)
     callbacks = [distributed.backup(folder / "backup", writes=writes)]
-    model.fit(data.train, epochs=epochs, callbacks=callbacks, verbose=2)
+    model.fit(data.train, epochs=epochs, callbacks=callbacks, shuffle=False, verbose=2)
     accuracy = model.evaluate(data.test, verbose=0, return_dict=True)["accuracy"]
     return model, data, accuracy, writes
 

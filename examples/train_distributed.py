@@ -83,7 +83,7 @@ def main(arguments):
     print(f"{strategy.num_replicas_in_sync} replicas", flush=True)
     callbacks = [backup(folder / "backup", writes=writes)]
     train = batches(data.train_images, data.train_labels, training=True)
-    model.fit(train, epochs=epochs, callbacks=callbacks, verbose=2)
+    model.fit(train, epochs=epochs, callbacks=callbacks, shuffle=False, verbose=2)
 
     _, accuracy = model.evaluate(batches(data.test_images, data.test_labels, training=False), verbose=0)
     print(f"test accuracy {accuracy:.2%}")
