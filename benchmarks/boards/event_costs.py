@@ -4,8 +4,8 @@
 
     instructions of a layer = pixel * P + look * L + event * E + event_block * E * B + pixel_block * P * B
 
-P: output pixels, of all timesteps. L: what lies under their windows: words of 16 spikes, or levels or numbers of an
-image. E: of those the spikes or levels that are not 0. B: output channels over 16, rounded up. Fitted by least squares
+P: output pixels, of all timesteps. L: what lies under their windows: words of 16 spikes or marks of levels, or numbers
+of an image. E: of those the spikes or levels that are not 0. B: output channels over 16, rounded up. Fitted by least squares
 of relative errors, no cost below 0, over networks of several shapes, alphabets and firing rates; of an image everything
 is an event. In front of a depthwise layer E counts every tap that a spike meets.
 """
@@ -33,7 +33,7 @@ from keras_ternary_spike.export.tflite import flatbuffer
 BOARDS = ("m3", "m4", "m7")
 BLOCK = 16
 NAMES = ("pixel", "look", "event", "event_block", "pixel_block")
-KINDS = ("image", "spikes", "levels", "depthwise")
+KINDS = ("image", "spikes", "levels", "depthwise", "depthwise_levels")
 DEPTHWISE = 0  # as channels: those of the layer in front
 # Image, and of every layer channels, kernel and strides.
 SHAPES: Sequence[tuple[tuple[int, int, int], Sequence[tuple[int, int, int]]]] = (
@@ -79,8 +79,6 @@ def runs() -> Iterator[tuple[bytes, np.ndarray, Sequence[tuple[int, int, int]], 
     for shape, spec in SHAPES:
         inputs = rng.integers(-128, 128, (1, *shape), np.int8)
         for neuron, timesteps in CASES:
-            if neuron == "graded" and any(channels == DEPTHWISE for channels, _, _ in spec):
-                continue  # computed as dense as ever
             for threshold in THRESHOLDS:
                 model = network(shape, spec, timesteps, neuron, threshold)
                 yield export_tflite(model, output_range=(-9, 9)), inputs, spec, (neuron, timesteps)
@@ -98,15 +96,23 @@ def rows_of(board: emulator.Board, content: bytes, inputs: np.ndarray, spec, cas
         pixels = height**2 * (timesteps if number > 1 else 1)
         depthwise, found = channels == DEPTHWISE, met[f"conv{number}"]
         channels = channels or before
-        blocks, spikes = -(-channels // BLOCK), number > 1 and neuron == "ternary"
-        looks = pixels * size**2 * (-(-before // BLOCK) if spikes else before)
+        blocks = -(-channels // BLOCK)
+        looks = pixels * size**2 * (before if number == 1 else -(-before // BLOCK))
         asked = found.multiply_accumulates if number == 1 else found.additions_measured
         events = asked / (1 if depthwise else channels)
         event_blocks = 0.0 if depthwise else events * blocks
-        kind = "image" if number == 1 else "depthwise" if depthwise else "spikes" if spikes else "levels"
+        kind = kind_of(number, neuron, depthwise=depthwise)
         own = 0 if kind == "image" else events  # of an image everything is looked at and is an event
         yield Row(kind, (pixels, looks, own, event_blocks, pixels * blocks), steps[number])
         before = channels
+
+
+def kind_of(number: int, neuron: str, *, depthwise: bool) -> str:
+    """One of KINDS: what layer number `number` reads, and whether it is a depthwise one."""
+    if number == 1:
+        return "image"
+    read = "spikes" if neuron == "ternary" else "levels"
+    return {"spikes": "depthwise", "levels": "depthwise_levels"}[read] if depthwise else read
 
 
 def layer_steps(steps: Mapping[str, int]) -> dict[int, int]:

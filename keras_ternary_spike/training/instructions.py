@@ -2,7 +2,7 @@
 
     instructions of a layer = pixel * P + look * L + event * E + event_block * E * B + pixel_block * P * B
 
-P: output pixels of all timesteps. L: what lies under their windows, words of 16 spikes, or levels, or numbers of an
+P: output pixels of all timesteps. L: what lies under their windows, words of 16 spikes or levels, or numbers of an
 input. E: of those the spikes or levels that are not 0, every number of an input. B: output channels over 16, rounded
 up.
 """
@@ -37,34 +37,38 @@ class Costs:
 
 @dataclass(frozen=True)
 class Core:
-    """Costs of a layer by what it reads: numbers of an input, spikes, levels; and of a depthwise one."""
+    """Costs of a layer by what it reads: numbers of an input, spikes, levels; and of a depthwise one, of both."""
 
     image: Costs
     spikes: Costs
     levels: Costs
     depthwise: Costs
+    depthwise_levels: Costs
 
 
 # Fitted by `python -m benchmarks.boards.event_costs`.
 CORES: Mapping[str, Core] = MappingProxyType(
     {
         "cortex-m3": Core(
-            image=Costs(862, 0, 0, 61.9, 272),
-            spikes=Costs(204, 30.4, 8.29, 32.1, 231),
-            levels=Costs(353, 10.3, 6.62, 54.2, 678),
-            depthwise=Costs(1.44, 25.9, 6.42, 0, 2.88),
+            image=Costs(551, 6.27, 0, 58.2, 382),
+            spikes=Costs(111, 17.5, 6.71, 32.5, 247),
+            levels=Costs(193, 18.7, 12.2, 40.7, 131),
+            depthwise=Costs(1.36, 24.4, 6.75, 0, 2.71),
+            depthwise_levels=Costs(1.17, 21.1, 6.89, 0, 2.34),
         ),
         "cortex-m4": Core(
-            image=Costs(839, 0, 0, 22.2, 0),
-            spikes=Costs(218, 31.7, 9.39, 15.5, 164),
-            levels=Costs(0, 12.1, 0, 28.3, 668),
-            depthwise=Costs(1.15, 20.8, 6.77, 0, 2.31),
+            image=Costs(0, 17.3, 0, 14.3, 380),
+            spikes=Costs(140, 16.9, 7.03, 16, 178),
+            levels=Costs(163, 21, 11.9, 30.5, 160),
+            depthwise=Costs(1.06, 19, 6.03, 0, 2.11),
+            depthwise_levels=Costs(1.23, 22.1, 7.92, 0, 2.46),
         ),
         "cortex-m7": Core(
-            image=Costs(841, 0, 0, 22.2, 0),
-            spikes=Costs(202, 33.1, 9.24, 14.6, 169),
-            levels=Costs(0, 12.1, 0, 28.3, 664),
-            depthwise=Costs(1.16, 20.8, 6.47, 0, 2.31),
+            image=Costs(0, 17.3, 0, 14.2, 383),
+            spikes=Costs(135, 17.1, 7.01, 15.1, 185),
+            levels=Costs(158, 20.8, 12, 30.6, 152),
+            depthwise=Costs(1.09, 19.6, 6.02, 0, 2.18),
+            depthwise_levels=Costs(1.17, 21.1, 8.18, 0, 2.34),
         ),
     }
 )
@@ -118,7 +122,7 @@ class _Windows:
 
 def _silent(windows: _Windows, core: Core) -> float:
     costs = getattr(core, windows.kind)
-    looks = math.ceil(windows.inputs / BLOCK) if windows.kind in ("spikes", "depthwise") else windows.inputs
+    looks = windows.inputs if windows.kind == "image" else math.ceil(windows.inputs / BLOCK)
     always = windows.inside * windows.inputs * windows.blocks * costs.event_block if windows.kind == "image" else 0.0
     return (
         windows.pixels * (costs.pixel + costs.pixel_block * windows.blocks) + costs.look * looks * windows.taps + always
@@ -127,7 +131,7 @@ def _silent(windows: _Windows, core: Core) -> float:
 
 def _fired(windows: _Windows, core: Core) -> float:
     """What is added if all its inputs are spikes."""
-    costs, blocks = getattr(core, windows.kind), 0 if windows.kind == "depthwise" else windows.blocks
+    costs, blocks = getattr(core, windows.kind), 0 if windows.kind.startswith("depthwise") else windows.blocks
     return windows.inside * windows.inputs * (costs.event + costs.event_block * blocks)
 
 
@@ -152,12 +156,12 @@ def _kind(layer: keras.layers.Layer, read: Sequence[keras.layers.Layer]) -> str:
     graded = any(neuron.cell.dynamics.highest > 1 for neuron in neurons)
     if not isinstance(layer, keras.layers.DepthwiseConv2D):
         return "levels" if graded else "spikes" if neurons else "image"
-    if graded or not neurons:
+    if not neurons:
         raise ValueError(
-            "Instructions of a depthwise layer are known where it reads spikes of one level. Received: layer "
+            "Instructions of a depthwise layer are known where it reads spikes. Received: layer "
             f"{layer.name!r}. Give the budget in additions, SpikeBudget(additions=0.15)."
         )
-    return "depthwise"
+    return "depthwise_levels" if graded else "depthwise"
 
 
 def _inside(size: int, out: int, taps: int, stride: int, dilation: int, *, padded: bool) -> int:

@@ -128,6 +128,7 @@ def _facts(gather: Gather) -> Facts:
     wide = gather.kernel in WIDE
     reach = None if wide else sums
     what = "spikes" if gather.form == "words" else "levels"
+    what += ", all of which vectors multiply" if gather.kernel == "gather_levels_wide" else ""
     share = round(min(1.0, _share(gather)), 2)
     return Facts("event-driven", f"its input holds {what}", reach, 32 if wide else 16, share)
 

@@ -19,6 +19,7 @@ def primes(monkeypatch):
         spikes=Costs(11, 13, 17, 19, 23),
         levels=Costs(29, 31, 37, 41, 43),
         depthwise=Costs(47, 53, 59, 0, 61),
+        depthwise_levels=Costs(67, 71, 73, 0, 79),
     )
     monkeypatch.setattr(room, "CORES", {**CORES, "primes": core})
 
@@ -47,25 +48,31 @@ def test_spikes_are_looked_at_in_words_and_added_in_blocks_of_channels(timesteps
     }
 
 
-def test_levels_are_looked_at_one_by_one():
+def test_levels_are_looked_at_in_words_too():
     found = instructions(convolutions(lambda name: MultiLevelLIF(4, signed=False, name=name), 1), "primes")
-    assert found.silent == IMAGE + 16 * (29 + 43 * 2) + 31 * (16 * 9) * 20 + 29 + 43 + 31 * 384
+    assert found.silent == IMAGE + 16 * (29 + 43 * 2) + 31 * (16 * 9) * 2 + 29 + 43 + 31 * (384 / 16)
     assert found.spikes == {"one": INSIDE * 20 * (37 + 41 * 2), "two": 384 * (37 + 41)}
 
 
-def test_in_front_of_a_depthwise_layer_every_tap_is_an_event():
+@pytest.mark.parametrize(
+    ("neuron", "costs"),
+    [(BinaryLIF, (47, 53, 59, 61)), (lambda name: MultiLevelLIF(4, signed=False, name=name), (67, 71, 73, 79))],
+)
+def test_in_front_of_a_depthwise_layer_every_tap_is_an_event(neuron, costs):
     image = keras.Input((2, 6, 6, 32))
-    current = P(layers.DepthwiseConv2D(3))(BinaryLIF(name="spikes")(image))
-    found = instructions(keras.Model(image, TernaryLIF(name="last")(current)), "primes")
-    assert found.silent == 2 * (16 * (47 + 61 * 2) + 53 * (16 * 9) * 2)
-    assert found.spikes == {"spikes": 2 * 16 * 9 * 32 * 59, "last": 0}
+    current = P(layers.DepthwiseConv2D(3))(neuron(name="spikes")(image))
+    found, (pixel, look, event, block) = (
+        instructions(keras.Model(image, TernaryLIF(name="last")(current)), "primes"),
+        costs,
+    )
+    assert found.silent == 2 * (16 * (pixel + block * 2) + look * (16 * 9) * 2)
+    assert found.spikes == {"spikes": 2 * 16 * 9 * 32 * event, "last": 0}
 
 
 def test_what_is_not_known_is_refused_by_name():
     image = keras.Input((1, 6, 6, 8))
-    graded = MultiLevelLIF(4, signed=False)(image)
-    model = keras.Model(image, P(layers.DepthwiseConv2D(3, name="apart"))(graded))
-    with pytest.raises(ValueError, match=r"spikes of one level. Received: layer 'apart'.*budget in additions"):
+    model = keras.Model(image, TernaryLIF()(P(layers.DepthwiseConv2D(3, name="apart"))(image)))
+    with pytest.raises(ValueError, match=r"it reads spikes. Received: layer 'apart'.*budget in additions"):
         instructions(model, "cortex-m4")
     with pytest.raises(ValueError, match=r"`core` must be one of cortex-m.*Received: core='z80'"):
         instructions(model, "z80")

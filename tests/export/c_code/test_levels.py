@@ -6,6 +6,7 @@ import pytest
 from c_compilers import needs_avx2, needs_compiler, run_checked
 from keras_ternary_spike.export.c_code.design import design
 from keras_ternary_spike.export.c_code.events import packing
+from keras_ternary_spike.export.c_code.report import report
 from random_spiking import IMAGE, LEVELS, graded, level_inputs
 
 KERNELS = {
@@ -62,3 +63,11 @@ def test_packed_sums_of_products_are_exact_up_to_both_bounds():
     sums = (sums - levels.sum() * 0x00800080) % 2**32
     lanes = np.stack([sums & 0xFFFF, sums >> 16], axis=1).reshape(-1) - packing.ZERO
     assert lanes.tolist() == [32767, -32768] * 8
+
+
+def test_the_report_says_that_layers_behind_levels_follow_events_and_below_which_share_that_pays():
+    kinds = ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "CONV_2D")
+    program = graded(np.random.default_rng(0), kinds, levels=4, near=True, shape=(5, 5, 16))
+    layers = report(design(program, "net"))["layers"]
+    assert [layer["how"] for layer in layers] == ["dense", "memory", *["event-driven"] * 4]
+    assert [0.3 < layer["cheaper_below"] <= 1 for layer in layers if "cheaper_below" in layer] == [True] * 3
