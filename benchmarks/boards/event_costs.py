@@ -5,9 +5,9 @@
     instructions of a layer = pixel * P + look * L + event * E + event_block * E * B + pixel_block * P * B
 
 P: output pixels, of all timesteps. L: what lies under their windows: words of 16 spikes or marks of levels, or numbers
-of an image. E: of those the spikes or levels that are not 0. B: output channels over 16, rounded up. Fitted by least squares
-of relative errors, no cost below 0, over networks of several shapes, alphabets and firing rates; of an image everything
-is an event. In front of a depthwise layer E counts every tap that a spike meets.
+of an image. E: of those the spikes or levels that are not 0. B: output channels over 16, rounded up. Fitted by least
+squares of relative errors, no cost below 0, over networks of several shapes, alphabets and firing rates; of an image
+everything is an event. In front of a depthwise layer E counts every tap that a spike meets.
 """
 
 from __future__ import annotations
