@@ -23,6 +23,9 @@ def drawn(rng):
             yield graded(rng, (kind, "MAX_POOL_2D", "CONV_2D"), **options)
         yield graded(rng, ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), near=True, **options)
         yield graded(rng, ("CONV_2D", "FULLY_CONNECTED"), largest=127, **options)
+    for channels in (20, 32):  # of the last word only four, and two words
+        yield graded(rng, ("DEPTHWISE_CONV_2D", "CONV_2D"), near=True, levels=4, shape=(4, 5, channels))
+    yield graded(rng, ("FULLY_CONNECTED",), levels=2, shape=(7, 7, 16))  # more than a list holds
 
 
 def compared(programs, **options):
