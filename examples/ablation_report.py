@@ -93,5 +93,6 @@ def draw(file: Path, rows: Sequence[Row]) -> None:
         axes.set(title=network, xlabel="timesteps", xticks=sorted({key[2] for key in groups}))
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("accuracy, %")
-    figure.axes[-1].legend(fontsize="small")
+    handles = figure.axes[-1].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside right upper", fontsize="small")
     figure.savefig(file, dpi=100)
