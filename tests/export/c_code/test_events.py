@@ -1,8 +1,10 @@
 """Event-driven layers as C against Program.run, and the arithmetic of packed sums at its bounds."""
 
+import shutil
 import subprocess
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +17,10 @@ from keras_ternary_spike.export.c_code.export_c import c_files
 from keras_ternary_spike.export.c_code.vectors import noise
 from keras_ternary_spike.export.quantize.integer_neuron import Neuron
 from random_programs import random_inputs, weighted, with_no_zero_point
-from random_spiking import KINDS, loud, spike_inputs, spiking, with_every_kernel
+from random_spiking import KINDS, graded, loud, spike_inputs, spiking, with_every_kernel
 
 EACH = 8
+NEWLIB = Path("/usr/lib/arm-none-eabi/include")
 VECTOR_KERNELS = ("gather_values", "gather_wide", "scatter_layer", "integrate_two", "integrate", "fire")
 
 
@@ -53,6 +56,22 @@ def test_optimization_changes_nothing(flags):
     rng = np.random.default_rng(5)
     programs = [spiking(rng, kind) for kind in KINDS for _ in range(2)]
     compared([(program, spike_inputs(rng, program)) for program in programs], flags=flags, command="clang")
+
+
+@pytest.mark.skipif(not (shutil.which("clang") and NEWLIB.exists()), reason="needs clang and newlib's headers for Arm")
+@pytest.mark.parametrize("core", [("cortex-m0",), ("cortex-m4",), ("cortex-m55", "-mfloat-abi=hard")])
+def test_clang_takes_every_kernel_for_arm_without_a_warning(tmp_path, core):
+    rng = np.random.default_rng(8)
+    programs = [program for _, program in with_every_kernel(rng, dict.fromkeys(VECTOR_KERNELS, 1))]
+    programs += [graded(rng, kinds) for kinds in (["CONV_2D"], ["DEPTHWISE_CONV_2D", "FULLY_CONNECTED"])]
+    (cpu, *floats) = core
+    for number, program in enumerate(programs):
+        for name, data in c_files(program, name=f"net{number}").items():
+            (tmp_path / name).write_bytes(data)
+    sources = sorted(path.name for path in tmp_path.glob("net?.c"))
+    assert len(sources) == len(programs)
+    command = ["clang", "--target=arm-none-eabi", f"-mcpu={cpu}", "-mthumb", *floats, f"-isystem{NEWLIB}"]
+    subprocess.run([*command, "-std=c99", *WARNINGS, "-fsyntax-only", *sources], cwd=tmp_path, check=True)
 
 
 @needs_avx2

@@ -8,7 +8,7 @@
 
 /* `scaled` << 13 of four sums, -32768 times which are given; negative multipliers, and behind them offsets. Nothing is
  * loaded ahead: that would only fill the stack. */
-static inline int32x4_t four_scaled(int32x4_t sums, const int32_t *scale)
+NOT_ALWAYS_USED static inline int32x4_t four_scaled(int32x4_t sums, const int32_t *scale)
 {
     int32x4_t product = vqdmulhq_s32(sums, vldrwq_s32(scale));
     __asm__ volatile("" : : : "memory");
@@ -16,7 +16,7 @@ static inline int32x4_t four_scaled(int32x4_t sums, const int32_t *scale)
 }
 
 /* `scaled`, clipped to int8, for 16 channels; scales of every fourth channel stand together. */
-static inline int8x16_t sixteen_scaled(const word_t *sums, const int32_t *scale)
+NOT_ALWAYS_USED static inline int8x16_t sixteen_scaled(const word_t *sums, const int32_t *scale)
 {
     const int16_t *halves = (const int16_t *)(const void *)sums;
     int16x8_t low, high, factor = vdupq_n_s16(-32768);
@@ -31,7 +31,7 @@ static inline int8x16_t sixteen_scaled(const word_t *sums, const int32_t *scale)
 }
 
 /* The word of spikes where membranes fire. */
-static inline uint32_t spikes_of(mve_pred16_t fires, int8x16_t membrane)
+NOT_ALWAYS_USED static inline uint32_t spikes_of(mve_pred16_t fires, int8x16_t membrane)
 {
     uint32_t down = vcmpltq_n_s8(membrane, 0) & (uint32_t)fires;
     return ((uint32_t)fires ^ down) | down << 16;
@@ -44,7 +44,7 @@ static inline uint32_t spikes_of(mve_pred16_t fires, int8x16_t membrane)
     __asm__("pkhbt %0, %1, %2, lsl #" #SHIFT : "=r"(WORD) : "r"((LOW) >> (16 - SHIFT)), "r"(HIGH));
 
 /* `scaled` for two channels, with an offset that counts it from the lowest quiet membrane on. */
-static inline uint32_t two_above(uint32_t sums, const int32_t *scale)
+NOT_ALWAYS_USED static inline uint32_t two_above(uint32_t sums, const int32_t *scale)
 {
     int32_t low = __smlawb(scale[0], (int32_t)sums, scale[1]), high = __smlawt(scale[2], (int32_t)sums, scale[3]);
     uint32_t above;
@@ -53,7 +53,7 @@ static inline uint32_t two_above(uint32_t sums, const int32_t *scale)
 }
 
 /* What membranes leave: round(decay * membrane / 2^15), with an offset as they are counted from the lowest on. */
-static inline uint32_t two_carried(uint32_t above, int32_t decay, int32_t offset)
+NOT_ALWAYS_USED static inline uint32_t two_carried(uint32_t above, int32_t decay, int32_t offset)
 {
     int32_t low = __smlabb((int32_t)above, decay, offset), high = __smlatb((int32_t)above, decay, offset);
     uint32_t carried;
@@ -62,7 +62,7 @@ static inline uint32_t two_carried(uint32_t above, int32_t decay, int32_t offset
 }
 
 /* Lanes clipped to 0..3. */
-static inline uint32_t two_bits(uint32_t lanes)
+NOT_ALWAYS_USED static inline uint32_t two_bits(uint32_t lanes)
 {
     uint32_t bits;
     __asm__("usat16 %0, #2, %1" : "=r"(bits) : "r"(lanes));
@@ -79,7 +79,7 @@ static inline uint32_t two_bits(uint32_t lanes)
 #define QUIET(LANES) __sel(LANES, 0)
 
 /* The word of spikes of the bits of 8 pairs, the last one first. */
-static inline uint32_t spikes_of(uint32_t bits)
+NOT_ALWAYS_USED static inline uint32_t spikes_of(uint32_t bits)
 {
     uint32_t plus = bits >> 1 & 0x55555555u, minus = ~(bits | bits >> 1) & 0x55555555u, even, odd;
     __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(even) : "r"(plus), "r"(minus));

@@ -11,7 +11,7 @@ typedef struct {
 #endif
 
 /* sums = bias, of some blocks of 16 channels: memcpy of small C libraries goes byte by byte */
-static inline void start_sums(word_t *sums, const word_t *bias, int32_t blocks)
+NOT_ALWAYS_USED static inline void start_sums(word_t *sums, const word_t *bias, int32_t blocks)
 {
     const block_t *from = (const block_t *)(const void *)bias;
     block_t *to = (block_t *)(void *)sums;
