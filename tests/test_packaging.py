@@ -91,6 +91,7 @@ def test_the_installed_wheel_is_imported_from_another_directory(wheel, tmp_path)
     assert layer == "TernaryLIF"
 
 
+@pytest.mark.extended
 def test_the_source_distribution_builds_the_same_wheel(source, wheel, tmp_path):
     pytest.importorskip("build", reason="builds the source distribution")
     run(source, "-m", "build", "--sdist", "--outdir", "dist")

@@ -27,7 +27,9 @@ def check_everywhere(file, samples, model=None):
 
 
 @needs_compiler
-@pytest.mark.parametrize("activation", SMALL)
+@pytest.mark.parametrize(
+    "activation", ["graded", *(pytest.param(name, marks=pytest.mark.extended) for name in ("ReLU", "ternary"))]
+)
 def test_a_small_keyword_spotter_is_exact_with_every_activation(activation, rng):
     """Of a ReLU the samples tell the range."""
     model = models.keyword_spotter((12, 6, 1), 4, width=1 / 16, **SMALL[activation])
