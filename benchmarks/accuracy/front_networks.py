@@ -80,5 +80,5 @@ KINDS = (
     *((narrow(DISTILLED, 5 / 8), None), (narrow(DISTILLED, 1 / 2), None)),
     *((OWN_SILENCED, 0.1), (narrow(OWN, 1 / 2), None), (FINE, 0.21), (PRUNED, None), (OWN, None)),
     *((narrow(DISTILLED, 3 / 8), None), (narrow(OWN, 3 / 8), None), (narrow(DISTILLED, 1 / 4), None)),
-    *((narrow(OWN, 1 / 4), None), (narrow(GRADED, 1 / 2), 0.05), (PRUNED_FINE, 0.048)),
+    *((narrow(OWN, 1 / 4), None), (narrow(GRADED, 1 / 2), 0.05), (PRUNED_FINE, 0.045)),
 )
