@@ -105,24 +105,30 @@ def fired(builder, tensor, shape, t):
     return builder.emit(*call, activation="RELU_N1_TO_1", options=options)
 
 
+def _drawn(rng, kind, taps, inputs, channels, largest):
+    """Kernel, bias, and the channels' factors between currents and what is fired. largest: of all weights, or None."""
+    factor, step = multipliers(rng, channels)
+    kernel = kernel_of(rng, kernel_shape(kind, taps, inputs, channels), step)
+    if largest is not None:
+        kernel = np.full_like(kernel, largest // step * step) * rng.choice([-1, 1], kernel.shape).astype(np.int8)
+    bias = rng.integers(-300, 300, channels) // step * step
+    if kind == "FULLY_CONNECTED":  # one scale for all channels
+        factor = np.full(channels, factor[0])
+    return kernel, bias.astype(np.int32), factor
+
+
 def weights(rng, builder, kind, spikes, target, largest):
     """One operator with the same kernel for each of some spike tensors."""
     shape = builder.shape(spikes[0])
     channels = shape[-1] if kind == "DEPTHWISE_CONV_2D" else int(rng.integers(1, 40))
     taps = tuple(int(min(size, n)) for size, n in zip(shape[:2], rng.integers(1, 4, 2), strict=False))
     options, out_shape = window_options(rng, kind, shape, taps, channels)
-    factor, step = multipliers(rng, channels)
-    kernel = kernel_of(rng, kernel_shape(kind, taps, shape[-1], channels), step)
-    if largest is not None:
-        kernel = np.full_like(kernel, largest // step * step) * rng.choice([-1, 1], kernel.shape).astype(np.int8)
-    bias = rng.integers(-300, 300, channels) // step * step
-    if kind == "FULLY_CONNECTED":  # one scale for all channels
-        factor = np.full(channels, factor[0])
+    kernel, bias, factor = _drawn(rng, kind, taps, shape[-1], channels, largest)
     scale = (factor * target.scale).astype(np.float32)
     axis = 3 if kind == "DEPTHWISE_CONV_2D" else 0
     operands = (
         builder.constant("layer/kernel", kernel, scale, channel_axis=axis),
-        builder.constant("layer/bias", bias.astype(np.int32), scale),
+        builder.constant("layer/bias", bias, scale),
     )
     size = builder.constant("layer/size", np.array([1, *out_shape], np.int32)) if kind == "TRANSPOSE_CONV" else None
     return tuple(
@@ -191,19 +197,14 @@ def _graded_layer(rng, builder, kind, name, source, target, activation, largest,
     options, out_shape = window_options(rng, kind, shape, taps, channels)
     if near and kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
         options, out_shape = options | PLAIN | {"padding": "SAME"}, (*shape[:2], channels)
-        options.pop("depth_multiplier") if kind == "CONV_2D" else None
-    factor, step = multipliers(rng, channels)
-    kernel = kernel_of(rng, kernel_shape(kind, taps, shape[-1], channels), step)
-    if largest is not None:
-        kernel = np.full_like(kernel, largest // step * step) * rng.choice([-1, 1], kernel.shape).astype(np.int8)
-    bias = rng.integers(-300, 300, channels) // step * step
-    if kind == "FULLY_CONNECTED":  # one scale for all channels
-        factor = np.full(channels, factor[0])
+        if kind == "CONV_2D":
+            del options["depth_multiplier"]
+    kernel, bias, factor = _drawn(rng, kind, taps, shape[-1], channels, largest)
     image = np.float32(builder.tensors[source].scale)
     scale = (factor * target.scale / image).astype(np.float32)
     axis = 3 if kind == "DEPTHWISE_CONV_2D" else 0
     weights = builder.constant(f"{name}/kernel", kernel, scale, channel_axis=axis)
-    inputs = (source, weights, builder.constant(f"{name}/bias", bias.astype(np.int32), scale * image))
+    inputs = (source, weights, builder.constant(f"{name}/bias", bias, scale * image))
     if kind == "TRANSPOSE_CONV":
         size = builder.constant(f"{name}/size", np.array([1, *out_shape], np.int32))
         inputs, activation = (size, weights, source, inputs[-1]), "NONE"
