@@ -11,7 +11,7 @@ import numpy as np
 from ...program.arithmetic import limits
 from ...program.operators import Operator
 from ...quantize.integer_neuron import Neuron
-from ..plain import WINDOW_BYTES, window_of
+from ..plain import WINDOW_BYTES
 from ..steps import Facts, Offsets, Step
 from .gather import DEPTHWISE, DSP, HALF_BYTES, HELIUM, SIGNED, VECTORS, WIDE, Gather
 from .neurons import SpikingLayer, carried, needs_no_clipping, quiet
@@ -268,38 +268,3 @@ def _one_threshold(plan: Plan, name: str, sums: Accumulators) -> dict[str, str] 
         return None
     vector, plain = threshold_lanes(*found)[0], threshold_words(*found)[0]
     return {"above": plan.source.constants.either(SIGNED, f"{name}_above", vector, plain)}
-
-
-def pool_step(plan: Plan, operator: Operator, source: int, target: int) -> Step:
-    """MAX_POOL_2D of words."""
-    output = plan.program.tensors[operator.output]
-    members = window_of(plan.source, operator, operator.inputs[0])
-    window = plan.source.constants.struct("window_t", f"{output.name}_window", members, WINDOW_BYTES)
-    call = (f"&{window}", str(blocks(output.shape[-1])), source, target)
-    facts = Facts("event-driven", "the largest of spikes is an AND or OR of words")
-    return _words_step("max_pool_spikes", f"{output.name}: MAX_POOL_2D of spikes", call, source, target, facts)
-
-
-def level_pool_step(plan: Plan, operator: Operator) -> Step:
-    """MAX_POOL_2D of levels, none below 0."""
-    output, source = plan.program.tensors[operator.output], operator.inputs[0]
-    window = window_of(plan.source, operator, source)
-    struct = plan.source.constants.struct("window_t", f"{output.name}_window", window, WINDOW_BYTES)
-    read, written = (plan.need_marks(source), source), (plan.new_marks(operator.output), operator.output)
-    facts = Facts("event-driven", "only what is not 0 can be the largest")
-    note = f"{output.name}: MAX_POOL_2D of levels"
-    call = (f"&{struct}", *read, *written)
-    return Step(note, "max_pool_levels", call, read, written, note.split("/")[0], facts=facts)
-
-
-def repacking_step(plan: Plan, kernel: str, index: int, source: int, target: int) -> Step:
-    """Spikes as words from int8 values, or the other way round."""
-    pixels, channels = plan.image_shape(index)
-    name = plan.program.tensors[index].name
-    call = (str(pixels), str(channels), source, target)
-    facts = Facts("memory", "a layer that is not event-driven reads or writes these spikes")
-    return _words_step(kernel, f"{name}: {kernel.replace('_', ' ')}", call, source, target, facts)
-
-
-def _words_step(kernel: str, note: str, call: Sequence[str | int], source: int, target: int, facts: Facts) -> Step:
-    return Step(note, kernel, tuple(call), (source,), (target,), note.split("/")[0], facts=facts)

@@ -21,15 +21,13 @@ from .layer_steps import (
     Layer,
     firing_layer,
     grading_layer,
-    level_pool_step,
     neuron_layer,
-    pool_step,
-    repacking_step,
     storing_layer,
 )
 from .level_gathers import level_gather, wide_level_gather
 from .neurons import SpikingLayer, by_spikes, spiking_layers
 from .packing import blocks
+from .word_steps import level_pool_step, pool_step, repacking_step
 
 SPIKE: Interval = (-1, 1)
 MOVED = ("MAX_POOL_2D", "PAD", "SLICE", "CONCATENATION", "RESHAPE")
