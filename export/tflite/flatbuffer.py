@@ -15,34 +15,31 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from ..program.check import check
-from ..program.operators import ACTIVATIONS, ANY_BATCH, DTYPES, FILE_KINDS, Kind, Operator, Tensor
+from ..program.operators import ANY_BATCH, DTYPES, Tensor
 from ..program.program import Program, batched, of_one_sample, resizable
 from .float_ends import with_float_ends, without_float_ends
+from .operators import int32, pack_code, pack_operator, unpack_kind, unpack_operator
 from .sharing import SharingBuilder, shared
 from .unpacking import (
     IDENTIFIER,
     METADATA_KEY,
-    OPERATOR_FIELDS,
     QUANTIZATION_FIELDS,
     SCHEMA_VERSION,
     TENSOR_FIELDS,
     check_fields,
     integers,
-    kind_name,
     listed,
     text,
     unpack,
     unpack_metadata,
     unpack_names,
 )
-from .versions import check_version, min_runtime_version, version
+from .versions import min_runtime_version, version
 
 BUFFER_ALIGNMENT = 16  # bytes, as the schema's `force_align` asks; the Python generator ignores it
 SIGNATURE_KEY = "serving_default"
 
 TENSOR_TYPES: Mapping[str, int] = {name: getattr(schema.TensorType, name.upper()) for name in DTYPES}
-PADDINGS: Mapping[str, int] = {"SAME": schema.Padding.SAME, "VALID": schema.Padding.VALID}
-ACTIVATION_TYPES: Mapping[str, int] = {name: getattr(schema.ActivationFunctionType, name) for name in ACTIVATIONS}
 
 
 class AlignedBuffer(schema.BufferT):
@@ -69,11 +66,11 @@ def pack(program: Program) -> bytes:
     model = schema.ModelT(version=SCHEMA_VERSION, description="Written by keras_ternary_spike")
     used = [(operator.kind, version(operator, program.tensors)) for operator in program.operators]
     codes = list(dict.fromkeys(used))
-    model.operatorCodes = [_pack_code(*code) for code in codes]
-    graph = schema.SubGraphT(name=program.name, inputs=_int32(program.inputs), outputs=_int32(program.outputs))
+    model.operatorCodes = [pack_code(*code) for code in codes]
+    graph = schema.SubGraphT(name=program.name, inputs=int32(program.inputs), outputs=int32(program.outputs))
     resized = resizable(program)
     graph.tensors = [_pack_tensor(t, buffers, any_batch=i in resized) for i, t in enumerate(program.tensors)]
-    graph.operators = [_pack_operator(*each) for each in zip(program.operators, map(codes.index, used), strict=True)]
+    graph.operators = [pack_operator(*each) for each in zip(program.operators, map(codes.index, used), strict=True)]
     model.subgraphs = [graph]
     model.signatureDefs = [_pack_signature(program)]
     model.metadata = [
@@ -101,12 +98,12 @@ def _read(tflite_bytes: bytes) -> Program:
     if len(model.subgraphs or []) != 1:
         raise ValueError(f"The file must hold one subgraph. Received: {len(model.subgraphs or [])} subgraphs")
     graph = model.subgraphs[0]
-    kinds = [_unpack_kind(code) for code in model.operatorCodes or []]
+    kinds = [unpack_kind(code) for code in model.operatorCodes or []]
     tensors = tuple(_unpack_tensor(tensor, model.buffers) for tensor in listed(graph.tensors))
     program = Program(
         name=text(graph.name),
         tensors=tensors,
-        operators=tuple(_unpack_operator(operator, kinds) for operator in listed(graph.operators)),
+        operators=tuple(unpack_operator(operator, kinds) for operator in listed(graph.operators)),
         inputs=integers(graph.inputs),
         outputs=integers(graph.outputs),
         metadata=unpack_metadata(model),
@@ -135,18 +132,13 @@ class _Buffers:
         return self._index[data]
 
 
-def _pack_code(kind: str, version: int) -> schema.OperatorCodeT:
-    code = getattr(schema.BuiltinOperator, kind)
-    return schema.OperatorCodeT(deprecatedBuiltinCode=code, builtinCode=code, version=version)
-
-
 def _pack_tensor(tensor: Tensor, buffers: _Buffers, *, any_batch: bool) -> schema.TensorT:
     """any_batch: whether the file says that the batch axis may be resized."""
     quantization = None if tensor.dtype == "float32" else _pack_quantization(tensor)
     return schema.TensorT(
         name=tensor.name,
-        shape=_int32(tensor.shape),
-        shapeSignature=_int32((ANY_BATCH, *tensor.shape[1:])) if any_batch else None,
+        shape=int32(tensor.shape),
+        shapeSignature=int32((ANY_BATCH, *tensor.shape[1:])) if any_batch else None,
         type=TENSOR_TYPES[tensor.dtype],
         buffer=0 if tensor.data is None else buffers.add(_little_endian(tensor.data)),
         quantization=quantization,
@@ -219,69 +211,6 @@ def _constant(
     return np.frombuffer(data.tobytes(), element).astype(dtype, copy=False).reshape(shape)  # cannot be written to
 
 
-def _pack_operator(operator: Operator, code: int) -> schema.OperatorT:
-    kind = FILE_KINDS[operator.kind]
-    options = shared(_options_class(kind))()
-    for name, value in operator.options.items():
-        setattr(options, _camel(name), _pack_option(name, value))
-    if operator.activation != "NONE":
-        options.fusedActivationFunction = ACTIVATION_TYPES[operator.activation]
-    return schema.OperatorT(
-        opcodeIndex=code,
-        inputs=_int32(operator.inputs),
-        outputs=_int32([operator.output]),
-        builtinOptions=options,
-        builtinOptionsType=getattr(schema.BuiltinOptions, f"{kind.table}Options"),
-    )
-
-
-def _unpack_operator(operator: schema.OperatorT, kinds: Sequence[str]) -> Operator:
-    outputs = integers(operator.outputs)
-    if not 0 <= operator.opcodeIndex < len(kinds) or len(outputs) != 1:
-        raise ValueError(
-            "Every operator must have a code and one output. "
-            f"Received: code {operator.opcodeIndex} of {len(kinds)}, {len(outputs)} outputs"
-        )
-    name = kinds[operator.opcodeIndex]
-    options = operator.builtinOptions or _options_class(FILE_KINDS[name])()
-    if not isinstance(options, _options_class(FILE_KINDS[name])):
-        raise ValueError(f"{name} must have the options of {name}. Received: {type(options).__name__}")
-    check_fields(name, options, {"fusedActivationFunction", *map(_camel, FILE_KINDS[name].options)})
-    check_fields(name, operator, OPERATOR_FIELDS)
-    activation = getattr(options, "fusedActivationFunction", schema.ActivationFunctionType.NONE)
-    return Operator(
-        kind=name,
-        inputs=integers(operator.inputs),
-        output=outputs[0],
-        activation=next((key for key, code in ACTIVATION_TYPES.items() if code == activation), str(activation)),
-        options={key: _unpack_option(key, getattr(options, _camel(key))) for key in FILE_KINDS[name].options},
-    )
-
-
-def _pack_option(name: str, value: object) -> object:
-    if name == "padding":
-        if value not in PADDINGS:
-            raise ValueError(f"`padding` must be one of {', '.join(PADDINGS)}. Received: {value!r}")
-        return PADDINGS[value]
-    return _int32(value) if name == "new_shape" else int(value)
-
-
-def _unpack_option(name: str, value: object) -> object:
-    if name == "padding":
-        if value not in PADDINGS.values():
-            raise ValueError(f"`padding` must be one of {', '.join(PADDINGS)}. Received: number {value}")
-        return next(key for key, code in PADDINGS.items() if code == value)
-    return integers(value) if name == "new_shape" else int(value)
-
-
-def _unpack_kind(code: schema.OperatorCodeT) -> str:
-    name = kind_name(code)
-    if name not in FILE_KINDS:
-        raise ValueError(f"Operator {name} is not supported. Supported: {', '.join(FILE_KINDS)}")
-    check_version(name, code.version)
-    return name
-
-
 def _pack_signature(program: Program) -> schema.SignatureDefT:
     def packed(named: Mapping[str, int]) -> list[schema.TensorMapT]:
         return [schema.TensorMapT(name=name, tensorIndex=index) for name, index in named.items()]
@@ -291,22 +220,9 @@ def _pack_signature(program: Program) -> schema.SignatureDefT:
     )
 
 
-def _options_class(kind: Kind) -> type:
-    return getattr(schema, f"{kind.table}OptionsT")
-
-
-def _camel(snake: str) -> str:
-    head, *tail = snake.split("_")
-    return head + "".join(word.capitalize() for word in tail)
-
-
 def _to_json(metadata: Mapping[str, object]) -> bytes:
     return json.dumps(metadata, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _little_endian(data: np.ndarray) -> bytes:
     return data.astype(data.dtype.newbyteorder("<")).tobytes()
-
-
-def _int32(values: Sequence[int]) -> np.ndarray:
-    return np.asarray(values, np.int32).reshape(-1)

@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -277,40 +276,3 @@ def test_the_command_writes_the_same_folder(page, files, litert, tmp_path, capsy
     assert f"python -m http.server --directory {tmp_path / 'page'} 8000" in capsys.readouterr().out
     assert main(["web", str(tmp_path / "m.tflite"), "-o", str(tmp_path / "page"), "--litert", str(litert)]) == 1
     assert "must be new or empty" in capsys.readouterr().err
-
-
-node = pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed (Debian package nodejs)")
-
-
-def in_node(module, expression):
-    """The JSON value of an expression about `m`, a module of the template."""
-    address = (TEMPLATE / "js" / module).as_uri()
-    script = f"const m = await import('{address}'); console.log(JSON.stringify({expression}))"
-    command = ["node", "--input-type=module", "-"]
-    run = subprocess.run(command, input=script, capture_output=True, text=True, timeout=60)
-    assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout)
-
-
-@node
-def test_javascript_rounds_and_saturates_as_numpy_does(files):
-    program = read(files["unrolled"])
-    tensor = program.tensors[program.inputs[0]]
-    scale, zero = float(tensor.scale), tensor.zero_point
-    numbers = [*np.linspace(-0.2, 1.2, 301), *(np.float64(scale) * (np.arange(-3, 259) + 0.5))]
-    grid = json.dumps({"scale": scale, "zero_point": zero})
-    found = in_node("grid.js", f"Array.from(m.integers({json.dumps(numbers)}, {grid}))")
-    one_pixel = np.repeat(np.array(numbers)[:, None], 64, 1).reshape(-1, 8, 8, 1)
-    np.testing.assert_array_equal(found, quantize_input(program, one_pixel)[:, 0, 0, 0])
-
-
-@node
-def test_javascripts_cepstrum_is_the_one_of_training():
-    from keras_ternary_spike.data.speech import mfcc
-
-    time = np.arange(16000) / 16000
-    noise = np.random.default_rng(0).normal(0, 0.01, 16000)  # in silence float32's own errors would be heard
-    audio = (0.5 * np.sin(2 * np.pi * 440 * time * (1 + time)) + noise).astype("float32")
-    found = in_node("mfcc.js", f"Array.from(m.mfcc({json.dumps(audio.tolist())}, 49, 10))")
-    # TensorFlow's float32: 513 products of relative error 6e-8, beside sums of 0.1 and more; their logarithms added up.
-    np.testing.assert_allclose(np.reshape(found, (49, 10)), mfcc(audio[None])[0, ..., 0], atol=1e-3)
