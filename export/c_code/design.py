@@ -13,13 +13,14 @@ from .arithmetic.ranges import intervals
 from .c_text import Constants, check_name, identifier
 from .events.plan import planned
 from .memory import Memory, plan_memory
+from .normal_form.normal_form import normal_form
 from .plain import Source
 from .steps import Step
 
 
 @dataclass(frozen=True)
 class Design:
-    """name: the prefix of every symbol."""
+    """name: the prefix of every symbol. program: in its normal form, without the operators of neurons."""
 
     name: str
     program: Program
@@ -72,9 +73,10 @@ def design(program: Program, name: str, constants: Constants | None = None) -> D
     """
     check_name(name)
     constants = constants or Constants()
-    source = Source(program, intervals(program), constants)
-    plan = planned(source)
-    return Design(name, program, tuple(plan.steps), constants, plan_memory(program, plan.steps, plan.sizes))
+    form = normal_form(program)
+    plan = planned(Source(form.program, intervals(form.program, form.fired), constants), form.neurons)
+    memory = plan_memory(form.program, plan.steps, plan.sizes)
+    return Design(name, form.program, tuple(plan.steps), constants, memory)
 
 
 def _in_c(named: Mapping[str, int]) -> dict[str, int]:

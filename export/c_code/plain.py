@@ -11,7 +11,7 @@ import numpy as np
 from ..padding import same_padding
 from ..program.arithmetic import KERNELS, limits, multiplier
 from ..program.grid import INT8_MAX, INT8_MIN
-from ..program.names import layer_of
+from ..program.names import is_factor, layer_of
 from ..program.operators import ELEMENTWISE, Operator, Tensor
 from ..program.program import Program, kernel_rows
 from .arithmetic.ranges import Interval, accumulators
@@ -60,7 +60,7 @@ def _why(source: Source, operator: Operator) -> str:
     """Why an operator is computed value by value."""
     if operator.kind in MOVES:
         return "it moves bytes"
-    if operator.kind in ELEMENTWISE:
+    if operator.kind in ELEMENTWISE or is_factor(source.program, operator):
         return "its operands are values, or those of a neuron that no equation of one table stands for"
     return "its input holds no spikes, or its sums or scales exceed what the event-driven kernels hold"
 

@@ -80,8 +80,9 @@ class Name:
         return replace(self, index=index, timestep=timestep)
 
     def part(self, *parts: str) -> Name:
-        """The name of a value on the way to this one."""
-        return replace(self, parts=(*self.parts, *parts))
+        """The name of a value on the way to this one; to the next value of a state, on the way to that state."""
+        named = self.at(0) if self.role == STATE_OUT else self
+        return replace(named, parts=(*named.parts, *parts))
 
     def ranked(self, rank: int) -> Name:
         """The name of a constant for values of `rank` axes without the batch axis."""

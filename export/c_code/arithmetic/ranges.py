@@ -20,7 +20,7 @@ Interval = tuple[int, int]
 def intervals(program: Program, known: Mapping[int, Interval] | None = None) -> dict[int, Interval]:
     """(low, high) of every int8 tensor, by index. known: those of tensors that other reasoning bounds more narrowly."""
     known = known or {}
-    found = {index: _int8(program.tensors[index]) for index in program.inputs}
+    found = {index: _int8(program.tensors[index]) for index in program.inputs} | dict(known)
     for index, tensor in enumerate(program.tensors):
         if tensor.data is not None and tensor.dtype == "int8":
             found[index] = _of_data(tensor)
@@ -50,7 +50,10 @@ def _written(program: Program, operator: Operator, found: Mapping[int, Interval]
         sums = np.add.outer(first, second if operator.kind == "ADD" else -second) / float(output.scale)
         return _clipped(sums, output, operator.activation)
     if operator.kind == "MUL":
-        return _clipped(np.multiply.outer(*parts) * multiplier(tensors, output), output, operator.activation)
+        products = np.multiply.outer(*parts)
+        if operator.inputs[0] == operator.inputs[1]:
+            products = np.append(np.diag(products), 0)  # no square is less
+        return _clipped(products * multiplier(tensors, output), output, operator.activation)
     if operator.kind == "PAD":
         parts.append((0, 0))
     return min(low for low, _ in parts), max(high for _, high in parts)

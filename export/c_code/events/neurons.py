@@ -10,8 +10,8 @@ import numpy as np
 
 from ...program.arithmetic import limits
 from ...program.grid import INT8_MAX, INT8_MIN
-from ...program.names import Name, read
-from ...program.operators import WEIGHTED, Operator, literal
+from ...program.names import Name, computed_by, is_factor, read
+from ...program.operators import WEIGHTED, Operator
 from ...program.program import Program
 from ...quantize.integer_neuron import Neuron
 
@@ -24,7 +24,7 @@ class SpikingLayer:
     """A neuron that its equation computes.
 
     operators: of the program, which the equation stands for.
-    currents: the tensor of every timestep; one where it serves all.
+    currents: the tensor of every timestep, of several perhaps the same; one where it serves all.
     spikes: the tensor of every timestep; None where an equal one of another timestep stands for it.
     """
 
@@ -41,11 +41,11 @@ def spiking_layers(program: Program) -> list[SpikingLayer]:
 
 
 def stated_neurons(program: Program) -> list[Neuron]:
-    """The neurons with one decay for all channels that the metadata states."""
+    """The neurons of one level, and with one decay for all channels, that the metadata states."""
     return [
         Neuron(stated.name, stated.decay, stated.steps_per_unit // 2, stated.signed, stated.reset, stated.reset_steps)
         for stated in program.facts.neurons
-        if isinstance(stated.decay, Fraction)
+        if isinstance(stated.decay, Fraction) and max(stated.levels) == 1
     ]
 
 
@@ -55,69 +55,83 @@ def _layer(program: Program, neuron: Neuron) -> SpikingLayer | None:
     indices = {tensor.name: index for index, tensor in enumerate(program.tensors)}
     spikes = [indices.get(str(Name(neuron.name, "spike", t))) for t in range(timesteps)]
     operators = _own(program, neuron.name, [index for index in spikes if index is not None])
-    if not operators or any(not literal(program.tensors[index]) for index in spikes if index is not None):
+    if not operators or any(program.tensors[index].zero_point for index in spikes if index is not None):
         return None
     written = {operator.output for operator in operators}
     inside = written - set(spikes)
     outside = [operator for operator in program.operators if operator.output not in written]
     if inside & {*program.outputs, *(index for operator in outside for index in operator.inputs)}:
         return None
-    currents = _currents(program, operators)
-    moved = any(program.tensors[index].zero_point for index in currents)
-    if moved or len(currents) not in (1, timesteps) or set(currents) & set(program.inputs):
+    currents = _currents(program, operators, timesteps)
+    if currents is None or set(currents) & set(program.inputs):
+        return None
+    if any(program.tensors[index].zero_point for index in currents):
         return None
     return SpikingLayer(neuron, operators, currents, tuple(spikes))
 
 
 def _own(program: Program, layer: str, spikes: Sequence[int]) -> tuple[Operator, ...]:
-    """The operators behind some tensors that write tensors of the layer, in order; not those with kernels of others."""
+    """The operators behind some tensors that write tensors of the layer, in order; with kernels only factors."""
     needed, found = set(spikes), []
     for operator in reversed(program.operators):
-        kernel = operator.inputs[1:2] if operator.kind in WEIGHTED else ()
-        named = [read(program.tensors[index].name) for index in (operator.output, *kernel)]
-        if operator.output in needed and all(name is not None and name.layer == layer for name in named):
+        name = read(program.tensors[operator.output].name)
+        own = (
+            name is not None and name.layer == layer and (operator.kind not in WEIGHTED or is_factor(program, operator))
+        )
+        if operator.output in needed and own:
             found.append(operator)
             needed.update(operator.inputs)
     return tuple(reversed(found))
 
 
-def _currents(program: Program, operators: Sequence[Operator]) -> tuple[int, ...]:
-    """What the operators read and none of them writes, in the order of the timesteps that read it first."""
+def _currents(program: Program, operators: Sequence[Operator], timesteps: int) -> tuple[int, ...] | None:
+    """What the operators of every timestep read and none of them writes; one where it is the same for all.
+
+    None where they read more or less than one tensor.
+    """
     written = {operator.output for operator in operators}
-    first: dict[int, int] = {}
+    found: list[set[int]] = [set() for _ in range(timesteps)]
     for operator in operators:
-        timestep = read(program.tensors[operator.output].name).timestep or 0
-        for index in operator.inputs:
-            if index not in written and program.tensors[index].data is None:
-                first[index] = min(first.get(index, timestep), timestep)
-    return tuple(sorted(first, key=first.get))
+        variable = {index for index in operator.inputs if program.tensors[index].data is None}
+        found[read(program.tensors[operator.output].name).timestep or 0] |= variable - written
+    every, currents = set().union(*found), []
+    for own in found:
+        new = own - set(currents[-1:])  # what does not leak is read again a timestep later
+        currents += new or own
+    return tuple(every) if len(every) == 1 else tuple(currents) if len(currents) == timesteps else None
 
 
 def agrees(program: Program, layer: SpikingLayer) -> bool:
     """Whether the equation gives the spikes of the operators."""
-    currents = cases(len(layer.currents), layer.neuron)
     shape = program.tensors[layer.currents[0]].shape[1:]
-    tried = _as_samples(currents, shape)
+    tried = _as_samples(cases(layer.currents, layer.neuron), shape)
     alone = replace(
         program,
         operators=layer.operators,
-        inputs=layer.currents,
+        inputs=tuple(dict.fromkeys(layer.currents)),
         outputs=tuple(index for index in layer.spikes if index is not None),
         names={},
         metadata={},
     )
-    feeds = {program.tensors[i].name: _clipped(program, i, tried[:, t]) for t, i in enumerate(layer.currents)}
+    feeds = {}
+    for t, index in enumerate(layer.currents):  # which may lie in rows of other lengths
+        tensor = program.tensors[index]
+        feeds[tensor.name] = _clipped(program, index, tried[:, t]).reshape(-1, *tensor.shape[1:])
     made = alone.trace(feeds)
     timesteps = program.facts.timesteps
     expected = spikes_of(
         np.broadcast_to(tried, (len(tried), timesteps, *shape)) if len(layer.currents) == 1 else tried, layer.neuron
     )
     pairs = ((index, expected[:, t]) for t, index in enumerate(layer.spikes) if index is not None)
-    return all(np.array_equal(made[program.tensors[index].name], spikes) for index, spikes in pairs)
+    return all(np.array_equal(made[program.tensors[index].name].ravel(), spikes.ravel()) for index, spikes in pairs)
 
 
-def cases(frames: int, neuron: Neuron) -> np.ndarray:
-    """Currents to try, int8 `(frames, cases)`: all, all pairs at neighbouring timesteps, and random sequences."""
+def cases(currents: Sequence[int], neuron: Neuron) -> np.ndarray:
+    """Numbers to try, int8 `(frames, cases)`: all, all pairs at neighbouring timesteps, and random sequences.
+
+    currents: a frame for each; of equal ones equal numbers.
+    """
+    frames = len(currents)
     if frames == 1:
         return ALL_INT8[None]
     pairs = np.stack(np.meshgrid(ALL_INT8, ALL_INT8, indexing="ij")).reshape(2, -1)
@@ -129,7 +143,17 @@ def cases(frames: int, neuron: Neuron) -> np.ndarray:
         rng, spread = np.random.default_rng(0), max(2 * neuron.quiet_steps, 4)
         noise = np.rint(rng.normal(0, spread / 2, (frames, RANDOM_SEQUENCES)))
         blocks.append(np.clip(noise, INT8_MIN, INT8_MAX).astype(np.int8))
-    return np.concatenate(blocks, axis=1)
+    return _of_equal(currents, np.concatenate(blocks, axis=1))
+
+
+def _of_equal(currents: Sequence[int], numbers: np.ndarray) -> np.ndarray:
+    """The first number of each current that is not 0, in all its frames."""
+    result = numbers.copy()
+    for current in set(currents):
+        frames = [t for t, one in enumerate(currents) if one == current]
+        first = np.argmax(numbers[frames] != 0, axis=0)
+        result[frames] = np.take_along_axis(numbers[frames], first[None], axis=0)
+    return result
 
 
 def _as_samples(currents: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -142,8 +166,9 @@ def _as_samples(currents: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _clipped(program: Program, index: int, values: np.ndarray) -> np.ndarray:
-    """Integers that the operator behind a current can write: some clip the first."""
-    activation = next((op.activation for op in program.operators if op.output == index), "NONE")
+    """Integers that the operator behind a current can write: some clip the first, and it may be moved behind that."""
+    writers = {operator.output: operator for operator in program.operators}
+    activation = computed_by(writers, index).activation if index in writers else "NONE"
     return np.clip(values, *limits(program.tensors[index], activation)).astype(np.int8)
 
 

@@ -6,13 +6,13 @@ Values are asked for from the outputs on: what stands inside a layer that is com
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ...program.operators import WEIGHTED, Operator, literal, source_position
 from ...program.program import Program
-from ...program.step_form import states
-from ..arithmetic.ranges import Interval, intervals
+from ..arithmetic.ranges import Interval
 from ..plain import Source, plain_steps
 from ..steps import Step
 from .gather import Gather
@@ -25,7 +25,7 @@ from .layer_steps import (
     storing_layer,
 )
 from .level_gathers import level_gather, wide_level_gather
-from .neurons import SpikingLayer, by_spikes, spiking_layers
+from .neurons import SpikingLayer, by_spikes
 from .packing import blocks
 from .word_steps import level_pool_step, pool_step, repacking_step
 
@@ -38,16 +38,16 @@ WORD_BYTES, MARK_BYTES = 4, 2
 class Plan:
     """Steps so far, and what they compute.
 
-    layers: the spiking layer that computes a tensor. words: the tensor, none of the program, that holds a tensor's
-    spikes as words; marks: the one that holds the marks of its levels. values: tensors that steps write as int8. plain:
-    spikes that are computed as int8 values first.
+    readers: how many operators and neurons read a tensor. layers: the spiking layer that computes a tensor.
+    words: the tensor, none of the program, that holds a tensor's spikes as words; marks: the one that holds the marks
+        of its levels. values: tensors that steps write as int8. plain: spikes that are computed as int8 values first.
     sizes: bytes of every tensor that is none of the program.
     """
 
     source: Source
     writers: dict[int, Operator]
-    readers: dict[int, list[Operator]]
-    layers: dict[int, SpikingLayer]
+    readers: Counter[int]
+    layers: Mapping[int, SpikingLayer]
     steps: list[Step] = field(default_factory=list)
     words: dict[int, int] = field(default_factory=dict)
     marks: dict[int, int] = field(default_factory=dict)
@@ -98,35 +98,24 @@ class Plan:
         return need_marks(self, index)
 
 
-def planned(source: Source) -> Plan:
-    """All steps of a program."""
+def planned(source: Source, neurons: Sequence[SpikingLayer]) -> Plan:
+    """All steps of a program. neurons: which compute tensors that no operator writes."""
     program = source.program
-    readers: dict[int, list[Operator]] = {}
-    for operator in program.operators:
-        for index in operator.inputs:
-            readers.setdefault(index, []).append(operator)
-    found = [] if states(program) or "neurons" not in program.metadata else spiking_layers(program)
-    layers = by_spikes(found)
-    source = replace(source, intervals=intervals(program, {index: _spikes(layer) for index, layer in layers.items()}))
-    plan = Plan(source, {operator.output: operator for operator in program.operators}, readers, layers)
-    for layer in found:  # in order, so that nothing has to look far back, whatever the depth of the network
+    readers = Counter(index for operator in program.operators for index in set(operator.inputs))
+    readers.update(index for layer in neurons for index in set(layer.currents))
+    plan = Plan(source, {operator.output: operator for operator in program.operators}, readers, by_spikes(neurons))
+    for layer in neurons:  # in order, so that nothing has to look far back, whatever the depth of the network
         need_words(plan, next(index for index in layer.spikes if index is not None))
-    for operator in program.operators:
-        if operator.output in program.outputs:
-            need_values(plan, operator.output)
+    for index in program.outputs:
+        need_values(plan, index)
     return plan
-
-
-def _spikes(layer: SpikingLayer) -> Interval:
-    """The equation's, whatever sums of numbers the operators make of a current that stays."""
-    return (-1 if layer.neuron.signed else 0), 1
 
 
 def need_values(plan: Plan, index: int) -> None:
     """Sees to it that steps write a tensor as int8 values."""
-    if index in plan.values or index not in plan.writers:
+    if index in plan.values or not (index in plan.writers or index in plan.layers):
         return
-    operator = plan.writers[index]
+    operator = plan.writers.get(index)
     if index not in plan.plain and comes_as_words(plan, index):
         words = need_words(plan, index)
         if index not in plan.plain:
@@ -243,12 +232,11 @@ def _first(layers: Iterable[Layer | None]) -> Layer | None:
 def _spiking(plan: Plan, spiking: SpikingLayer) -> Layer:
     """A neuron with the operators that make its currents, where those make nothing else; or from stored currents."""
     operators = [plan.writers.get(index) for index in spiking.currents]
-    own = set(map(id, spiking.operators))
     alone = all(
         operator is not None
         and operator.kind in WEIGHTED
         and operator.output not in plan.program.outputs
-        and all(id(reader) in own for reader in plan.readers[operator.output])
+        and plan.readers[operator.output] == 1
         for operator in operators
     )
     gathers = _gathers(plan, operators) if alone and same_weights(plan.source, operators) else ()

@@ -135,7 +135,8 @@ def _fits(work: Rewriting, operator: Operator) -> bool:
 
 def _emit_joined(work: Rewriting, operator: Operator) -> int:
     """A sum or difference, in one row; the first current of a neuron is clipped, too."""
-    builder, name = work.builder, parse(work.program.tensors[operator.output].name)
+    builder, output = work.builder, work.program.tensors[operator.output]
+    name, shape = parse(output.name), output.shape[1:]
     rows = [work.mapped[index] for index in operator.inputs]
     if len({builder.shape(row) for row in rows}) > 1:
         rows = [_read(work, index) for index in operator.inputs]
@@ -145,7 +146,10 @@ def _emit_joined(work: Rewriting, operator: Operator) -> int:
     if operator.output in work.firsts and activation == "NONE":
         grid, activation = work.firsts[operator.output].clipped, CLIP
     options = {"taps": [SIGNS[operator.kind], 1], "multiplier": 1.0, "activation": activation}
-    return emit_taps(builder, stacked, name, grid, layer=layer_of(work.program, operator), **options)
+    options["layer"] = layer_of(work.program, operator)
+    if operator.output not in work.program.outputs or shape == (1, *builder.shape(stacked)[1:]):
+        return emit_taps(builder, stacked, name, grid, **options)
+    return builder.reshape(emit_taps(builder, stacked, name.part("rows"), grid, **options), name, shape, grid)
 
 
 def _emit_windows(work: Rewriting, operator: Operator) -> int:
