@@ -13,8 +13,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import setting  # first: puts the examples on the path
@@ -25,24 +23,13 @@ import numpy as np
 
 import ablation
 from ablation import Training
+from benchmarks.accuracy.trainer_over_time.layers import Layer, arrays, described, written
 from keras_ternary_spike.data import Dataset
 
 TRAINER = Path(__file__).parent / "trainer_over_time" / "trainer.c"
 COMPILE = ("gcc", "-O3", "-march=native", "-ffast-math")
 KINDS = {"binary": "u", "graded": "u", "ReLU": "r"}  # all others are signed
 AMPLITUDES = {"trainable, layer": "l", "trainable, channel": "c"}  # of all others they stay
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A convolution of the network, and what stands behind it. source, addend: numbers from 1, 0 the image or none."""
-
-    convolution: str
-    neuron: str | None
-    source: int
-    strides: int = 1
-    addend: int = 0
-    kernel: int = 3
 
 
 PLAIN = tuple(Layer(f"conv{number}", f"neuron{number}", number - 1, 2) for number in (1, 2, 3))
@@ -54,35 +41,13 @@ LAYERS = {
         Layer("block1_conv1", "block1_neuron1", 1),
         Layer("block1_conv2", "block1_neuron2", 2, addend=1),
         Layer("block2_conv1", "block2_neuron1", 3, 2),
-        Layer("block2_shortcut", None, 3, 2, kernel=1),
+        Layer("block2_shortcut", None, 3, 2),
         Layer("block2_conv2", "block2_neuron2", 4, addend=5),
         Layer("block3_conv1", "block3_neuron1", 6, 2),
-        Layer("block3_shortcut", None, 6, 2, kernel=1),
+        Layer("block3_shortcut", None, 6, 2),
         Layer("block3_conv2", "block3_neuron2", 7, addend=8),
     ),
 }
-
-
-def described(model: keras.Model, layers: tuple[Layer, ...]) -> str:
-    """The network as the trainer reads it."""
-    rows = []
-    for layer in layers:
-        channels = model.get_layer(layer.convolution).get_weights()[0].shape[-1]
-        normed = layer.neuron is not None
-        rows.append((layer.source, layer.kernel, layer.strides, channels, int(normed), layer.addend, int(normed)))
-    return ";".join(",".join(map(str, row)) for row in rows)
-
-
-def arrays(model: keras.Model, layers: tuple[Layer, ...]) -> Iterator[np.ndarray]:
-    """Its weights in the trainer's order."""
-    for layer in layers:
-        kernel = model.get_layer(layer.convolution).get_weights()[0]
-        yield kernel
-        if layer.neuron is not None:
-            yield from model.get_layer(f"{layer.convolution}_norm").get_weights()
-            amplitude = getattr(model.get_layer(layer.neuron), "amplitude", 1.0)
-            yield np.broadcast_to(np.asarray(amplitude, "float32"), kernel.shape[-1])
-    yield from model.get_layer("classifier").get_weights()
 
 
 def options(training: Training, model: keras.Model, data: Dataset) -> dict[str, object]:
@@ -101,7 +66,7 @@ def options(training: Training, model: keras.Model, data: Dataset) -> dict[str, 
         "levels": neuron.get("levels", 1),
         "threshold": training.setting.threshold,
         "surrogate": training.setting.surrogate[0],
-        "amplitude": AMPLITUDES.get(training.arm, "n"),
+        "trained": AMPLITUDES.get(training.arm, "n"),
     }
 
 
@@ -120,7 +85,7 @@ def trained(training: Training, data: Dataset, folder: Path, **further: object) 
     file, weights = folder / f"{training.kind}-{training.network}-{len(data.train_labels)}", folder / "weights"
     if not file.exists():
         file.write_bytes(packed(training, data))
-    np.concatenate([np.ravel(array) for array in arrays(model, LAYERS[training.network])]).tofile(weights)
+    written(list(arrays(model, LAYERS[training.network]))).tofile(weights)
     words = [f"{name}={value}" for name, value in {**options(training, model, data), **further}.items()]
     done = subprocess.run([compiled(folder), file, weights, *words], check=True, capture_output=True, text=True)
     return json.loads(done.stdout), np.fromfile(weights, "float32")

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -120,7 +120,11 @@ def network(point: Point, weights: np.ndarray, shape: tuple[int, ...]) -> keras.
         step, inputs = float(np.exp(values.take(1)[0])), filters
         current = normalized(conv(channels, f"conv{number}", strides=strides), x)
         current = current if relu or x is not image else encoded(current, 1)
-        x = layers.ReLU(name=f"neuron{number}")(current) if relu else neuron(point, step, f"neuron{number}")(current)
+        x = (
+            layers.ReLU(name=f"neuron{number}")(current)
+            if relu
+            else neuron(point.network.neuron, step, f"neuron{number}")(current)
+        )
     kernel, bias = values.take(inputs, CLASS_ROW), values.take(CLASS_ROW)
     kept["classifier"] = [kernel[: x.shape[-1], :CLASSES], bias[:CLASSES]]
     if relu:
@@ -133,15 +137,14 @@ def network(point: Point, weights: np.ndarray, shape: tuple[int, ...]) -> keras.
     return model
 
 
-def neuron(point: Point, step: float, name: str) -> keras.layers.Layer:
-    """Fires as the trainer's does: a level every step, each worth a step."""
+def neuron(own: Mapping[str, object], step: float, name: str) -> keras.layers.Layer:
+    """Fires as the trainer's does: a level every step, each worth a step. own: the trainer's options of it."""
     options = {"amplitude_initializer": keras.initializers.Constant(step), "name": name}
-    if point.network.neuron["alphabet"] == "s":
-        return TernaryLIF(threshold=DEAD_ZONE * step, **options)
-    levels = point.network.neuron["levels"]
-    if levels == 1:
-        return BinaryLIF(threshold=step / 2, **options)
-    return MultiLevelLIF(levels, signed=False, threshold=step / 2, **options)
+    levels, signed = own["levels"], own["alphabet"] == "s"
+    if levels > 1:
+        dead_zone = 2 * DEAD_ZONE if signed else 1.0
+        return MultiLevelLIF(levels, signed=signed, threshold=step / 2, dead_zone=dead_zone, **options)
+    return TernaryLIF(threshold=DEAD_ZONE * step, **options) if signed else BinaryLIF(threshold=step / 2, **options)
 
 
 class Reader:

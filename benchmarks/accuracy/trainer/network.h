@@ -2,14 +2,11 @@
  * layer. Values are levels: a layer's step is in the next kernel. Names as in the package; docs/silence.md says
  * what it is for. */
 #pragma once
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-
+#include "learning.h"
 #include "products.h"
 
 typedef __m512 vec;
-enum { LAYERS = 4, BATCH = 64, SIZE = 28, CLASSES = 10, TAPS = 9, ROW = 16 }; /* ROW: of classes, padded */
+enum { LAYERS = 4, BATCH = 64, SIZE = 28, TAPS = 9 };
 static const int CHANNELS[LAYERS] = {16, 32, 32, 64}, STRIDES[LAYERS] = {1, 2, 1, 2};
 static const float EPSILON = 1e-3f, MOMENTUM = .02f;
 

@@ -5,9 +5,14 @@
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
-typedef float v8 __attribute__((vector_size(32), aligned(4)));
-typedef float v16 __attribute__((vector_size(64), aligned(4)));
-enum { ROWS = 8 }; /* at a time */
+typedef float v8 __attribute__((vector_size(32), aligned(4), may_alias));
+typedef float v16 __attribute__((vector_size(64), aligned(4), may_alias));
+#ifdef TILES
+typedef v16 channels_t; /* some channels beside one another */
+#else
+typedef v8 channels_t;
+#endif
+enum { ROWS = 8, AT_ONCE = sizeof(channels_t) / sizeof(float) };
 
 static void *zeros(size_t floats) {
     void *memory;
@@ -61,22 +66,30 @@ static shape_t shape_of(int size, int in, int channels, int kernel, int stride) 
 
 static int depth_of(shape_t s) { return s.kernel * s.kernel * s.in; }
 
-/* to = from, or to += from: `count` floats, by eights where it can be. */
+/* to = from, or to += from: `count` floats, by sixteens or eights where it can be. */
 INLINE void move(float *to, const float *from, int count, int add) {
-    if (count % 8 == 0)
+    if (count % 16 == 0)
+        for (int i = 0; i < count; i += 16) {
+            v16 value = *(const v16 *)(from + i);
+            if (add) value += *(v16 *)(to + i);
+            *(v16 *)(to + i) = value;
+        }
+    else if (count % 8 == 0)
         for (int i = 0; i < count; i += 8) {
             v8 value = *(const v8 *)(from + i);
-            *(v8 *)(to + i) = add ? *(v8 *)(to + i) + value : value;
+            if (add) value += *(v8 *)(to + i);
+            *(v8 *)(to + i) = value;
         }
     else
         for (int i = 0; i < count; i++) to[i] = add ? to[i] + from[i] : from[i];
 }
 
-/* seen[pixel][tap][channel] = image, or back: image += seen. Padding is 0, and ends there on the way back. */
-INLINE void each_seen(shape_t s, float *image, float *seen, int back) {
+/* seen[pixel][tap][channel] = image, or back: image += seen. Padding is 0, and ends there on the way back. gap: zeros
+ * behind each pixel. */
+INLINE void each_seen(shape_t s, float *image, float *seen, int gap, int back) {
     int width = s.kernel * s.in; /* of a row of taps */
     for (int y = 0; y < s.out; y++)
-        for (int x = 0; x < s.out; x++)
+        for (int x = 0; x < s.out; x++) {
             for (int tap = 0; tap < s.kernel; tap++, seen += width) {
                 int row = y * s.stride + tap - s.before, left = x * s.stride - s.before;
                 int first = left < 0 ? -left : 0, last = left + s.kernel > s.size ? s.size - left : s.kernel;
@@ -91,10 +104,12 @@ INLINE void each_seen(shape_t s, float *image, float *seen, int back) {
                 int start = first * s.in, count = (last - first) * s.in;
                 back ? move(pixels + start, seen + start, count, 1) : move(seen + start, pixels + start, count, 0);
             }
+            for (int i = 0; i < gap; i++) *seen++ = 0;
+        }
 }
 
 static void convolve(shape_t s, const float *image, const float *kernel, float *seen, float *out) {
-    each_seen(s, (float *)image, seen, 0);
+    each_seen(s, (float *)image, seen, 0, 0);
     memset(out, 0, 4L * s.out * s.out * s.channels);
     add_product(s.out * s.out, s.channels, depth_of(s), seen, depth_of(s), 1, kernel, out);
 }
@@ -103,10 +118,36 @@ static void convolve(shape_t s, const float *image, const float *kernel, float *
 static void convolve_back(shape_t s, const float *image, const float *transposed, const float *grad, float *seen,
                           float *grad_kernel, float *grad_image) {
     int pixels = s.out * s.out, depth = depth_of(s);
-    each_seen(s, (float *)image, seen, 0);
+    each_seen(s, (float *)image, seen, 0, 0);
     add_product(depth, s.channels, pixels, seen, 1, depth, grad, grad_kernel);
     if (!grad_image) return;
     memset(seen, 0, 4L * pixels * depth);
     add_product(pixels, depth, s.channels, grad, s.channels, 1, transposed, seen);
-    each_seen(s, grad_image, seen, 1);
+    each_seen(s, grad_image, seen, 0, 1);
+}
+
+/* Means over stride x stride pixels, or back: grad of the image += that of its mean. Of stride 1 the image itself. */
+INLINE void each_mean(shape_t s, float *image, float *mean, int back) {
+    float share = 1.f / (s.stride * s.stride);
+    for (int y = 0; y < s.size; y++)
+        for (int x = 0; x < s.size; x++, image += s.channels) {
+            float *here = mean + (y / s.stride * s.out + x / s.stride) * s.channels;
+            for (int c = 0; c < s.channels; c += 8) {
+                v8 *one = (v8 *)(image + c), *all = (v8 *)(here + c);
+                if (back)
+                    *one += share * *all;
+                else
+                    *all += share * *one;
+            }
+        }
+}
+static void pool(shape_t s, const float *image, float *mean) {
+    memset(mean, 0, 4L * s.out * s.out * s.channels);
+    each_mean(s, (float *)image, mean, 0);
+}
+static void pool_back(shape_t s, const float *grad, float *grad_image) {
+    if (s.stride == 1)
+        move(grad_image, grad, s.size * s.size * s.channels, 1);
+    else
+        each_mean(s, grad_image, (float *)grad, 1);
 }

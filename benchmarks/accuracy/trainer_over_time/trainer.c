@@ -1,26 +1,20 @@
-/* Trains the networks of examples/ablation.py on one core: any neuron, any number of timesteps, shortcuts.
+/* Trains a network of spiking layers on one core: any neuron, any number of timesteps, shortcuts, streams.
  *
  *     trainer DATA WEIGHTS layers=0,3,2,8,1,0,1;... size=28 train=48000 test=12000 epochs=3 seed=0 ... > result.json
  *
  * DATA: images of size x size bytes, those for training first, then a byte a label. WEIGHTS: 32-bit floats, read
- * before and written after. Adam with a cosine, batches of 64, the last one of an epoch smaller; the cross-entropy of
- * the mean logits. */
-#include <stdint.h>
+ * before and written after. Adam with a cosine, batches of 64, the last one of an epoch smaller; the loss of the mean
+ * logits, a teacher's logits of the training images among it, and the penalty of a budget as in
+ * ../trainer/learning.h. logits: where to write those of the training images. With -DTILES convolutions are products
+ * of bfloat16 on AMX tiles. */
+#include "backward.h"
+#ifdef TILES
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
-#include "network.h"
-
-static float rate = 4e-3f;
-static int epochs = 1, train_count, test_count, shuffled = 1;
-static uint64_t random_state = 88172645463325252ull;
-
-static uint64_t next_random(void) { /* xorshift64* */
-    random_state ^= random_state << 13, random_state ^= random_state >> 7, random_state ^= random_state << 17;
-    return random_state * 2685821657736338717ull;
-}
-
-static void expect(int condition, const char *what) {
-    if (!condition) fprintf(stderr, "%s\n", what), exit(2);
-}
+static int epochs = 1, train_count, test_count, shuffled = 1, seed;
+static const char *teacher, *written_logits;
 
 /* Of each layer the kernel; gamma, beta, moving mean and variance; amplitudes; then the dense layer and its bias. */
 static void weights(const char *name, int writing) {
@@ -48,67 +42,50 @@ static void put(const uint8_t *image, int b) {
     for (int i = 0; i < pixels; i++) images[b * pixels + i] = image[i] * (1 / 255.f);
 }
 
-static void adam(int batch, int batches) {
-    static float *means, *squares;
-    if (!means) means = zeros(parameter_count), squares = zeros(parameter_count);
-    float now = rate * .5f * (1 + cosf(3.14159265f * batch / batches));
-    now *= sqrtf(1 - powf(.999f, batch + 1)) / (1 - powf(.9f, batch + 1));
-    for (int i = 0; i < parameter_count; i++) {
-        means[i] += .1f * (gradients[i] - means[i]);
-        squares[i] += .001f * (gradients[i] * gradients[i] - squares[i]);
-        parameters[i] -= now * means[i] / (sqrtf(squares[i]) + 1e-7f);
-    }
-}
-
-static void loss_back(int count, const int *drawn, const uint8_t *labels, float *errors) {
-    for (int b = 0; b < count; b++) {
-        float most = logits[b * ROW], sum = 0, *error = errors + b * ROW;
-        for (int k = 0; k < CLASSES; k++) most = fmaxf(most, logits[b * ROW + k]);
-        for (int k = 0; k < CLASSES; k++) sum += error[k] = expf(logits[b * ROW + k] - most);
-        for (int k = 0; k < CLASSES; k++) error[k] = (error[k] / sum - (k == labels[drawn[b]])) / count;
-    }
-}
-
-static void train(const uint8_t *pixels, const uint8_t *labels) {
-    int steps = (train_count + BATCH - 1) / BATCH, *order = zeros(train_count);
-    static float errors[BATCH * ROW];
+static float train(const uint8_t *pixels, const uint8_t *labels) {
+    const float *taught = teacher ? whole_file(teacher, 4L * CLASSES * train_count) : NULL;
+    long steps = (train_count + BATCH - 1) / BATCH, batches = steps * epochs;
+    int *order = zeros(train_count);
+    float errors[BATCH * ROW], weight = 0;
     for (int i = 0; i < train_count; i++) order[i] = i;
-    for (int batch = 0; batch < steps * epochs; batch++) {
-        for (int i = train_count - 1; batch % steps == 0 && shuffled && i > 0; i--) {
-            int j = next_random() % (i + 1), other = order[i];
-            order[i] = order[j], order[j] = other;
-        }
+    for (long batch = 0; batch < batches; batch++) {
+        if (batch % steps == 0 && shuffled) shuffle(order, train_count);
         int first = batch % steps * BATCH, count = train_count - first < BATCH ? train_count - first : BATCH;
-        for (int b = 0; b < count; b++) put(pixels + (long)image_size * image_size * order[first + b], b);
-        forward(count, 1);
-        loss_back(count, order + first, labels, errors);
-        backward(count, errors);
-        adam(batch, steps * epochs);
+        const int *drawn = order + first;
+        for (int b = 0; b < count; b++) put(pixels + (long)image_size * image_size * drawn[b], b);
+        forward(count, 1, 0);
+        for (int b = 0; b < count; b++)
+            loss_back(logits + b * ROW, labels[drawn[b]], taught ? taught + (long)drawn[b] * CLASSES : NULL, count,
+                      errors + b * ROW);
+        if (budget) weight = follow(share_of_additions(), batch, batches);
+        backward(count, errors, weight);
+        adam(parameters, gradients, NULL, parameter_count, batch, batches);
     }
+    return weight;
 }
 
-/* Share of right answers; counts the levels of every layer. */
-static double evaluate(const uint8_t *pixels, const uint8_t *labels) {
+/* Share of right answers. Counts the levels of every layer, writes all logits to `out` unless it is NULL. */
+static double evaluate(const uint8_t *pixels, const uint8_t *labels, int all, double *additions, float *out) {
     int right = 0;
-    for (int first = 0; first < test_count; first += BATCH) {
-        int count = test_count - first < BATCH ? test_count - first : BATCH;
+    *additions = 0;
+    for (int first = 0; first < all; first += BATCH) {
+        int count = all - first < BATCH ? all - first : BATCH;
         for (int b = 0; b < count; b++) put(pixels + (long)image_size * image_size * (first + b), b);
-        forward(count, 0);
+        forward(count, 0, !out && neuron.kind != 'r');
+        *additions += share_of_additions() * count / all;
         for (int b = 0; b < count; b++) {
             int best = 0;
             for (int k = 0; k < CLASSES; k++)
                 if (logits[b * ROW + k] > logits[b * ROW + best]) best = k;
             right += best == labels[first + b];
+            if (out) memcpy(out + (long)(first + b) * CLASSES, logits + b * ROW, 4L * CLASSES);
         }
-        for (layer_t *a = layers + 1; a <= layers + layer_count && neuron.kind != 'r'; a++)
-            for (long i = 0; a->fires && i < (long)count * timesteps * neurons_of(a); i++)
-                a->counts[(int)a->level[i] + LEVELS / 2]++;
     }
-    return (double)right / test_count;
+    return (double)right / all;
 }
 
-static void report(double accuracy) {
-    printf("{\"accuracy\": %.6f, \"shares\": [", accuracy);
+static void report(double accuracy, double additions, float weight) {
+    printf("{\"accuracy\": %.6f, \"additions\": %.6f, \"weight\": %.6f, \"shares\": [", accuracy, additions, weight);
     const char *between = "";
     for (layer_t *a = layers + 1; a <= layers + layer_count; a++) {
         double all = (double)test_count * timesteps * neurons_of(a);
@@ -127,7 +104,7 @@ static void read_layers(const char *text) {
         const char *form = "%d,%d,%d,%d,%d,%d,%d";
         expect(sscanf(text, form, v, v + 1, v + 2, v + 3, v + 4, v + 5, v + 6) == 7,
                "layers: source,kernel,stride,channels,normed,addend,fires;...");
-        expect(v[3] % 8 == 0 && v[3] <= 1024 && v[0] <= layer_count && v[5] <= layer_count,
+        expect(v[3] % 8 == 0 && v[3] <= MOST_CHANNELS && v[0] <= layer_count && v[5] <= layer_count,
                "channels must be a multiple of 8, sources earlier layers");
         add_layer(v[0], v[1], v[2], v[3], v[4], v[5], v[6]);
     }
@@ -136,46 +113,54 @@ static void read_layers(const char *text) {
 
 static const char *read_arguments(int argc, char **argv) {
     const char *given = NULL;
-    struct {
-        const char *name;
-        char kind;
-        void *to;
-    } known[] = {{"layers", 's', &given},           {"size", 'i', &image_size},
-                 {"train", 'i', &train_count},      {"test", 'i', &test_count},
-                 {"epochs", 'i', &epochs},          {"timesteps", 'i', &timesteps},
-                 {"kind", 'c', &neuron.kind},       {"surrogate", 'c', &neuron.surrogate},
-                 {"levels", 'i', &neuron.levels},   {"threshold", 'f', &neuron.threshold},
-                 {"decay", 'f', &neuron.decay},     {"amplitude", 'c', &trained_amplitude},
-                 {"rate", 'f', &rate},              {"seed", 'u', &random_state},
-                 {"shuffled", 'i', &shuffled}};
-    for (int i = 3; i < argc; i++) {
-        char *value = strchr(argv[i], '=');
-        size_t k = 0, all_of = sizeof known / sizeof *known;
-        while (value && k < all_of && (strncmp(argv[i], known[k].name, value - argv[i]) || known[k].name[value - argv[i]]))
-            k++;
-        if (!value || k == all_of) fprintf(stderr, "unknown: %s\n", argv[i]), exit(2);
-        value++;
-        if (known[k].kind == 'c') *(char *)known[k].to = *value;
-        if (known[k].kind == 'i') *(int *)known[k].to = atoi(value);
-        if (known[k].kind == 'u') *(uint64_t *)known[k].to += atoi(value) * 7919ull;
-        if (known[k].kind == 'f') *(float *)known[k].to = atof(value);
-        if (known[k].kind == 's') *(const char **)known[k].to = value;
-    }
+    const option_t known[] = {{"layers", 's', &given},
+                              {"size", 'i', &image_size},
+                              {"train", 'i', &train_count},
+                              {"test", 'i', &test_count},
+                              {"epochs", 'i', &epochs},
+                              {"timesteps", 'i', &timesteps},
+                              {"kind", 'c', &neuron.kind},
+                              {"surrogate", 'c', &neuron.surrogate},
+                              {"levels", 'i', &neuron.levels},
+                              {"threshold", 'f', &neuron.threshold},
+                              {"width", 'f', &neuron.width},
+                              {"dead_zone", 'f', &neuron.dead_zone},
+                              {"decay", 'f', &neuron.decay},
+                              {"trained", 'c', &trained_amplitude},
+                              {"amplitude", 'f', &amplitude},
+                              {"momentum", 'f', &momentum},
+                              {"seed", 'i', &seed},
+                              {"shuffled", 'i', &shuffled},
+                              {"teacher", 's', &teacher},
+                              {"logits", 's', &written_logits}};
+    read_options(argc, argv, known, sizeof known / sizeof *known);
     return given;
+}
+
+static void permit_tiles(void) {
+#ifdef TILES
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+    expect(!syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA), "it needs a processor with AMX");
+    configure(16);
+#endif
 }
 
 int main(int argc, char **argv) {
     expect(argc > 3, "usage: trainer DATA WEIGHTS option=value ...");
+    permit_tiles();
     read_layers(read_arguments(argc, argv));
     long pixels = (long)image_size * image_size, all = train_count + test_count;
-    uint8_t *data = zeros((pixels + 1) * all / 4 + 1), *labels = data + pixels * all;
-    FILE *file = fopen(argv[1], "rb");
-    expect(file && fread(data, 1, (pixels + 1) * all, file) == (size_t)((pixels + 1) * all), argv[1]);
-    for (int i = 0; i < 50; i++) next_random();
+    uint8_t *data = whole_file(argv[1], (pixels + 1) * all), *labels = data + pixels * all;
+    seed_random(seed);
     weights(argv[2], 0);
-    train(data, labels);
-    double accuracy = evaluate(data + pixels * train_count, labels + train_count);
+    float weight = train(data, labels);
+    double additions, ignored;
+    double accuracy = evaluate(data + pixels * train_count, labels + train_count, test_count, &additions, NULL);
     weights(argv[2], 1);
-    report(accuracy);
+    report(accuracy, additions, weight);
+    if (!written_logits) return 0;
+    float *out = zeros(CLASSES * train_count);
+    evaluate(data, labels, train_count, &ignored, out);
+    write_file(written_logits, out, 4L * CLASSES * train_count);
     return 0;
 }
