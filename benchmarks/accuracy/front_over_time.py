@@ -50,6 +50,8 @@ from benchmarks.accuracy.trainer_over_time.layers import (
 )
 from benchmarks.accuracy.trainer_over_time.studies import STUDIES, Point
 from keras_ternary_spike.export import export_tflite, load
+from keras_ternary_spike.export.program.grid import INT8_MAX
+from keras_ternary_spike.export.quantize.current_grids import headroom_quiet_steps
 from keras_ternary_spike.training.quantities import layer_costs
 
 OUTPUT = Path("runs/front_over_time")
@@ -112,6 +114,7 @@ def options(point: Point, model: keras.Model, folder: Path, data: datasets.Datas
         "threshold": step / 2,
         "dead_zone": 2 * float(own.get("dead", 0.5)),
         "amplitude": step,
+        "headroom": 0.0 if point.relu else headroom(own),
         "trained": "n" if point.relu else "f",
         "epochs": epochs[point.teacher is not None],
     }
@@ -119,6 +122,13 @@ def options(point: Point, model: keras.Model, folder: Path, data: datasets.Datas
         return {**found, "logits": folder / f"{point.name}.logits"}
     budget = {} if point.budget is None else {"budget": point.budget}
     return {**found, **budget, "soft": SOFT, "teacher": folder / f"{point.teacher.name}.logits"}
+
+
+def headroom(neuron: Mapping[str, object]) -> float:
+    """Where an int8 file's streams saturate, in steps: the trainer's do so too. neuron: `fast_front`'s options."""
+    levels = int(neuron["levels"])
+    unit = 2 * float(neuron.get("dead", 0.5)) if levels == 1 else 1.0  # what 2 * threshold is
+    return unit * INT8_MAX / (2 * headroom_quiet_steps(levels) + 1)
 
 
 def train(point: Point, folder: Path, data: datasets.Dataset, epochs: Sequence[int]) -> None:

@@ -67,6 +67,13 @@ static void normalize_back(const layer_t *a, int rows, long row) {
     }
 }
 
+/* What has saturated gives no gradient. */
+static void saturate_back(const layer_t *a, long row, float most) {
+    const float *value = a->value + row * neurons_of(a);
+    float *grad = a->grad + row * neurons_of(a);
+    for (int i = 0; i < neurons_of(a); i++) grad[i] = fabsf(value[i]) < most ? grad[i] : 0;
+}
+
 /* To the addend of a row, which begins with it if nothing else has. */
 static void add_back(const layer_t *a, long row) {
     const layer_t *to = &layers[a->addend];
@@ -102,6 +109,7 @@ static void fire_all_back(layer_t *a, int count, float weight) {
     for (int b = 0; b < count; b++) {
         if (a->fires) fire_image_back(a, own, b, penalty);
         for (int r = b * per_image; r < (b + 1) * per_image; r++) {
+            if (headroom && a->reader) saturate_back(a, r, largest_of(a));
             if (a->addend) add_back(a, r);
             if (a->normed) add_up_back(a, r, sums, products);
         }

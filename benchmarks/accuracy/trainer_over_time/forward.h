@@ -62,23 +62,34 @@ static void convolve_all(layer_t *a, int rows, int training) {
     if (a->normed) set_statistics(a, (double)rows * a->shape.out * a->shape.out, sums, squares, training);
 }
 
-/* A row of currents, normalized, plus the addend. */
-static void sum_row(const layer_t *a, long row, float *to) {
+static void saturate(float most, int size, float *values) {
+    for (int i = 0; i < size; i++) values[i] = fminf(fmaxf(values[i], -most), most);
+}
+
+/* A row of currents, normalized. */
+static void normalize(const layer_t *a, long row, float *to) {
     int channels = a->shape.channels, size = neurons_of(a);
-    const float *current = a->current + row * size, *addend = a->addend ? layers[a->addend].value + row * size : NULL;
-    if (!a->normed) {
-        for (int i = 0; i < size; i++) to[i] = a->addend ? current[i] + addend[i] : current[i];
-        return;
-    }
+    const float *current = a->current + row * size;
     for (int g = 0; g < channels; g += AT_ONCE) {
         channels_t scale = *(channels_t *)(parameters + a->gamma + g) * *(channels_t *)(a->inverse + g);
         channels_t offset = *(channels_t *)(parameters + a->beta + g) - scale * *(channels_t *)(a->mean + g);
-        for (int at = g; at < size; at += channels) {
-            channels_t value = scale * *(channels_t *)(current + at) + offset;
-            if (a->addend) value += *(channels_t *)(addend + at);
-            *(channels_t *)(to + at) = value;
-        }
+        for (int at = g; at < size; at += channels)
+            *(channels_t *)(to + at) = scale * *(channels_t *)(current + at) + offset;
     }
+}
+
+/* The same plus the addend, where there are such; each saturates, and so does the sum. */
+static void sum_row(const layer_t *a, long row, float *to) {
+    int size = neurons_of(a), saturates = headroom && a->reader;
+    const float most = largest_of(a);
+    if (a->normed)
+        normalize(a, row, to);
+    else if (to != a->current + row * size)
+        memcpy(to, a->current + row * size, 4L * size);
+    if (saturates) saturate(most, size, to);
+    if (!a->addend) return;
+    move(to, layers[a->addend].value + row * size, size, 1);
+    if (saturates) saturate(most, size, to);
 }
 
 /* The membranes of one image at all timesteps, and its values. */

@@ -12,10 +12,11 @@
 enum { MOST_LAYERS = 20, BATCH = 64, LEVELS = 256, MOST_CHANNELS = 1024 };
 static const float EPSILON = 1e-3f;
 
-/* source, addend: numbers of layers, 0 the image or none. fires, normed: 0 or 1. once: sees the image. cost: of its
- * spikes, their part of all additions that spikes can ask for. */
+/* source, addend: numbers of layers, 0 the image or none. fires, normed: 0 or 1. once: sees the image. reader: the
+ * neurons on the stream that it is, or is added to; 0 none. cost: of its spikes, their part of all additions that
+ * spikes can ask for. */
 typedef struct {
-    int source, addend, fires, normed, once;
+    int source, addend, fires, normed, once, reader;
     shape_t shape;
     int kernel, gamma, beta, amplitude, factor; /* where they stand in `parameters`; factor: a logarithm */
     float *current, *value, *grad, *transposed; /* current: of the convolution; value: amplitude * level, or the sum */
@@ -33,6 +34,8 @@ static neuron_t neuron = {'s', 'r', 1, .5f, .25f, 1, 1};
 /* n(one), l(ayer), c(hannel), or f(actor): one of all thresholds and amplitudes, which begin as `amplitude`. */
 static char trained_amplitude = 'n';
 static float amplitude = 1, momentum = .9f; /* momentum: of the moving statistics */
+/* Where sums on a stream saturate, as int8 does, in units of 2 * threshold of the neurons on it; 0 nowhere. */
+static float headroom;
 static float *parameters, *gradients, *images, *seen, *state;
 static float *membrane, *fired; /* of an image at all timesteps */
 static float pooled[BATCH * MOST_CHANNELS], logits[BATCH * ROW];
@@ -71,6 +74,7 @@ static void add_layer(int source, int kernel, int stride, int channels, int norm
     int on_stream = !kernel && stride == 1;
     a->value = zeros(all), a->grad = zeros(all);
     a->current = on_stream ? from->value : normed || fires ? zeros(all) : a->value;
+    if (on_stream && fires) from->reader = layers[from->addend].reader = layer_count;
     most_neurons = most_neurons > neurons_of(a) ? most_neurons : neurons_of(a);
     float **statistics[] = {&a->mean, &a->inverse, &a->moving_mean, &a->moving_variance};
     for (int i = 0; i < 4; i++) *statistics[i] = zeros(channels);
@@ -108,6 +112,9 @@ static neuron_t neuron_of(const layer_t *a) {
     own.threshold *= factor_of(a);
     return own;
 }
+
+/* The largest value of a stream. */
+static float largest_of(const layer_t *a) { return headroom * 2 * neuron_of(&layers[a->reader]).threshold; }
 
 /* Mean share of the additions that all spikes could ask for. */
 static double share_of_additions(void) {

@@ -129,6 +129,7 @@ static const char *read_arguments(int argc, char **argv) {
                               {"trained", 'c', &trained_amplitude},
                               {"amplitude", 'f', &amplitude},
                               {"momentum", 'f', &momentum},
+                              {"headroom", 'f', &headroom},
                               {"seed", 'i', &seed},
                               {"shuffled", 'i', &shuffled},
                               {"teacher", 's', &teacher},
