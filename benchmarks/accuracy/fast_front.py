@@ -142,8 +142,8 @@ def neuron(own: Mapping[str, object], step: float, name: str) -> keras.layers.La
     options = {"amplitude_initializer": keras.initializers.Constant(step), "name": name}
     levels, signed = own["levels"], own["alphabet"] == "s"
     if levels > 1:
-        dead_zone = 2 * DEAD_ZONE if signed else 1.0
-        return MultiLevelLIF(levels, signed=signed, threshold=step / 2, dead_zone=dead_zone, **options)
+        threshold = step * own.get("threshold", own["step"] / 2) / own["step"]
+        return MultiLevelLIF(levels, signed=signed, threshold=threshold, **options)
     return TernaryLIF(threshold=DEAD_ZONE * step, **options) if signed else BinaryLIF(threshold=step / 2, **options)
 
 

@@ -16,7 +16,7 @@ KEPT = 0.3  # of the weights of a pruned network
 RELU, DISTILLED, SILENCED = "ReLU", "ReLU, distilled", "ReLU, distilled, L1"
 OWN, OWN_SILENCED = "ReLU, distilled, own file", "ReLU, distilled, L1, own file"
 GRADED, FINE, BINARY, TERNARY = f"{{0..{LEVELS}}}", f"{{0..{FINE_LEVELS}}}", "{0, 1}", "{-1, 0, 1}"
-SIGNED_LEVELS, SIGNED = 2, "{-2..2}"
+SIGNED_GRADED = "{-2..2}"
 PRUNED, PRUNED_FINE = "ReLU, distilled, pruned", f"{FINE}, pruned"
 CHANNELS = {
     3 / 4: "3/4 of the channels",
@@ -29,11 +29,12 @@ RECTIFIER: Mapping[str, object] = MappingProxyType({"alphabet": "r"})
 LEVELLED = {"alphabet": "u", "levels": LEVELS, "high": LEVELS, "step": 0.5}
 FINER = {"alphabet": "u", "levels": FINE_LEVELS, "high": FINE_LEVELS, "step": 0.25}
 
-
-def signed(levels: int) -> Mapping[str, object]:
-    """A level every step behind the dead zone; the surrogate is half a step around each of them."""
-    window = {"dead": DEAD_ZONE, "low": DEAD_ZONE - 0.5, "high": DEAD_ZONE + levels - 0.5}
-    return {"alphabet": "s", "levels": levels, "step": 1, "shift": SHIFT, **window}
+SIGNED = {
+    **{"alphabet": "s", "levels": 1, "step": 1, "shift": SHIFT},
+    **{"dead": DEAD_ZONE, "low": DEAD_ZONE - 0.5, "high": DEAD_ZONE + 0.5},
+}
+# Of `front_over_time` alone. Files have no dead zone of several signed levels: thresholds apart from the step.
+SIGNED_LEVELLED = {"alphabet": "s", "levels": 2, "step": 1, "threshold": 1.0, "width": 0.5, "shift": 1.0}
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ NETWORKS = {
     PRUNED: Network(keep=KEPT),
     PRUNED_FINE: Network(FINER, keep=KEPT),
     BINARY: Network({"alphabet": "u", "levels": 1, "high": 1, "step": 1}),
-    TERNARY: Network(signed(1)),
-    SIGNED: Network(signed(SIGNED_LEVELS)),
+    TERNARY: Network(SIGNED),
+    SIGNED_GRADED: Network(SIGNED_LEVELLED),
 }
 # In the order in which they are trained; a training's name has its place, so that others are added at the end.
 KINDS = (
@@ -84,5 +85,5 @@ KINDS = (
     *((narrow(DISTILLED, 5 / 8), None), (narrow(DISTILLED, 1 / 2), None)),
     *((OWN_SILENCED, 0.1), (narrow(OWN, 1 / 2), None), (FINE, 0.21), (PRUNED, None), (OWN, None)),
     *((narrow(DISTILLED, 3 / 8), None), (narrow(OWN, 3 / 8), None), (narrow(DISTILLED, 1 / 4), None)),
-    *((narrow(OWN, 1 / 4), None), (narrow(GRADED, 1 / 2), 0.05), (PRUNED_FINE, 0.045), (SIGNED, 0.25)),
+    *((narrow(OWN, 1 / 4), None), (narrow(GRADED, 1 / 2), 0.05), (PRUNED_FINE, 0.045)),
 )

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import keras
 
 from benchmarks.accuracy import front
-from benchmarks.accuracy.front_networks import BINARY, DISTILLED, GRADED, NETWORKS, RELU, TERNARY
+from benchmarks.accuracy.front_networks import BINARY, DISTILLED, GRADED, NETWORKS, RELU, SIGNED_GRADED, TERNARY
 from benchmarks.accuracy.trainer_over_time.layers import Layer
 from keras_ternary_spike.models.blocks import conv, normalized
 from keras_ternary_spike.models.plan import Plan, network
@@ -55,7 +55,7 @@ STUDIES = {
         _residual_layers(),
         (
             *((RELU, None, 1), (DISTILLED, None, 1), (GRADED, 0.2, 1), (TERNARY, 0.25, 1)),
-            *((GRADED, 0.1, 1), (BINARY, 0.25, 1)),
+            *((GRADED, 0.1, 1), (BINARY, 0.25, 1), (SIGNED_GRADED, 0.25, 1)),
         ),
     ),
     "plain": Study(
@@ -65,7 +65,7 @@ STUDIES = {
             for number, strides in enumerate(front.STRIDES, start=1)
         ),
         (
-            *((TERNARY, 0.25, 2), (GRADED, 0.1, 2), (BINARY, 0.25, 2)),
+            *((SIGNED_GRADED, 0.25, 1), (TERNARY, 0.25, 2), (GRADED, 0.1, 2), (BINARY, 0.25, 2)),
             *((TERNARY, 0.25, 4), (GRADED, 0.1, 4)),
         ),
     ),
