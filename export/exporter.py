@@ -26,6 +26,7 @@ from .program.program import Program, check_batch, check_io
 from .program.samples import Samples, by_name, check_arrays, count_samples
 from .quantize.emit.context import Form
 from .quantize.for_targets.fired_sums import with_fired_sums
+from .quantize.for_targets.joined_timesteps import with_joined_timesteps
 from .quantize.for_targets.stacked_neurons import with_stacked_neurons
 from .quantize.for_targets.wide_pixels import with_wide_pixels
 from .quantize.input_ranges import Ranges, check_told_ranges, input_shapes, warn_of_saturation
@@ -83,9 +84,9 @@ def export_tflite(
             such as LiteRT.js. The integers between are the same. Default: `"int8"`.
         target: refuse a file that would not run wholly on this target, such as `"ethos-u55-128"`; see `check`. For
             `"cortex-m"`, and for an Ethos-U where Vela finds it faster, neurons are convolutions; for `"litert"` a
-            first layer of few channels computes several pixels at once, and the last spikes of a neuron may have
-            another scale than 1.0: other operators, the same integers. Default: None, any target; of operators that all
-            of them run those that XNNPACK computes fastest.
+            first layer of few channels computes several pixels at once, a layer with a large kernel all timesteps, and
+            the last spikes of a neuron may have another scale than 1.0: other operators, the same integers. Default:
+            None, any target; of operators that all of them run those that XNNPACK computes fastest.
         samples: Numbers as the model takes them, some hundred of what it will see, without labels: kernels and biases
             are rounded for them, layer by layer, instead of to nearest (see docs/rounding.md). For several inputs an
             array for each, by name. The same samples give the same bytes. The ranges of ReLUs are read from them,
@@ -149,7 +150,7 @@ def _written(program: Program, target: str | None) -> bytes:
     if target == CORTEX_M:
         program = with_stacked_neurons(program, in_place=False)
     if target == LITERT:
-        program = with_fired_sums(with_wide_pixels(program))
+        program = with_fired_sums(with_joined_timesteps(with_wide_pixels(program)))
     tflite_bytes = flatbuffer.write(program)
     if target is None:
         return tflite_bytes

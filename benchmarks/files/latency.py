@@ -17,6 +17,7 @@ fastest runs, which a busy machine disturbs least:
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator
 
 from benchmarks import setting  # first: quiet TensorFlow
@@ -42,8 +43,9 @@ STOCK_TIMESTEPS, STOCK_WANTED = 2, 4  # wanted ratio of the stock converter's fi
 CHAINS = {"16-32-32-64": (16, 32, 32, 64), "32-64-64-128": (32, 64, 64, 128)}
 STRIDES = (1, 2, 1, 2)
 SHAPE = (28, 28, 1)
+DENSE = {"784-1024-1024-1024": (1024, 1024, 1024)}
 MLPERF_TINY = ("keyword_spotter", "visual_wake_words", "resnet8", "resnet8_wide", "wake_word", "anomaly_detector")
-NETWORKS = (*CHAINS, "tiny", *MLPERF_TINY, "unet", "resnet20", "vgg", "ms_resnet")
+NETWORKS = (*CHAINS, *DENSE, "tiny", *MLPERF_TINY, "unet", "resnet20", "vgg", "ms_resnet")
 RELU, STOCK, STOCK_RELU = "ReLU", "stock", "ReLU, stock"
 HEADER = ("network", "timesteps", "operators", "latency", "times ReLU", "times stock ReLU", "stock", "wanted")
 
@@ -61,11 +63,22 @@ def chain(filters: tuple[int, ...], timesteps: int) -> keras.Model:
     return model
 
 
+def dense(units: tuple[int, ...], timesteps: int) -> keras.Model:
+    """Layers that read all of the layer before, as excited."""
+    model = keras.Sequential([keras.Input((math.prod(SHAPE),)), DirectEncoding(timesteps)])
+    for count in units:
+        model.add(PerTimestep(layers.Dense(count)))
+        model.add(TernaryLIF(threshold=0.25))
+    model.add(PerTimestep(layers.Dense(10)))
+    model.add(TimeAverage())
+    return model
+
+
 def network(name: str, timesteps: int) -> keras.Model:
-    if name not in CHAINS:
+    if name not in CHAINS | DENSE:
         return zoo.randomized(name, timesteps=timesteps)
     keras.utils.set_random_seed(0)
-    return chain(CHAINS[name], timesteps)
+    return dense(DENSE[name], timesteps) if name in DENSE else chain(CHAINS[name], timesteps)
 
 
 def files(name: str) -> dict[str, bytes]:
@@ -77,7 +90,7 @@ def files(name: str) -> dict[str, bytes]:
     result[RELU] = flatbuffer.write(relu_network(fold_network(describe(models[1]))))
     stock = models[STOCK_TIMESTEPS]
     images = zoo.noise(CALIBRATION_IMAGES, stock.input_shape[1:]).astype("float32")
-    if name not in CHAINS:
+    if name not in CHAINS | DENSE:
         result[STOCK_RELU] = baseline.convert_int8(zoo.with_relu(name), images)
     return {**result, STOCK: baseline.convert_int8(stock, images)}
 

@@ -4,14 +4,15 @@
     python -m benchmarks.operators.shares --networks keyword_spotter --rounds 400
 
 XNNPACK runs a file as one operator, so that none can be timed in it. Here files are cut behind an operator: what the
-longer of two takes more is what the operators between them take. One thread, the fastest of alternating runs, which a
+longer of two takes more is what the operators between them take. What neurons write and read lets convolutions find
+less in the nearest cache, which a cut puts down to either; so one file has no neurons at all, each convolution reading
+the currents of the one before: other outputs, the same operators. One thread, the fastest of alternating runs, which a
 busy machine disturbs least; a difference of a few tenths of a microsecond, or below 0, is noise.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -32,7 +33,7 @@ from keras_ternary_spike.export.tflite.contents import FileOperator, contents
 NETWORKS = ("keyword_spotter", "visual_wake_words", "resnet8")
 TARGETS = {"": None, ", litert": "litert"}
 ROUNDS = 200
-STOCK = "ReLU, stock"
+STOCK, WITHOUT = "ReLU, stock", ", no neurons"
 FIRST, LAYERS, FURTHER, NEURONS, REST = (
     "first layer",
     "other layers, one timestep",
@@ -56,6 +57,8 @@ def files(name: str) -> Iterator[tuple[str, bytes]]:
             if tflite_bytes not in written:
                 yield f"T={timesteps}{label}", tflite_bytes
             written.add(tflite_bytes)
+            if timesteps > 1 and target is None:
+                yield f"T={timesteps}{WITHOUT}", without_neurons(tflite_bytes)
 
 
 def use(operator: FileOperator, first: str) -> str:
@@ -83,20 +86,47 @@ def cut(tflite_bytes: bytes, count: int) -> bytes:
     read = {int(index) for operator in graph.operators for index in operator.inputs}
     written = [int(index) for operator in graph.operators for index in operator.outputs]
     graph.outputs = np.array([index for index in written if index not in read], np.int32)
-    builder = flatbuffers.Builder(len(tflite_bytes))
+    return _packed(model)
+
+
+def without_neurons(tflite_bytes: bytes) -> bytes:
+    """The file with the current of each timestep in the place of its spikes."""
+    model = schema.ModelT.InitFromPackedBuf(tflite_bytes, 0)
+    graph, model.signatureDefs, currents, kept = model.subgraphs[0], None, {}, []
+    for operator, told, use in zip(graph.operators, contents(tflite_bytes).operators, uses(tflite_bytes), strict=True):
+        operator.inputs = np.array([currents.get(int(index), index) for index in operator.inputs], np.int32)
+        if use == NEURONS:  # membrane = state + current, and all others begin with what they are made of
+            currents[int(operator.outputs[0])] = operator.inputs[1 if told.kind == "ADD" else 0]
+        else:
+            kept.append(operator)
+    graph.operators = kept
+    return _packed(model)
+
+
+def _packed(model: schema.ModelT) -> bytes:
+    builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 
 
-def microseconds(tflite_bytes: bytes, rounds: int) -> dict[str, float]:
-    """The time of the operators of each use."""
-    found = uses(tflite_bytes)
-    ends = [n for n in range(1, len(found) + 1) if n == len(found) or found[n] != found[n - 1]]
-    times = fastest([_call(cut(tflite_bytes, end)) for end in ends], rounds)
-    shares: dict[str, float] = defaultdict(float)
-    for end, (before, after) in zip(ends, itertools.pairwise((0.0, *times)), strict=True):
-        shares[found[end - 1]] += after - before
-    return dict(shares)
+def microseconds(files: Mapping[str, bytes], rounds: int) -> dict[str, dict[str, float]]:
+    """The time of the operators of each use, for each file, all in turns."""
+    found = {label: uses(tflite_bytes) for label, tflite_bytes in files.items()}
+    ends = [(label, end) for label, its in found.items() for end in _ends(its)]
+    times = iter(fastest([_call(cut(files[label], end)) for label, end in ends], rounds))
+    shares: dict[str, dict[str, float]] = {label: defaultdict(float) for label in files}
+    for label, its in found.items():
+        before = 0.0
+        for end in _ends(its):
+            after = next(times)
+            shares[label][its[end - 1]] += after - before
+            before = after
+    return shares
+
+
+def _ends(found: Sequence[str]) -> list[int]:
+    """How many operators there are up to the end of each run of one use."""
+    return [n for n in range(1, len(found) + 1) if n == len(found) or found[n] != found[n - 1]]
 
 
 def fastest(calls: Sequence[Callable[[], object]], rounds: int) -> list[float]:
@@ -122,7 +152,7 @@ def row(name: str, label: str, shares: Mapping[str, float], stock: float) -> tup
 
 
 def rows(name: str, rounds: int) -> Iterator[tuple[str, ...]]:
-    found = {label: microseconds(tflite_bytes, rounds) for label, tflite_bytes in files(name)}
+    found = microseconds(dict(files(name)), rounds)
     stock = sum(found[STOCK].values())
     yield from (row(name, label, shares, stock) for label, shares in found.items())
 

@@ -14,15 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from ...padding import same_padding
 from ...program.builder import Builder
-from ...program.grid import Grid
 from ...program.names import parse
 from ...program.operators import Operator, Tensor
 from ...program.program import Program
+from .copies import copied, emit_again, finished, inputs_of, labels
 
 WRITTEN = 16  # channels that XNNPACK computes at a time
 READ = (4, 8)  # channels that it multiplies at a time, on older processors and on newer ones
@@ -49,49 +50,28 @@ def with_wide_pixels(program: Program) -> Program:
     layouts = _layouts(program)
     if not layouts:
         return program
-    builder, mapped = Builder(), {}
-    for index in program.inputs:
-        mapped[index] = _copied(builder, program.tensors[index])
+    builder = Builder()
+    mapped = inputs_of(builder, program)
     for operator in program.operators:
         layout = layouts.get(operator.output)
-        for index in operator.inputs if layout is None else operator.inputs[:1]:
-            if index not in mapped:
-                mapped[index] = _copied(builder, program.tensors[index])
-        mapped[operator.output] = _emit(builder, program, operator, mapped, layout)
-    ends = {"inputs": program.inputs, "outputs": program.outputs}
-    ends = {end: tuple(mapped[index] for index in indices) for end, indices in ends.items()}
-    names = {mapped[index]: name for index, name in program.names.items()}
-    return replace(program, tensors=tuple(builder.tensors), operators=tuple(builder.operators), names=names, **ends)
+        emit = emit_again if layout is None else partial(_emit, layout=layout)
+        mapped[operator.output] = emit(builder, program, operator, mapped)
+    return finished(builder, program, mapped)
 
 
-def _copied(builder: Builder, tensor: Tensor) -> int:
-    if tensor.data is None:
-        return builder.activation(tensor.name, tensor.shape[1:], _grid(tensor))
-    labels = {"zero_point": tensor.zero_point, "channel_axis": tensor.channel_axis}
-    return builder.constant(tensor.name, tensor.data, tensor.scale, **labels)
-
-
-def _grid(tensor: Tensor) -> Grid:
-    return Grid(float(tensor.scale), tensor.zero_point)
-
-
-def _emit(
-    builder: Builder, program: Program, operator: Operator, mapped: Mapping[int, int], layout: Layout | None
-) -> int:
-    """The operator as it is, or of wide pixels. mapped: by the program's tensors, what stands for them."""
+def _emit(builder: Builder, program: Program, operator: Operator, mapped: Mapping[int, int], *, layout: Layout) -> int:
+    """The operator of wide pixels. mapped: by the program's tensors, what stands for them."""
     output = program.tensors[operator.output]
-    shape, grid, activation = output.shape[1:], _grid(output), operator.activation
-    if layout is None:
-        inputs, options = tuple(mapped[index] for index in operator.inputs), operator.options
-        return builder.emit(operator.kind, inputs, output.name, shape, grid, activation=activation, options=options)
-    name, source = parse(output.name), _columns(builder, mapped[operator.inputs[0]], output.name, layout.inputs)
+    name, shape, grid = parse(output.name), output.shape[1:], labels(output)
+    source = _columns(builder, mapped[operator.inputs[0]], output.name, layout.inputs)
     kernel, bias = (program.tensors[index] for index in operator.inputs[1:])
     kernel = replace(kernel, data=wide_kernel(kernel.data, layout, operator.options["stride_w"]))
-    weights = [_copied(builder, _repeated(tensor, layout.outputs)) for tensor in (kernel, bias)]
+    weights = [copied(builder, _repeated(tensor, layout.outputs)) for tensor in (kernel, bias)]
     rows, columns, channels = shape
     wide, options = (rows, columns // layout.outputs, layout.outputs * channels), {**operator.options, "stride_w": 1}
+    options = {"activation": operator.activation, "options": options}
     written = name if wide == shape else name.part("pixels")
-    sums = builder.emit("CONV_2D", (source, *weights), written, wide, grid, activation=activation, options=options)
+    sums = builder.emit("CONV_2D", (source, *weights), written, wide, grid, **options)
     return builder.reshape(sums, name, shape, grid)
 
 
@@ -99,7 +79,7 @@ def _columns(builder: Builder, image: int, name: str, count: int) -> int:
     """The image in wide pixels of `count`, on the way to the tensor called `name`."""
     rows, columns, channels = builder.shape(image)
     shape = (rows, columns // count, count * channels)
-    return builder.reshape(image, parse(name).part("columns"), shape, _grid(builder.tensors[image]))
+    return builder.reshape(image, parse(name).part("columns"), shape, labels(builder.tensors[image]))
 
 
 def _repeated(tensor: Tensor, count: int) -> Tensor:

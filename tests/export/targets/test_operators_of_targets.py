@@ -70,6 +70,14 @@ def test_litert_gets_wide_pixels_in_a_first_layer_of_few_channels():
     assert report.exact and not report.improper_spikes
 
 
+def test_litert_gets_one_operator_for_both_timesteps_of_a_large_kernel(rng):
+    large, images = model(size=2, filters=384), rng.random((4, 2, 2, 2, 2)).astype(np.float32)
+    apart, tflite_bytes = (export_tflite(large, target=target, output_range=(-8, 8)) for target in (None, "litert"))
+    kernels = [one.options["dilation_h_factor"] for one in read(tflite_bytes).operators if one.kind == "CONV_2D"]
+    assert kernels == [1, 1, 2, 2]  # the first kernel has 6,912 bytes, the others 147,456
+    np.testing.assert_array_equal(load(tflite_bytes).predict(images), load(apart).predict(images))
+
+
 def test_a_file_for_cortex_m_takes_as_many_samples_a_call_as_asked_for(network, exported, samples):
     four = export_tflite(network, target="cortex-m", batch=4)
     assert read(four).batch == 4
