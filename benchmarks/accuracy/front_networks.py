@@ -33,8 +33,9 @@ SIGNED = {
     **{"alphabet": "s", "levels": 1, "step": 1, "shift": SHIFT},
     **{"dead": DEAD_ZONE, "low": DEAD_ZONE - 0.5, "high": DEAD_ZONE + 0.5},
 }
-# Of `front_over_time` alone. Files have no dead zone of several signed levels: thresholds apart from the step.
-SIGNED_LEVELLED = {"alphabet": "s", "levels": 2, "step": 1, "threshold": 1.0, "width": 0.5, "shift": 1.0}
+# Of `front_over_time` alone. Files have no dead zone of several signed levels: the first threshold is as far from 0 as
+# that of ternary neurons, the second one three times as far. Nearer ones end up dense, and lose 1 to 12 points more.
+SIGNED_LEVELLED = {"alphabet": "s", "levels": 2, "step": 1, "threshold": DEAD_ZONE, "width": 1 / 4, "shift": SHIFT}
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,8 @@ def group_grid(network: Network, members: list[Node], readers: list[nodes.LIF]) 
     """The finest grid on which saturation changes no spike of the readers; a stated range where none is proven.
 
     Proven: one unbounded current, with or without shortcuts of spikes beside it, read by neurons that a spike clears;
-    and whatever intervals bound (`bounded_quiet_steps`). Not proven: sums of several, and what a spike does not clear.
+    and whatever intervals bound (`bounded_quiet_steps`). Not proven: sums of several, what a spike does not clear, and
+    what a kernel reads too, whose sums see how large a current is.
     """
     soft = [reader for reader in readers if keeps_rest(network, reader)]
     hard = [reader for reader in readers if reader not in soft]
@@ -144,7 +145,7 @@ def _hard_grid(network: Network, members: list[Node], readers: list[nodes.LIF]) 
     adds = [node for node in members if isinstance(node, nodes.Add)]
     unbounded = [node for node in members if isinstance(node, nodes.Linear | nodes.TimestepAffine)]
     signed, levels = all(reader.signed for reader in readers), max(reader.levels for reader in readers)
-    if len(adds) > 1 or (adds and len(unbounded) > 1):
+    if len(adds) > 1 or (adds and len(unbounded) > 1) or _read_by_kernels(network, members):
         return CurrentGrid(_bounded(headroom_quiet_steps(levels), readers, decay), proven=False)
     shortcuts = [shortcut_bounds(network, node) for node in members if isinstance(node, nodes.Affine)]
     quiet_steps = most_quiet_steps(decay, lambda quiet_steps: reserve(quiet_steps, shortcuts), levels)
@@ -156,6 +157,13 @@ def _hard_grid(network: Network, members: list[Node], readers: list[nodes.LIF]) 
             "twice the threshold, too much for int8. Use smaller amplitudes or a larger threshold."
         )
     return CurrentGrid(quiet_steps, proven=signed or (levels > 1 and decay == 0))
+
+
+def _read_by_kernels(network: Network, members: list[Node]) -> bool:
+    """Whether a shortcut takes the currents along."""
+    names = {member.name for member in members}
+    outside = (reader for member in members for reader in network.consumers(member.name) if reader.name not in names)
+    return any(isinstance(reader, nodes.Linear) for reader in outside)
 
 
 def _soft_grid(network: Network, members: list[Node], reader: nodes.LIF) -> CurrentGrid:

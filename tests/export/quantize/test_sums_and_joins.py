@@ -95,6 +95,19 @@ def test_saturating_current_beats_the_most_contrary_shortcut_and_state(rng):
         assert worst >= quiet_steps + 0.5
 
 
+def test_a_current_that_a_kernel_reads_too_does_not_saturate_at_the_threshold(rng):
+    """A block of another shape begins with it: neurons on one side, a projection on the other."""
+    graph = Graph(rng, 1)
+    current = graph.conv("conv1", graph.stem())
+    branch = graph.conv("conv2", graph.lif("lif1", current))
+    total = graph.add(Add, "add", branch, graph.conv("projection", current))
+    network = graph.finish(graph.lif("lif2", total))
+    assert_exact(network, rng)
+    grids = plan_currents(network)
+    assert grids["conv1"] == grids["add"] and not grids["conv1"].proven
+    assert 127 * grids["conv1"].grid.scale > 3  # units of twice the threshold, which a stream may reach
+
+
 def test_shortcut_per_channel_is_exact(rng):
     network = identity_block(rng, 2, 1.0)
     scale = np.linspace(-1, 1, CHANNELS)
