@@ -14,14 +14,13 @@ from ...quantize.integer_neuron import Neuron
 from ..plain import WINDOW_BYTES
 from ..steps import Facts, Offsets, Step
 from .gather import DEPTHWISE, DSP, HALF_BYTES, HELIUM, SIGNED, VECTORS, WIDE, Gather
-from .neurons import SpikingLayer, carried, needs_no_clipping, quiet
+from .lane_scalings import lane_decay, lane_scaling, vector_scales
+from .neurons import ALL_INT8, SpikingLayer, carried, needs_no_clipping, quiet
 from .packing import (
     ZERO,
     Accumulators,
     Scaling,
     blocks,
-    lane_decay,
-    lane_scaling,
     quiet_words,
     scaling,
     threshold_lanes,
@@ -213,7 +212,8 @@ def neuron_layer(plan: Plan, spiking: SpikingLayer, gather: Gather) -> Layer | N
             lanes = _lane_members(plan, neuron, gather, found, table)
             finish = "integrate_two" if lanes and len(spiking.spikes) == 2 else "integrate"
         members = _scale_members(plan, name, found, counted_from) | {"lowest": lowest, "highest": highest} | lanes
-        members["carried"] = plan.source.constants.array(f"{name}_carried", table)
+        whole = np.pad(table, (0, len(ALL_INT8) - len(table)))  # what fires leaves nothing
+        members["carried"] = plan.source.constants.either(HELIUM, f"{name}_carried", whole, table)
     first = next(index for index in spiking.spikes if index is not None)
     spare = None
     outputs = []
@@ -241,7 +241,11 @@ def _lane_members(plan: Plan, neuron: Neuron, gather: Gather, found: Scaling, ta
     lanes, decay = lane_scaling(gather.sums, list(gather.scales)), lane_decay(neuron.decay, lowest, table)
     if lanes is None or decay is None:
         return {}
-    values = {HELIUM: lanes.vectors(), DSP: lanes.pairs(lowest), VECTORS: found.vectors()}
+    values = {
+        HELIUM: vector_scales(gather.sums, gather.scales, lanes),
+        DSP: lanes.pairs(lowest),
+        VECTORS: found.vectors(),
+    }
     scale = plan.source.constants.variants(f"{neuron.name}_scale", values, found.rows(lowest))
     return {"scale": scale, "lanes": 1, "decay": decay}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
@@ -17,7 +16,6 @@ WEIGHT_ZERO = 128
 SUM_MIN, SUM_MAX = -ZERO, ZERO - 1
 CURRENT_MIN, CURRENT_MAX = -(2**13), 2**13 - 1  # as in current_of.h
 CURRENT_BITS = 23  # of sums that current_of.h multiplies by 256
-LARGEST_LANE = 2**15 - 2**9  # and what a membrane may have beside a current
 WORD = 2**32
 OF_PAIRS, IN_ORDER = (0, 2, 1, 3), (0, 1, 2, 3)  # of the channels whose weights share a word
 
@@ -152,62 +150,16 @@ def scaling(sums: Accumulators, scales: list[np.ndarray]) -> Scaling | None:
     multiplier = np.rint(scale * 2.0**shift).astype(np.int64)
     centre = np.rint(sums.centre * scale * 2.0**shift).astype(np.int64)
     found = Scaling(sums.centre, multiplier, 2 ** (shift - 1) + centre - ZERO * multiplier, shift)
-    return found if _is_exact(found, sums, scales) else None
+    return found if is_exact(found, sums, scales) else None
 
 
-SUM_BITS, SCALED_BITS, DECAY_BITS = 16, 13, 15  # as in lanes.h
 UNPACKED = [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15]  # channels, as in vectors.h
-FOURS = np.array([[0, 4, 8, 12], [2, 6, 10, 14], [1, 5, 9, 13], [3, 7, 11, 15]])  # channels of a vector, as in lanes.h
 
 
-@dataclass(frozen=True)
-class LaneScaling:
-    """round(scale * sum) = ((multiplier * (sum - centre) >> 16) + offset) >> 13, by channel; see lanes.h."""
-
-    centre: np.ndarray
-    multiplier: np.ndarray
-    offset: np.ndarray
-
-    def pairs(self, lowest: int) -> np.ndarray:
-        """int32 `(channels of whole blocks, 2)`, for results less `lowest`."""
-        offset = filled_up(self.offset) - lowest * 2**SCALED_BITS
-        return np.stack([filled_up(self.multiplier), offset], axis=1).astype(np.int32)
-
-    def vectors(self) -> np.ndarray:
-        """int32 `(blocks, 4, 2, 4)`: negative multipliers and offsets of every fourth channel."""
-        both = np.stack([-filled_up(self.multiplier), filled_up(self.offset)], axis=1).reshape(-1, BLOCK, 2)
-        return np.moveaxis(both[:, FOURS], -1, -2).astype(np.int32)
-
-    def apply(self, sums: np.ndarray) -> np.ndarray:
-        return (((sums - self.centre) * self.multiplier >> SUM_BITS) + self.offset) >> SCALED_BITS
-
-
-def lane_scaling(sums: Accumulators, scales: list[np.ndarray]) -> LaneScaling | None:
-    """As `scaling`, for sums and results in lanes of 16 bits; None if they do not fit."""
-    reach = (np.maximum(np.abs(sums.low), np.abs(sums.high)) * sums.scale).max()
-    multiplier = np.rint(sums.scale * 2.0 ** (SUM_BITS + SCALED_BITS)).astype(np.int64)
-    if not sums.fits or reach > LARGEST_LANE or multiplier.max() >= WORD // 2:
-        return None
-    offset = np.rint((sums.centre * sums.scale + 0.5) * 2**SCALED_BITS).astype(np.int64)
-    found = LaneScaling(sums.centre, multiplier, offset)
-    return found if _is_exact(found, sums, scales) else None
-
-
-def _is_exact(found: Scaling | LaneScaling, sums: Accumulators, scales: list[np.ndarray]) -> bool:
+def is_exact(found: Scaling, sums: Accumulators, scales: list[np.ndarray]) -> bool:
     """Whether a scaling equals each of some scales wherever one of them steps."""
     tried = ((stepping_values(wanted, sums.low, sums.high, sums.unit), wanted) for wanted in scales)
     return all(np.array_equal(saturated(found.apply(values)), reference(values, wanted)) for values, wanted in tried)
-
-
-def lane_decay(decay: Fraction, lowest: int, carried: np.ndarray) -> int | None:
-    """The factor with which `two_carried` of lanes.h gives what quiet membranes leave; None if there is none.
-
-    carried: what they leave, from `lowest` on.
-    """
-    factor = min(round(decay * 2**DECAY_BITS), 2**DECAY_BITS - 1)
-    membranes = np.arange(lowest, lowest + len(carried))
-    rounded = (membranes * factor + 2 ** (DECAY_BITS - 1)) >> DECAY_BITS
-    return factor if np.array_equal(rounded, carried) else None
 
 
 def thresholds(sums: Accumulators, highest: int) -> tuple[np.ndarray, np.ndarray] | None:

@@ -11,7 +11,7 @@ import pytest
 
 from c_compilers import WARNINGS, needs_avx2, needs_compiler, needs_gcc_and_clang, run_checked
 from keras_ternary_spike.export.c_code.design import design
-from keras_ternary_spike.export.c_code.events import packing
+from keras_ternary_spike.export.c_code.events import lane_scalings, packing
 from keras_ternary_spike.export.c_code.events.neurons import agrees, carried, needs_no_clipping, spiking_layers
 from keras_ternary_spike.export.c_code.export_c import c_files
 from keras_ternary_spike.export.c_code.vectors import noise
@@ -129,21 +129,45 @@ def test_lanes_of_16_bits_round_every_sum_as_the_file_does():
     scale = np.array([32 / 63, 1 / 1365, 1 / 63, 200 / 63])
     low, high = np.array([-900, 21595, -4000, -300]), np.array([900, 24295, 4000, 250])
     sums = packing.Accumulators(low, high, np.ones(4, np.int64), scale)
-    lanes = packing.lane_scaling(sums, [scale])
+    lanes = lane_scalings.lane_scaling(sums, [scale])
     for channel in range(4):
         values = np.arange(low[channel], high[channel] + 1)
         expected = [round(int(value) * Fraction(scale[channel]).limit_denominator(2000)) for value in values]
         made = lanes.apply(np.repeat(values[:, None], 4, axis=1))[:, channel]
         assert made.tolist() == expected
-    assert packing.lane_scaling(replace(sums, scale=scale * 10), [scale * 10]) is None
+    assert lane_scalings.lane_scaling(replace(sums, scale=scale * 10), [scale * 10]) is None
+
+
+def test_lanes_that_saturate_round_every_sum_as_the_file_does_and_say_where_not():
+    """Scales n / 63 and 1 / q clipped to int8, biases far from 0; 1 / 1365 lies too near to ties for 16 bits."""
+    exactly = [Fraction(32, 63), Fraction(1, 127), Fraction(1), Fraction(200, 63), Fraction(1, 1365)]
+    scale = np.array([float(one) for one in exactly])
+    low, high = np.array([-900, -10000, -140, -300, -32000]), np.array([900, 22000, 150, 250, 32000])
+    sums = packing.Accumulators(low, high, np.ones(5, np.int64), scale)
+    halves = lane_scalings.half_scaling(sums)
+    assert halves.exact(sums, [scale]).tolist() == [True, True, True, True, False]
+    assert sums.centre[1] == 6000
+    for channel in range(4):
+        values = np.arange(low[channel], high[channel] + 1)
+        expected = [max(-128, min(127, round(int(value) * exactly[channel]))) for value in values]
+        assert halves.apply(np.repeat(values[:, None], 5, axis=1))[:, channel].tolist() == expected
+
+
+def test_a_block_with_one_channel_that_16_bits_do_not_scale_is_scaled_in_32():
+    scale = np.full(48, 1 / 7)
+    scale[20] = 1 / 1365
+    sums = packing.Accumulators(np.full(48, -30000), np.full(48, 30000), np.ones(48, np.int64), scale)
+    found = lane_scalings.vector_scales(sums, [scale], lane_scalings.lane_scaling(sums, [scale]))
+    assert found.shape == (3, 32) and (found[:, 0] > 0).tolist() == [True, False, True]
+    assert np.ascontiguousarray(found[0, 4:28]).view(np.int16).reshape(2, 3, 8)[:, 1].tolist() == [[5] * 8] * 2
 
 
 def test_what_quiet_membranes_leave_is_one_product():
     for decay in (Fraction(0), Fraction(16, 63), Fraction(32, 63), Fraction(1)):
         left = np.array([round(decay * membrane) for membrane in range(-84, 85)])
-        factor = packing.lane_decay(decay, -84, left)
+        factor = lane_scalings.lane_decay(decay, -84, left)
         assert [(m * factor + 2**14) >> 15 for m in range(-84, 85)] == left.tolist()
-    assert packing.lane_decay(Fraction(16, 63), -84, left) is None
+    assert lane_scalings.lane_decay(Fraction(16, 63), -84, left) is None
 
 
 def test_sums_between_the_thresholds_are_quiet():

@@ -7,22 +7,31 @@
  * Membranes are counted from the lowest quiet one on: `above`. The generator has proven that none needs saturation: what
  * would saturate fires either way. With DSP, Helium or AVX2 several channels at a time, where `lanes` says so. */
 #if defined(__ARM_FEATURE_MVE)
+/* One timestep of 16 channels. */
+#define NEXT_SIXTEEN(CURRENT, T)                                                                                       \
+    {                                                                                                                  \
+        int8x16_t membrane = vqaddq_s8(carried, CURRENT);                                                              \
+        uint8x16_t above = vreinterpretq_u8_s8(vsubq_n_s8(membrane, lowest));                                          \
+        mve_pred16_t fires = vcmphiq_n_u8(above, span);                                                                \
+        ((word_t *)(void *)(target + out[T]))[word] = spikes_of(fires, membrane);                                      \
+        carried = vldrbq_gather_offset_s8(layer->carried, above);                              \
+    }
+
 static void integrate_lanes(const layer_t *layer, const word_t *sums, int32_t stride, int32_t pixel, int8_t *target,
                             const int32_t *out)
 {
     const int32_t *scale = layer->scale;
     int8_t lowest = (int8_t)layer->lowest;
     uint8_t span = (uint8_t)(layer->highest - layer->lowest);
-    int32_t t, word = pixel * layer->blocks, end = word + layer->blocks;
+    int32_t t, timesteps = layer->timesteps, word = pixel * layer->blocks, end = word + layer->blocks;
     for (; word != end; word++, sums += 8, scale += 32) {
         const word_t *sum = sums;
-        int8x16_t carried = vdupq_n_s8(0);
-        for (t = 0; t < layer->timesteps; t++, sum += stride) {
-            int8x16_t membrane = vqaddq_s8(carried, sixteen_scaled(sum, scale));
-            uint8x16_t above = vreinterpretq_u8_s8(vsubq_n_s8(membrane, lowest));
-            mve_pred16_t fires = vcmphiq_n_u8(above, span);
-            ((word_t *)(void *)(target + out[t]))[word] = spikes_of(fires, membrane);
-            carried = vldrbq_gather_offset_z_s8(layer->carried, above, (mve_pred16_t)~fires);
+        int8x16_t carried = vdupq_n_s8(0), current, later;
+        for (t = 0; t < timesteps; t += 2, sum += 2 * stride) {
+            sixteen_scaled(sum, t + 1 < timesteps ? sum + stride : sum, scale, &current, &later);
+            NEXT_SIXTEEN(current, t)
+            if (t + 1 < timesteps)
+                NEXT_SIXTEEN(later, t + 1)
         }
     }
 }

@@ -15,12 +15,14 @@ static void integrate_two(const layer_t *layer, const word_t *sums, int32_t stri
     int8_t lowest = (int8_t)layer->lowest;
     uint8_t span = (uint8_t)(layer->highest - layer->lowest);
     for (; sums != end; sums += 8, scale += 32) {
-        int8x16_t membrane = sixteen_scaled(sums, scale);
-        int8x16_t later = sixteen_scaled(sums + stride, scale);
-        uint8x16_t above = vreinterpretq_u8_s8(vsubq_n_s8(membrane, lowest));
-        mve_pred16_t fires = vcmphiq_n_u8(above, span);
+        int8x16_t membrane, later;
+        uint8x16_t above;
+        mve_pred16_t fires;
+        sixteen_scaled(sums, sums + stride, scale, &membrane, &later);
+        above = vreinterpretq_u8_s8(vsubq_n_s8(membrane, lowest));
+        fires = vcmphiq_n_u8(above, span);
         *first++ = spikes_of(fires, membrane);
-        later = vqaddq_s8(later, vldrbq_gather_offset_z_s8(layer->carried, above, (mve_pred16_t)~fires));
+        later = vqaddq_s8(later, vldrbq_gather_offset_s8(layer->carried, above));
         fires = vcmphiq_n_u8(vreinterpretq_u8_s8(vsubq_n_s8(later, lowest)), span);
         *second++ = spikes_of(fires, later);
     }

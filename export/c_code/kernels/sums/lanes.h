@@ -15,8 +15,8 @@ NOT_ALWAYS_USED static inline int32x4_t four_scaled(int32x4_t sums, const int32_
     return vaddq_s32(product, vldrwq_s32(scale + 4));
 }
 
-/* `scaled`, clipped to int8, for 16 channels; scales of every fourth channel stand together. */
-NOT_ALWAYS_USED static inline int8x16_t sixteen_scaled(const word_t *sums, const int32_t *scale)
+/* The same for 16 channels, clipped to int8; scales of every fourth channel stand together. */
+NOT_ALWAYS_USED APART_FROM_LOOPS static int8x16_t sixteen_in_words(const word_t *sums, const int32_t *scale)
 {
     const int16_t *halves = (const int16_t *)(const void *)sums;
     int16x8_t low, high, factor = vdupq_n_s16(-32768);
@@ -30,11 +30,45 @@ NOT_ALWAYS_USED static inline int8x16_t sixteen_scaled(const word_t *sums, const
     return vqmovntq_s16(vqmovnbq_s16(vdupq_n_s8(0), low), high);
 }
 
+/* Of eight sums, centres, shifts and factors 2^8 * `scaled`, clipped: moved = (sum + centre) << shift,
+ * moved + (moved * factor >> 15). */
+#define EIGHT_SCALED(SUMS)                                                                                             \
+    SUMS = vqshlq_s16(vqaddq_s16(SUMS, centre), shift);                                                                \
+    SUMS = vqaddq_s16(SUMS, vqdmulhq_s16(SUMS, factor));
+#define EVEN_BYTES(SUMS) vqrshrnbq_n_s16(vreinterpretq_s8_s16(SUMS), SUMS, 8)
+#define SCALES_OF_EIGHT(AT)                                                                                            \
+    centre = vldrhq_s16(scales + (AT)), shift = vldrhq_s16(scales + (AT) + 8), factor = vldrhq_s16(scales + (AT) + 16);
+
+/* `scaled` of 16 channels at two timesteps, clipped to int8. */
+NOT_ALWAYS_USED static inline void sixteen_scaled(const word_t *sums, const word_t *next, const int32_t *scale,
+                                                  int8x16_t *now, int8x16_t *later)
+{
+    if (*scale > 0) { /* 1, and then what 16 bits hold */
+        const int16_t *scales = (const int16_t *)(const void *)(scale + 4);
+        const int16_t *first = (const int16_t *)(const void *)sums, *second = (const int16_t *)(const void *)next;
+        int16x8x2_t sum, more;
+        int16x8_t centre, shift, factor;
+        __asm__("" : "+r"(first), "+r"(second));
+        sum = vld2q_s16(first), more = vld2q_s16(second);
+        SCALES_OF_EIGHT(0)
+        EIGHT_SCALED(sum.val[0]) EIGHT_SCALED(more.val[0])
+        *now = EVEN_BYTES(sum.val[0]), *later = EVEN_BYTES(more.val[0]);
+        __asm__ volatile("" : "+w"(*now), "+w"(*later) : : "memory"); /* or gcc would load ahead and spill */
+        SCALES_OF_EIGHT(24)
+        EIGHT_SCALED(sum.val[1]) EIGHT_SCALED(more.val[1])
+        *now = vqrshrntq_n_s16(*now, sum.val[1], 8), *later = vqrshrntq_n_s16(*later, more.val[1], 8);
+    } else {
+        *now = sixteen_in_words(sums, scale), *later = sixteen_in_words(next, scale);
+    }
+}
+
 /* The word of spikes where membranes fire. */
 NOT_ALWAYS_USED static inline uint32_t spikes_of(mve_pred16_t fires, int8x16_t membrane)
 {
-    uint32_t down = vcmpltq_n_s8(membrane, 0) & (uint32_t)fires;
-    return ((uint32_t)fires ^ down) | down << 16;
+    mve_pred16_t down = (mve_pred16_t)(vcmpltq_n_s8(membrane, 0) & fires), up = (mve_pred16_t)(fires & ~down);
+    uint32_t spikes;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(spikes) : "r"(up), "r"(down));
+    return spikes;
 }
 #elif defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32)
 #include <arm_acle.h>
