@@ -206,4 +206,9 @@ def test_shares_of_a_file_are_those_of_all_its_operators(monkeypatch):
     assert kinds[-1] == ("FULLY_CONNECTED", shares.REST)
     monkeypatch.setattr(shares, "fastest", lambda calls, rounds: [call() or n for n, call in enumerate(calls, start=1)])
     cuts = len(list(itertools.groupby(found)))
-    assert sum(shares.microseconds(tflite_bytes, 1).values()) == cuts
+    without = shares.without_neurons(tflite_bytes)
+    assert shares.uses(without) == [use for use in found if use != shares.NEURONS]
+    times = {
+        name: sum(each.values()) for name, each in shares.microseconds({"one": tflite_bytes, "two": without}, 1).items()
+    }
+    assert times["one"] == cuts < times["two"]  # the number of the last call, of all in turns
