@@ -4,6 +4,7 @@
     row sums        DEPTHWISE_CONV_2D over stacked rows: ADD, SUB or MUL (`rows`)
     rows of pixels  elementwise operators and 1x1 convolutions in the shape of what they read, without RESHAPE
     wide pixels     CONV_2D over n pixels side by side: over one (`wide_pixels`)
+    all timesteps   SLICE of a CONV_2D whose rows are in turns: one for each timestep (`joined_timesteps`)
     sums of windows ADD(windows of x, windows of y): windows of ADD(x, y) (`sums`)
     spikes          labelled 1, whatever the file labels them
 
@@ -22,8 +23,9 @@ from ...program.program import Program
 from ...program.step_form import states
 from ..arithmetic.ranges import Interval, intervals
 from ..events.neurons import SpikingLayer, by_spikes, spiking_layers
+from .joined_timesteps import timestep_apart
 from .reading import Reading
-from .rows import elementwise_again, in_shape_of_operand, pixel_by_pixel
+from .rows import elementwise_again, in_shape_of_operand, pixel_by_pixel, unclipped
 from .sums import windows_of_sum
 from .wide_pixels import narrow_again
 
@@ -127,5 +129,6 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "DEPTHWISE_CONV_2D": (elementwise_again,),
     "ADD": (windows_of_sum, in_shape_of_operand),
     "SUB": (in_shape_of_operand,),
-    "MUL": (in_shape_of_operand,),
+    "MUL": (unclipped, in_shape_of_operand),
+    "SLICE": (timestep_apart,),
 }

@@ -52,6 +52,13 @@ class Reading:
             self.mapped[index] = self.add(self.tensor(index))
         return self.tensors[self.mapped[index]]
 
+    def source(self, index: int) -> Operator | None:
+        """The operator of the program that computes a tensor's values, in whatever shape; None of an input."""
+        writer = self.writers.get(index)
+        while writer is not None and writer.kind == UNMOVED:
+            writer = self.writers.get(writer.inputs[0])
+        return writer
+
     def add(self, tensor: Tensor) -> int:
         self.tensors.append(tensor)
         return len(self.tensors) - 1

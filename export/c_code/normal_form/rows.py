@@ -3,6 +3,7 @@
     taps [k] over one row            MUL(x, k)           the same product and scale
     taps [-k] and a bias over one    SUB(bias, x)        if equal for every integer that x can be
     taps [1, 1] or [-1, 1] over two  ADD or SUB(y, x)    the same sum; its label is that of x and y
+    MUL(x, 1), clipped               x                   where only neurons read it
 
 A sum that is clipped is read back where only neurons read it. What they fire does not depend on the clipping:
 `events.neurons.agrees` tries all currents unclipped against the clipped ones of the file.
@@ -53,6 +54,18 @@ def in_shape_of_operand(reading: Reading, operator: Operator) -> int | None:
             return None
         operands.append(reading.read(index, home) if fitted is None else reading.constant(fitted))
     return reading.emit(operator.kind, tuple(operands), replace(output, shape=home), operator)
+
+
+def unclipped(reading: Reading, operator: Operator) -> int | None:
+    """MUL by 1, which clips a current for neurons alone: what it clips; None for others."""
+    source, factor = (reading.tensor(index) for index in operator.inputs)
+    if factor.data is None or source.zero_point or not _only_neurons_read(reading, operator.output):
+        return None
+    products = multiplier([source, factor], reading.tensor(operator.output)) * factor.data
+    if np.any(np.abs(products - 1) >= EXACT):
+        return None
+    reading.written(operator.inputs[0])
+    return reading.mapped[operator.inputs[0]]
 
 
 def pixel_by_pixel(reading: Reading, operator: Operator) -> int | None:
@@ -125,9 +138,7 @@ def _only_neurons_read(reading: Reading, index: int) -> bool:
 
 def _stacked(reading: Reading, index: int) -> tuple[int, ...]:
     """The images that a tensor holds one behind the other, each as one row; empty where it holds something else."""
-    writer, rows = reading.writers.get(index), reading.tensor(index).shape[1]
-    while writer is not None and writer.kind == UNMOVED:
-        writer = reading.writers.get(writer.inputs[0])
+    writer, rows = reading.source(index), reading.tensor(index).shape[1]
     if writer is None or writer.kind != "CONCATENATION" or writer.options["axis"] != 1:
         return ()
     tensors = [reading.tensor(part) for part in writer.inputs]

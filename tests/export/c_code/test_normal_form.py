@@ -15,6 +15,7 @@ from keras_ternary_spike.export.program.grid import Grid
 from keras_ternary_spike.export.program.names import Name, is_factor, spike_tensors
 from keras_ternary_spike.export.quantize.for_targets.factor_convolutions import PIXEL, emit_stacked, emit_taps
 from keras_ternary_spike.export.quantize.for_targets.fired_sums import with_fired_sums
+from keras_ternary_spike.export.quantize.for_targets.joined_timesteps import with_joined_timesteps
 from keras_ternary_spike.export.quantize.for_targets.stacked_neurons import with_stacked_neurons
 from keras_ternary_spike.export.quantize.for_targets.wide_pixels import with_wide_pixels
 from keras_ternary_spike.export.quantize.to_program import quantize
@@ -25,7 +26,7 @@ from random_programs import random_inputs
 TARGETS = {
     "cortex-m": lambda program: with_stacked_neurons(program, in_place=False),
     "ethos-u": lambda program: with_stacked_neurons(program, in_place=True),
-    "litert": lambda program: with_fired_sums(with_wide_pixels(program)),
+    "litert": lambda program: with_fired_sums(with_joined_timesteps(with_wide_pixels(program))),
 }
 DECAYS = np.array([0.1, 0.25, 0.9, 1.0])
 
@@ -58,6 +59,14 @@ def branches(rng, timesteps):
     return graph.finish(graph.lif("lif2", total, shape=SHAPE))
 
 
+def large_kernels(rng, timesteps):
+    """Of more than 2^17 bytes: a convolution of images, and one of vectors."""
+    nodes = Chain(rng, timesteps, (2, 3, 2), temporal=True).conv("conv1", 128, padding=SAME, gain=4.0).lif("lif1", 0.25)
+    nodes.conv("conv2", 128, padding=SAME).lif("lif2", 0.25).add(Reshape, "flat", (768,))
+    nodes.dense("dense", 352, gain=2.0).lif("lif3", 0.25).add(TimeSum, "time", temporal=False)
+    return nodes.dense("logits", 3, gain=0.1).network()
+
+
 FIELDS = {
     "hard reset": {},
     "no leak": {"decay": 1.0},
@@ -71,6 +80,7 @@ NETWORKS = {
     **{name: lambda rng, timesteps, own=own: sequence(rng, timesteps, **own) for name, own in FIELDS.items()},
     "still": still,
     "branches": branches,
+    "large kernels": large_kernels,
 }
 UNKNOWN = ("levels", "decays")  # whose neurons no equation of one table stands for
 LONGER = {name: 4 for name in NETWORKS} | {"still": 6}  # some timesteps of which share a current
