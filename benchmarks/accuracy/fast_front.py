@@ -29,13 +29,11 @@ import keras
 import numpy as np
 from keras import layers
 
-import baseline
 import datasets
 from benchmarks.accuracy import front
 from benchmarks.accuracy.front_networks import DEAD_ZONE, KINDS, NETWORKS, RELU, SOFT, Network
 from benchmarks.accuracy.front_report import add_row, draw, rows, table
 from keras_ternary_spike import BinaryLIF, MultiLevelLIF, TernaryLIF
-from keras_ternary_spike.export import export_tflite, load
 from keras_ternary_spike.models.blocks import classifier, conv, encoded, normalized
 
 OUTPUT, ROWS = Path("runs/fast_front"), "fashion_mnist.jsonl"
@@ -162,14 +160,7 @@ class Reader:
 def measured(point: Point, folder: Path, data: datasets.Dataset) -> dict[str, float]:
     """accuracy of the int8 file, additions as a share of the whole width's, bytes of the file, which is kept."""
     model = network(point, np.fromfile(folder / point.weights, "float32"), data.train_images.shape[1:])
-    if not point.network.own_file:
-        content = baseline.convert_int8(model, data.train_images)
-        logits = baseline.predict(content, data.test_images)
-    else:
-        content = export_tflite(model, samples=data.train_images[:200])
-        logits = load(content).predict(data.test_images)
-    classes = np.reshape(logits, (len(data.test_labels), -1)).argmax(-1)
-    accuracy = float(np.mean(classes == data.test_labels))
+    content, accuracy = front.int8_file(model, data, stock=not point.network.own_file)
     (folder / f"{point.name}.tflite").write_bytes(content)
     additions = front.additions(model, data) * front.share_of_width(model, data)
     return {"accuracy": accuracy, "additions": additions, "bytes": len(content)}

@@ -138,15 +138,21 @@ def take_over(teacher: keras.Model, model: keras.Model, shift: float) -> None:
 
 
 def measured(point: Point, model: keras.Model, data: datasets.Dataset) -> dict[str, float]:
-    """accuracy of the file, additions as a share, bytes of the file. A ReLU file is TensorFlow's converter's."""
-    if point.alphabet in RELU:
+    """accuracy of the file, additions as a share, bytes of the file."""
+    content, accuracy = int8_file(model, data, stock=point.alphabet in RELU)
+    return {"accuracy": accuracy, "additions": additions(model, data), "bytes": len(content)}
+
+
+def int8_file(model: keras.Model, data: datasets.Dataset, *, stock: bool) -> tuple[bytes, float]:
+    """(a file, its accuracy on the test images). stock: TensorFlow's converter's; else rounded for training images."""
+    if stock:
         content = baseline.convert_int8(model, data.train_images)
         logits = baseline.predict(content, data.test_images)
     else:
         content = export_tflite(model, samples=data.train_images[:200])
         logits = load(content).predict(data.test_images)
-    accuracy = float(np.mean(np.reshape(logits, (len(data.test_labels), -1)).argmax(-1) == data.test_labels))
-    return {"accuracy": accuracy, "additions": additions(model, data), "bytes": len(content)}
+    classes = np.reshape(logits, (len(data.test_labels), -1)).argmax(-1)
+    return content, float(np.mean(classes == data.test_labels))
 
 
 def additions(model: keras.Model, data: datasets.Dataset) -> float:

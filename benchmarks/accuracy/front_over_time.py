@@ -33,9 +33,8 @@ import keras
 import numpy as np
 from keras import layers
 
-import baseline
 import datasets
-from benchmarks.accuracy import fast_front
+from benchmarks.accuracy import fast_front, front
 from benchmarks.accuracy.front_networks import DISTILLED, RELU, SOFT
 from benchmarks.accuracy.front_report import add_row, rows, table
 from benchmarks.accuracy.trainer_over_time.layers import (
@@ -49,7 +48,6 @@ from benchmarks.accuracy.trainer_over_time.layers import (
     written,
 )
 from benchmarks.accuracy.trainer_over_time.studies import STUDIES, Point
-from keras_ternary_spike.export import export_tflite, load
 from keras_ternary_spike.export.program.grid import INT8_MAX
 from keras_ternary_spike.export.quantize.current_grids import headroom_quiet_steps
 from keras_ternary_spike.training.quantities import layer_costs
@@ -157,17 +155,11 @@ def network_of(point: Point, folder: Path, shape: Sequence[int]) -> keras.Model:
 def measured(point: Point, folder: Path, data: datasets.Dataset) -> dict[str, float]:
     """accuracy of the int8 file, which is kept, and of the trainer's network; additions; bytes of the file."""
     model = network_of(point, folder, data.train_images.shape[1:])
-    if point.relu:
-        content = baseline.convert_int8(model, data.train_images)
-        logits = baseline.predict(content, data.test_images)
-    else:
-        content = export_tflite(model, samples=data.train_images[:200])
-        logits = load(content).predict(data.test_images)
-    classes = np.reshape(logits, (len(data.test_labels), -1)).argmax(-1)
+    content, accuracy = front.int8_file(model, data, stock=point.relu)
     (folder / f"{point.name}.tflite").write_bytes(content)
     found = json.loads((folder / f"{point.name}.json").read_text())
     return {
-        "accuracy": float(np.mean(classes == data.test_labels)),
+        "accuracy": accuracy,
         "trained": found["accuracy"],
         "additions": point.timesteps * share_of_additions(point, model, data),
         "bytes": len(content),
